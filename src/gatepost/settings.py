@@ -322,8 +322,8 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _is(
             "Tokens with which another program, such as a receiver that forwards, may push for several terminals: each "
             "a name, the token's digest, and the serials, with blanks between; SN-2* stands for all that begin so, and "
-            "site:2 for the terminals of the site with this id. "
-            "gatepost tokens source makes one."
+            "site:2 for the terminals of the site with this id. With the word apart the terminals and sites of the "
+            "program are its own, and are called NAME/SERIAL and NAME/SITE here. gatepost tokens source makes one."
         ),
     ] = ()
     on_invalid: Annotated[

@@ -110,6 +110,10 @@ class NewTerminal(Struct, frozen=True):
     """The address that stands for it, where it has no serial."""
     state: TerminalState = "new"
     """In which it is made; one that is there keeps its own."""
+    site: str = ""
+    """The name of the site at which it is made, which is made as well if it is not there; empty: the first one."""
+    timezone: str = ""
+    """Of a site that has to be made; empty: that of the first site."""
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
@@ -145,6 +149,8 @@ class Arrival(Struct, frozen=True, kw_only=True):
     """The terminal that it is of, where that one was not known at the reply."""
     alike: int = 0
     """Of a record that was fetched from its terminal's history: how many there are alike, with it. 0: it was pushed."""
+    is_backfilled: bool = False
+    """A receiver that passed it on had fetched it."""
 
 
 class Stored(Struct, frozen=True):

@@ -52,6 +52,8 @@ async def test_headers_say_whose_event_it_is_also_of_an_alarm(line: Line) -> Non
     assert (pushed[0]["sn"], pushed[1]["sn"]) == ("SN-1", "SN-2")
     assert {headers["x-gatepost-token"] for headers in pushed.values()} == {"of-the-upper-one"}
     assert pushed[0]["timestamp"] == str(line.now_ms)
+    assert "x-gatepost-backfilled" not in pushed[0]
+    assert {headers["x-gatepost-timezone"] for headers in pushed.values()} == {"UTC"}
     assert line.ledger.delivered == 2
 
 

@@ -27,6 +27,7 @@ from gatepost.receiver.terminals.identify import (
     sources_of,
     token_digest,
 )
+from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import NewTerminal
 
 PROXIES = Networks(["10.0.0.0/8", "fd00::/8"], setting="trusted_proxies")
@@ -613,8 +614,50 @@ def test_the_address_of_a_source_speaks_for_no_terminal() -> None:
     assert not here.is_seen_at(HERE, 1)
 
 
+NORTH, SOUTH = token_digest("token of the north"), token_digest("token of the south")
+APART = Policy.of(
+    ReceiverSettings(source_tokens=(f"north {NORTH.hex()} * apart", f"south {SOUTH.hex()} apart A"))
+)
+
+
+def test_the_terminals_and_sites_of_sources_that_are_apart_are_their_own() -> None:
+    here = directory(A, replace(B, serial="north/A"))
+    of_the_north = replace(claim(token=NORTH, header="A", body="A"), site="Lobby", timezone="Asia/Shanghai")
+
+    spoken = taken(decide(of_the_north, here, APART))
+    assert (spoken.terminal_id, spoken.disagreements) == (B.id, ())
+    of_the_south = replace(claim(token=SOUTH, header="A"), site="Lobby", timezone="Asia/Shanghai")
+    assert decide(of_the_south, here, APART) == Introduced("south/A", "new", "south/Lobby", "Asia/Shanghai")
+    without = replace(of_the_south, site=None, timezone=None)
+    assert decide(without, here, APART) == Introduced("south/A", "new", "south", "")
+    assert isinstance(decide(claim(token=SOUTH, header="B"), here, APART), Rejected)
+
+
+def test_a_terminal_of_a_source_is_made_at_its_site_once() -> None:
+    here = directory()
+    pushed = replace(claim(token=NORTH, header="A"), site="Lobby", timezone="Asia/Shanghai")
+    number = taken(here.decide(pushed, APART)).terminal_id
+    new = here.new_terminal(number, at_ms=5)
+    assert new is not None
+    assert (new.serial, new.site, new.timezone) == ("north/A", "north/Lobby", "Asia/Shanghai")
+    assert here.timezone_of(number) == "Asia/Shanghai"
+    here.learn([replace(B, serial="north/A")])
+    assert here.new_terminal(number, at_ms=6) is None
+    assert taken(here.decide(pushed, APART)).terminal_id == B.id
+
+
+def test_only_a_source_speaks_for_terminals_that_are_its_own() -> None:
+    here = directory(replace(A, serial="north/A"))
+    for other in (claim(header="north/A"), claim(body="north/A"), claim(body="north/new")):
+        rejected = decide(other, here, APART)
+        assert isinstance(rejected, Rejected)
+        assert (rejected.status, rejected.reason) == (403, "token missing")
+    assert isinstance(decide(claim(header="northern"), here, APART), Introduced)
+
+
 @pytest.mark.parametrize(
-    "entry", ["branch", f"branch {SOURCE.hex()}", "branch abc A", f"{SOURCE.hex()} A", ""]
+    "entry",
+    ["branch", f"branch {SOURCE.hex()}", "branch abc A", f"{SOURCE.hex()} A", "", f"b {SOURCE.hex()} apart"],
 )
 def test_a_source_that_is_none_is_named(entry: str) -> None:
     with pytest.raises(SettingsError, match="source_tokens"):

@@ -3,6 +3,9 @@
 The body is what the terminal sent, with its image. The headers are those of firmware from API 1.2.1 on: ``sn`` says
 whose event it is, also of an alarm, which has no serial in its body. ``timestamp`` is the time of the attempt.
 
+What a body does not say is in headers of our own: the site of the terminal (``X-Gatepost-Site``, percent-encoded) and
+its time zone, and whether the record was fetched from the terminal's history (``X-Gatepost-Backfilled``).
+
 A test has the header ``X-Gatepost-Test``: a gatepost says whether it would take the push, and stores nothing.
 
 What a reply means is what it means to a terminal: :func:`gatepost.wire.classify`. The receiver lists an event once
@@ -21,6 +24,7 @@ from gatepost.forward.options.destination import Destination
 from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.sinks import Outgoing, Result, text
 from gatepost.forward.sinks.http import Posts
+from gatepost.store.interface import Forwarded, RecordRow
 from gatepost.wire import Unreachable, classify
 
 __all__ = ["UpperReceiver"]
@@ -54,10 +58,7 @@ class UpperReceiver:
         headers = {**self._headers, "timestamp": str(int(now * 1000))}
         if event.is_test:
             headers["X-Gatepost-Test"] = "1"
-        if event.is_backfilled:
-            headers["X-Gatepost-Backfilled"] = "1"
-        if event.row.serial:
-            headers["sn"] = _header(event.row.serial)
+        headers |= _origin(event.row)
         reply = await self._posts.post(self._url, event.body, headers)
         if isinstance(reply, Unreachable):
             return [Result(outcome=reply)]
@@ -70,6 +71,20 @@ class UpperReceiver:
     async def close(self) -> None:
         """See :meth:`gatepost.forward.sinks.Sink.close`."""
         await self._posts.close()
+
+
+def _origin(row: Forwarded) -> dict[str, str]:
+    """Return the headers that say where an event is from."""
+    headers = {}
+    if row.serial:
+        headers["sn"] = _header(row.serial)
+    if row.site:
+        headers["X-Gatepost-Site"] = quote(row.site)
+    if row.timezone:
+        headers["X-Gatepost-Timezone"] = row.timezone
+    if isinstance(row, RecordRow) and row.backfilled:
+        headers["X-Gatepost-Backfilled"] = "1"
+    return headers
 
 
 def _header(serial: str) -> str:

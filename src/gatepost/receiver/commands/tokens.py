@@ -160,13 +160,23 @@ def source(
             ),
         ),
     ] = None,
+    apart: Annotated[
+        bool,
+        typer.Option(
+            "--apart",
+            help=t(
+                "Its terminals and sites are its own: they are called NAME/SERIAL and NAME/SITE here.",
+                "其终端与站点自成一体，在本接收端显示为 NAME/序列号 与 NAME/站点。",
+            ),
+        ),
+    ] = False,
     data: Data = None,
     database: Database = None,
 ) -> None:
     """Print the secret, and the line for the setting. Nothing is stored."""
-    from gatepost.receiver.terminals.identify import sources_of, token_digest
+    from gatepost.receiver.terminals.identify import APART, sources_of, token_digest
 
-    serials = serial or []
+    serials = [*(serial or (["*"] if apart else [])), *([APART] if apart else [])]
     if len(name.split()) != 1 or any(len(one.split()) != 1 for one in serials):
         raise SettingsError("name", "and each serial must be one word without blanks")
     if not serials and not site:

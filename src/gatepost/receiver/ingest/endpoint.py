@@ -50,6 +50,7 @@ from gatepost.receiver.ingest.push import (
     key_of,
     milliseconds,
     one_token,
+    site_of,
     unavailable,
 )
 from gatepost.receiver.ingest.quotas import Amounts, Quotas
@@ -359,6 +360,7 @@ class Ingest:
             header_text(headers.get(b"sn")),
             _first_serial(events),
             push.peer,
+            *self._site_of(push),
         )
         if b"x-gatepost-test" in headers:
             self._ask_later(self._try_out(push, claim), size)
@@ -372,6 +374,15 @@ class Ingest:
             raise _rejection(decision, push)
         else:
             self._ask_later(self._ask(push, events, claim), size)
+
+    def _site_of(self, push: Push) -> tuple[str | None, str | None]:
+        """Return the site that a source says, and its time zone."""
+        if b"x-gatepost-site" not in push.headers or not self._is_of_a_source(push):
+            return None, None
+        return site_of(push.headers[b"x-gatepost-site"], push.headers.get(b"x-gatepost-timezone"))
+
+    def _is_of_a_source(self, push: Push) -> bool:
+        return bool(push.token) and token_digest(push.token) in self._options.policy.sources
 
     def _ask_later(self, asking: Coroutine[Any, Any, None], size: int) -> None:
         """Have a push wait for what the store knows. ``size``: what it takes meanwhile, in bytes."""
@@ -565,6 +576,7 @@ class Ingest:
             model=_model(headers.get(b"model")),
             disagreements=taken.disagreements,
             new_terminal=self._directory.new_terminal(taken.terminal_id, at_ms=received_at_ms),
+            is_backfilled=b"x-gatepost-backfilled" in headers and self._is_of_a_source(push),
         )
         body = self._frames.encode(arrival, has_texts=has_texts)
         if len(body) > MAX_BODY:

@@ -58,6 +58,7 @@ class _Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
     disagreements: tuple[tuple[str, str], ...] = ()
     new_terminal: NewTerminal | None = None
     alike: int = 0
+    is_backfilled: bool = False
     has_texts: bool = False
     """The last of its images is the long texts of ``original``."""
 
@@ -122,6 +123,7 @@ class Frames:
             disagreements=frame.disagreements,
             new_terminal=frame.new_terminal,
             alike=frame.alike,
+            is_backfilled=frame.is_backfilled,
         )
 
     def _open(self, place: Place) -> Place:
@@ -172,6 +174,7 @@ def _framed(arrival: Arrival, *, has_texts: bool) -> _Frame:
         disagreements=arrival.disagreements,
         new_terminal=arrival.new_terminal,
         alike=arrival.alike,
+        is_backfilled=arrival.is_backfilled,
         has_texts=has_texts,
     )
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from hashlib import blake2b
+from urllib.parse import unquote_to_bytes
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from msgspec import Struct
@@ -31,8 +34,12 @@ __all__ = [
     "key_of",
     "milliseconds",
     "one_token",
+    "site_of",
     "unavailable",
 ]
+
+MAX_SITE = 200
+"""Characters of the name of a site."""
 
 log = structlog.get_logger(__name__)
 
@@ -217,6 +224,27 @@ def one_token(in_path: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
 def header_text(value: bytes | None) -> str | None:
     """A header in words; what is no UTF-8 in it is replaced."""
     return None if value is None else value.decode("utf-8", "replace")
+
+
+@lru_cache(1024)
+def site_of(name: bytes | None, timezone: bytes | None) -> tuple[str | None, str | None]:
+    """Return the site of a push and its time zone, as the receiver says it that passes the push on.
+
+    What cannot be one is left out: the event counts more than where it is listed.
+    """
+    site = _site(unquote_to_bytes(name or b"").decode("utf-8", "replace"))
+    zone = (timezone or b"").decode("ascii", "replace")
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return site, None
+    return site, zone
+
+
+def _site(text: str) -> str | None:
+    """Return the name of a site, or nothing for what can be none."""
+    text = text.strip()
+    return text if 0 < len(text) <= MAX_SITE and text.isprintable() else None
 
 
 def milliseconds(value: bytes | None) -> int | None:

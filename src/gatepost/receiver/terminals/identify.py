@@ -38,6 +38,7 @@ from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
 from gatepost.settings import ReceiverSettings
@@ -206,6 +207,10 @@ class Claim(Struct, frozen=True):
     header: str | None
     body: str | None
     peer: str
+    site: str | None = None
+    """The site of its terminal, as the receiver calls it that passes the push on (``X-Gatepost-Site``)."""
+    timezone: str | None = None
+    """Of that site (``X-Gatepost-Timezone``)."""
 
 
 class Known(Struct, frozen=True, kw_only=True):
@@ -245,6 +250,11 @@ class Known(Struct, frozen=True, kw_only=True):
         )
 
 
+APART = "apart"
+"""In ``source_tokens``: what the source names is its own."""
+BETWEEN = "/"
+"""Between the name of such a source and what it names."""
+
 _SITE = re.compile(r"site:([1-9][0-9]{0,17})", re.ASCII)
 """A site in ``source_tokens``, by its id."""
 
@@ -257,6 +267,12 @@ class Source(Struct, frozen=True):
     prefixes: tuple[str, ...]
     sites: frozenset[int] = frozenset()
     """It may push for every terminal that stands there."""
+    apart: bool = False
+    """Its terminals and sites are its own, also where another one has terminals or sites of the same name."""
+
+    def own(self, name: str | None) -> str | None:
+        """Return what a serial or a site of this source is called here."""
+        return f"{self.name}{BETWEEN}{name}" if self.apart and name else name
 
     def speaks_for(self, serial: str, site_id: int | None = None) -> bool:
         """Return whether it may push for a serial. ``site_id``: where its terminal stands, if it is known."""
@@ -284,10 +300,15 @@ def sources_of(entries: Iterable[str]) -> dict[bytes, Source]:
             )
         if key in found:
             raise SettingsError("source_tokens", f"has the token of {name!r} twice")
+        is_apart = APART in serials
+        serials = [one for one in serials if one != APART]
+        if not serials:
+            raise SettingsError("source_tokens", f"has {name!r} without serials; * stands for all")
         sites = frozenset(int(site[1]) for one in serials if (site := _SITE.fullmatch(one)))
         serials = [one for one in serials if not _SITE.fullmatch(one)]
         exact = frozenset(one for one in serials if not one.endswith("*"))
-        found[key] = Source(name, exact, tuple(one[:-1] for one in serials if one.endswith("*")), sites)
+        prefixes = tuple(one[:-1] for one in serials if one.endswith("*"))
+        found[key] = Source(name, exact, prefixes, sites, is_apart)
     return found
 
 
@@ -296,6 +317,8 @@ class Policy(Struct, frozen=True, kw_only=True):
 
     sources: Mapping[bytes, Source] = {}
     """By the digest of the token."""
+    apart: tuple[str, ...] = ()
+    """How the serials of those sources begin whose terminals are their own."""
 
     unknowns: Unknowns = Unknowns.ACCEPT
     require_token: RequireToken = RequireToken.WHEN_USED
@@ -309,11 +332,13 @@ class Policy(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, settings: ReceiverSettings) -> Policy:
         """Take what decides from the settings. Raises :class:`~gatepost.errors.SettingsError`."""
+        sources = sources_of(settings.source_tokens)
         return cls(
+            apart=tuple(source.name + BETWEEN for source in sources.values() if source.apart),
             unknowns=Unknowns(settings.unknown_terminals),
             require_token=RequireToken(settings.require_token),
             allowed=Networks(settings.allowed_networks, setting="allowed_networks"),
-            sources=sources_of(settings.source_tokens),
+            sources=sources,
             max_new_terminals_per_hour=max(
                 1, settings.max_new_terminals_per_hour // settings.ingest_processes
             ),
@@ -339,6 +364,10 @@ class Introduced(Struct, frozen=True):
 
     serial: str | None
     state: TerminalState
+    site: str = ""
+    """The name of the site at which it is made; empty: the first one."""
+    timezone: str = ""
+    """Of that site, where it has to be made."""
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
@@ -375,6 +404,8 @@ class Directory:
         self._decided: dict[Claim, Taken] = {}
         self._provisional: dict[int, set[str]] = {}
         """The numbers of terminals that the store is not known to have, and the addresses at which each was seen."""
+        self._at_site: dict[int, Introduced] = {}
+        """Those of these numbers whose terminals have a site already."""
         self._stored: dict[int, int] = {}
         """The store's ids of terminals that had such a number."""
         self._last_provisional = 0
@@ -454,6 +485,7 @@ class Directory:
         """Let go of a provisional number: the store has the terminal."""
         del self._by_id[number]
         self._stored[number] = terminal_id
+        self._at_site.pop(number, None)
         for address in self._provisional.pop(number):
             at_ms = self._seen_at.get(address, {}).pop(number, None)
             if at_ms is not None:
@@ -474,13 +506,15 @@ class Directory:
         self._last_provisional -= 1
         number = self._last_provisional
         self._provisional[number] = set()
+        if introduced.site:
+            self._at_site[number] = introduced
         self._put(
             Known(
                 id=number,
                 serial=introduced.serial,
                 anonymous_peer=peer if introduced.serial is None else None,
                 state=introduced.state,
-                timezone=self._new_timezone,
+                timezone=introduced.timezone or self._new_timezone,
             )
         )
 
@@ -493,7 +527,9 @@ class Directory:
         if terminal_id not in self._provisional:
             return None
         known = self._by_id[terminal_id]
-        return NewTerminal(known.serial, at_ms, known.anonymous_peer or "", known.state)
+        new = NewTerminal(known.serial, at_ms, known.anonymous_peer or "", known.state)
+        at = self._at_site.get(terminal_id)
+        return new if at is None else replace(new, site=at.site, timezone=at.timezone)
 
     def learn_token(self, digest: bytes, known: Known | None) -> None:
         """Remember what the store said of a token; that it is nobody's, too."""
@@ -646,7 +682,8 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
     known: Known | None
     source = None if claim.token is None else policy.sources.get(claim.token)
     if source is not None:
-        known = None if said is None else directory.serial(said)
+        serial = source.own(said)
+        known = None if serial is None else directory.serial(serial)
         if said is None or not source.speaks_for(said, None if known is None else known.site_id):
             whom = f"the serial {said}" if said else "a push without a serial"
             return Rejected(
@@ -680,7 +717,9 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
         )
     if known is None:
         is_held = policy.unknowns is Unknowns.HOLD and source is None
-        return Introduced(serial, "held" if is_held else "new")
+        return _introduced(serial, "held" if is_held else "new", source, claim)
+    if source is not None:
+        header, body = source.own(header), source.own(body)
     disagreements = []
     if header is not None and header != serial:
         disagreements.append(("header", header))
@@ -694,6 +733,12 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
         problems=tuple(problems),
         disagreements=tuple(disagreements),
     )
+
+
+def _introduced(serial: str | None, state: TerminalState, source: Source | None, claim: Claim) -> Introduced:
+    if source is None or not source.apart:
+        return Introduced(serial, state)
+    return Introduced(serial, state, source.own(claim.site) or source.name, claim.timezone or "")
 
 
 def _needs_missing_token(claim: Claim, known: Known, policy: Policy) -> bool:
@@ -724,6 +769,8 @@ def _reject(
     if policy.allowed and claim.peer not in policy.allowed:
         return 403, "address", "pushes from this address are not allowed; see the setting allowed_networks"
     is_source = claim.token in policy.sources
+    if not is_source and _is_of_a_source(claim, policy):
+        return 403, "token missing", "a serial such as this one is pushed with the token of its source alone"
     if claim.token is not None and known is None and not is_source:
         return 404, "token wrong", "no terminal has this address; copy the one that belongs to the terminal"
     if claim.token is None and policy.require_token is RequireToken.ALWAYS:
@@ -768,6 +815,12 @@ def _reject(
                 " refused; push to the address with its token, or name the network at the terminal",
             )
     return None
+
+
+def _is_of_a_source(claim: Claim, policy: Policy) -> bool:
+    """Tell whether a serial is of a source whose terminals are its own."""
+    said = claim.header or claim.body
+    return bool(policy.apart) and said is not None and said.strip().startswith(policy.apart)
 
 
 @lru_cache(1024)

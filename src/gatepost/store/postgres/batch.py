@@ -12,7 +12,7 @@ from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival
 from gatepost.store.postgres.binary_arrays import Array, array
 from gatepost.store.schema import tables as schema
-from gatepost.store.write import upserts
+from gatepost.store.write import backfilled, upserts
 from gatepost.wire import Alarm, Record
 
 __all__ = [
@@ -59,7 +59,7 @@ def rows_of(
         if table != "quarantine":
             row = (*row, int(arrival.image is not None))
         if table == "records":
-            row = (*row, int(arrival.alike > 0))
+            row = (*row, backfilled.how(arrival))
         rows[table].append((number, *row))
         found_images[table] += images.rows_of(number, arrival, packs, keys)
     # Sorted by terminal and key, the same way in every process: no deadlock among them.

@@ -238,15 +238,38 @@ def ensure_terminals(db: Connection, new: Sequence[NewTerminal]) -> list[Termina
 def _ensure(db: Connection, column: str, new: Mapping[str, NewTerminal]) -> list[TerminalRow]:
     if not new:
         return []
+    sites = _ensure_sites(db, [one for one in new.values() if one.site])
     db.execute(
         insert(db, t.terminals).on_conflict_do_nothing(index_elements=[column]),
         # In one order in every process, so that no two of them wait for each other's rows.
         [
-            {column: value, "site_id": 1, "state": one.state, "created_at_ms": one.at_ms}
+            {
+                column: value,
+                "site_id": sites.get(text(one.site), 1),
+                "state": one.state,
+                "created_at_ms": one.at_ms,
+            }
             for value, one in sorted(new.items())
         ],
     )
     return terminals(db, t.terminals.c[column].in_(list(new)))
+
+
+def _ensure_sites(db: Connection, new: Sequence[NewTerminal]) -> Mapping[str, int]:
+    """Make the sites of new terminals that are not there; return the id of each by its name."""
+    if not new:
+        return {}
+    first = db.execute(select(t.sites.c.timezone).where(t.sites.c.id == 1)).scalar_one()
+    named = {text(one.site): one for one in new}
+    db.execute(
+        insert(db, t.sites).on_conflict_do_nothing(index_elements=["name"]),
+        [
+            {"name": name, "timezone": one.timezone or first, "created_at_ms": one.at_ms}
+            for name, one in sorted(named.items())
+        ],
+    )
+    there = select(t.sites.c.name, t.sites.c.id).where(t.sites.c.name.in_(list(named)))
+    return {row.name: row.id for row in db.execute(there)}
 
 
 def create_terminal(db: Connection, *, now_ms: int, values: Mapping[str, Any]) -> TerminalRow:

@@ -72,8 +72,9 @@ class Inserter:
             if isinstance(content, Record):
                 codes, who = next(refers_to)
                 row = a.record_row(arrival, content, facets[codes], None if who is None else people[who])
-                if arrival.alike:
-                    fetched += (number, *row, int(arrival.image is not None), 1)
+                if arrival.alike or arrival.is_backfilled:
+                    how = backfilled.how(arrival)
+                    fetched += (number, *row, int(arrival.image is not None), how)
                 elif arrival.image is not None or arrival.problems:
                     records += (number, *row, int(arrival.image is not None))
                 else:

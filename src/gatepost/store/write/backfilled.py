@@ -35,6 +35,7 @@ __all__ = [
     "Likeness",
     "count_between",
     "here_between",
+    "how",
     "likeness",
     "matched",
     "spans",
@@ -45,6 +46,19 @@ LOCK = 0x6763
 
 GAP_S = 900
 """Records that lie further apart are looked up in two spans."""
+
+
+FETCHED = 1
+"""In the column ``backfilled``: no push of it has come yet."""
+SETTLED = 2
+"""It was fetched, and no push may take its place: one has, or the receiver that passed it on has seen to that."""
+
+
+def how(arrival: Arrival) -> int:
+    """Return what the column ``backfilled`` has of a new record; 0 for one that was pushed."""
+    if arrival.alike:
+        return FETCHED
+    return SETTLED if arrival.is_backfilled else 0
 
 
 class Likeness(NamedTuple):
@@ -95,7 +109,7 @@ _BY_TIME = f"{_SELECT} r.facet_id {{}} AND r.at_ms BETWEEN ? AND ? AND r.recorde
 _FACETS = {"?": "IN (SELECT id FROM facets)", "%s": "= ANY(ARRAY(SELECT id FROM facets))"}
 """One look into the index for each facet, in the words of either database; by the mark of its parameters."""
 _AHEAD = f"{_SELECT} r.recorded_at_ms <> r.at_ms AND r.recorded_at_ms BETWEEN ? AND ?"
-_UNPAIRED = f"{_SELECT} r.backfilled = 1 AND r.recorded_at_ms BETWEEN ? AND ?"
+_UNPAIRED = f"{_SELECT} r.backfilled = {FETCHED} AND r.recorded_at_ms BETWEEN ? AND ?"
 _BY_KEY = "SELECT id FROM records WHERE terminal_id = ? AND key = ?"
 
 
@@ -187,7 +201,7 @@ class _Matching:
                 continue
             one = same or candidates[0]
             candidates.remove(one)
-            self._do("UPDATE records SET key = ?, backfilled = 2 WHERE id = ?", arrival.key, one.id)
+            self._do(f"UPDATE records SET key = ?, backfilled = {SETTLED} WHERE id = ?", arrival.key, one.id)
 
     def keys_of(
         self, terminal_id: int, pushed: Sequence[Arrival], fetched: Sequence[Arrival]
