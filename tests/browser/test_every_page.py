@@ -19,6 +19,7 @@ PAGES = (
     "/inside",
     "/people",
     "/alarms/acknowledge?show=open",
+    "/views",
     "/people/PERSON",
     "/attendance",
     "/attendance?month=MONTH",

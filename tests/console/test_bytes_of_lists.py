@@ -35,6 +35,7 @@ from gatepost.store.query.destinations import AttemptRow, ExceptionRow, Step
 from gatepost.store.query.fleet import Credentials, Looked, NewAdopted
 from gatepost.store.query.page_bytes import PAGE_BYTES
 from gatepost.store.query.quarantine import MAX_REFUSED
+from gatepost.store.query.saved_views import MAX_VIEWS, Reader, SavedViews
 
 MONTH = "2024-05"
 
@@ -271,6 +272,7 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
         "/api/v1/fleet/{terminal_id}/audit", "/api/v1/fleet/jobs",
         "/api/v1/settings",
     }  # fmt: skip
+    measured.add("/api/v1/views")
     # See test_schedules_and_corrections.
     measured |= {"/api/v1/schedules", "/api/v1/holidays", "/api/v1/assignments", "/api/v1/corrections"}
     # See test_marks_and_who_is_inside; a person has twenty numbers at most.
@@ -408,3 +410,15 @@ async def test_schedules_and_corrections(desk: Desk) -> None:
         corrections.add(person, at, note=longest(number, 500), by="x", now_ms=2_000_000_000_000)
     for name in ("schedules", "holidays", "assignments", "corrections"):
         assert len({item["id"] for item in await listed(desk, f"/api/v1/{name}")}) == 300, name
+
+
+async def test_views(desk: Desk) -> None:
+    reader = Reader(account_id=1, role="admin", every_site=True)
+    views = SavedViews(desk.store.seen_by(desk.store.visible), reader)
+    for number in range(MAX_VIEWS):
+        name, text = longest(number, 64), longest(number, 999)
+        views.save("terminals", name, {"q": text}, shared=False, by="x" * 64, now_ms=0)
+        views.save("records", name, {"q": text, "terminal": text}, shared=True, by="x" * 64, now_ms=0)
+    assert len(await listed(desk, "/api/v1/views")) == MAX_VIEWS
+    for path in ("/views", "/records", "/terminals"):
+        await shown(desk, path)

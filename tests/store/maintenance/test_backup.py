@@ -45,6 +45,7 @@ from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.saved_views import Reader, SavedViews
 from gatepost.store.schema import migrate
 from gatepost.store.schema import tables as t
 from gatepost.store.sqlite.store import SqliteStore
@@ -87,6 +88,11 @@ def fill(store: BaseStore, count: int = 150) -> None:
     sample = RefusalSample(status=400, at_ms=1, content=b"{")
     refused = RefusedPush(peer="p", reason="no JSON", status=400)
     store.note_refused({refused: times}, {("p", "no JSON"): sample})
+    account = Accounts(store).create("anna", "viewer", "hash", now_ms=0)
+    views = SavedViews(store, Reader(account_id=account.id, role="viewer", every_site=True))
+    for shared in (False, True):
+        view = views.save("records", f"{shared}", {"passed": "false"}, shared=shared, by="anna", now_ms=0)
+    views.begin_with(view.id, start=True)
 
 
 def content(store: BaseStore) -> Any:
@@ -104,6 +110,7 @@ def content(store: BaseStore) -> Any:
         {row.id: store.image(row.id) for row in records},
         {step.id: store.image(step.id) for row in store.alarms(AlarmQuery()).items for step in row.history},
         [store.pushed(row) for row in store.quarantined().items],
+        SavedViews(store, Reader(account_id=1, role="viewer", every_site=True)).all(),
         places(store),
     )
 
@@ -120,7 +127,7 @@ def test_what_is_restored_is_what_was_there_on_either_database(
     assert counts["records"] == 151
     assert counts["images"] == 54
     assert made.images_missing == 0
-    assert b"/9j/" * 900 in before[-2][0] + before[-2][1]
+    assert b"/9j/" * 900 in before[-3][0] + before[-3][1]
     store.close()
     assert restore(tmp_path / "b.tar", **other_place) == {
         k: v for k, v in counts.items() if v and k != "meta"

@@ -36,7 +36,10 @@ MAX_NAME = 64
 MAX_VALUE = 1000
 """Characters of a filter."""
 
-MAX_VIEWS = 200
+MAX_FILTERS = 2000
+"""Characters of all filters of a view."""
+
+MAX_VIEWS = 100
 """Of one user, and of all that are shared."""
 
 PERIODS = ("today", "day", "week")
@@ -335,6 +338,8 @@ def _filters(page: str, filters: Mapping[str, str]) -> str:
     kept = {name: text(filters[name]).strip() for name in known if filters.get(name, "").strip()}
     if long := [name for name, value in kept.items() if len(value) > MAX_VALUE]:
         raise ValueError(f"filters: {long[0]} has more than {MAX_VALUE} characters")
+    if sum(map(len, kept.values())) > MAX_FILTERS:
+        raise ValueError(f"filters: together they have more than {MAX_FILTERS} characters")
     if kept.get("period", PERIODS[0]) not in PERIODS:
         raise ValueError(f"filters: period is one of {', '.join(PERIODS)}")
     return msgspec.json.encode(kept).decode()
