@@ -212,7 +212,6 @@ def _kinds(
     inside = [
         Question(_address("inside", {"limit": 1000}), False),
         Question("/inside"),
-        Question("/inside/list"),
     ]
     yield f"who is inside, of {varied.CROWD:,} people", DAY_MS, inside
     pages = [Question(_address("statistics", {"day": known.day})), Question(_console_day(known))]

@@ -5,8 +5,8 @@ import unicodedata
 import zlib
 from typing import NamedTuple
 
-_TWINS = {0x2EE2: "马"}
-"""A radical that shares a glyph with the character."""
+_TWINS = {0x2ECB: "车", 0x2ED3: "长", 0x2ED4: "门", 0x2EE2: "马"}
+"""Radicals that share a glyph with the character."""
 
 
 class Sheet(NamedTuple):

@@ -195,11 +195,11 @@ ASKED = {
     "DELETE /api/v1/people/{person_id}/joined/{number_id}": Asked(
         "change", "/api/v1/people/{person}/joined/1"
     ),
-    "GET /api/v1/inside": Asked("list", f"/api/v1/inside?at={DAY}T23:00:00Z"),
-    "GET /api/v1/inside/export": Asked("list", f"/api/v1/inside/export?at={DAY}T23:00:00Z&format=jsonl"),
-    "GET /inside": Asked("list", f"/inside?at={DAY}T23:00Z"),
-    "GET /inside/now": Asked("list", f"/inside/now?at={DAY}T23:00Z"),
-    "GET /inside/export": Asked("list", f"/inside/export?at={DAY}T23:00Z&format=csv"),
+    "GET /api/v1/inside": Asked("list", f"/api/v1/inside?at={DAY}T12:00:00Z"),
+    "GET /api/v1/inside/export": Asked("list", f"/api/v1/inside/export?at={DAY}T12:00:00Z&format=jsonl"),
+    "GET /inside": Asked("list", f"/inside?at={DAY}T12:00Z"),
+    "GET /inside/now": Asked("list", f"/inside/now?at={DAY}T12:00Z"),
+    "GET /inside/export": Asked("list", f"/inside/export?at={DAY}T12:00Z&format=csv"),
     **{
         f"POST /people/{{person_id}}/{verb}": Asked("change", f"/people/{{person}}/{verb}", content)
         for verb, content in (
