@@ -161,7 +161,7 @@ def push(reader: Reader, event: dict[str, Any]) -> None:
     there = urllib.request.Request(f"http://127.0.0.1:{reader.port()}/Record", body, {"sn": "SN-1"})
     there.add_header("content-type", "application/json")
     try:
-        urllib.request.urlopen(there, timeout=10).close()
+        urllib.request.urlopen(there, timeout=60).close()
     except ConnectionError:
         return
     except urllib.error.URLError as error:

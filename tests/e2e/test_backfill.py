@@ -174,7 +174,7 @@ MANY_ROUNDS = 20
 @pytest.mark.parametrize(
     ("database", "rounds"),
     [
-        ("sqlite", 3),
+        ("sqlite", 2),
         pytest.param("sqlite", MANY_ROUNDS, marks=pytest.mark.soak),
         pytest.param("postgresql", MANY_ROUNDS, marks=pytest.mark.soak),
     ],

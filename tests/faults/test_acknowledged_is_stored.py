@@ -70,7 +70,7 @@ async def kill_the_receiver(folder: Path, rounds: int) -> None:
 
 @pytest.mark.timeout(400)
 async def test_what_sqlite_acknowledged_survives_kills_at_any_moment(tmp_path: Path) -> None:
-    await kill_the_receiver(tmp_path / "data", 8)
+    await kill_the_receiver(tmp_path / "data", 4)
 
 
 @pytest.mark.soak

@@ -100,11 +100,15 @@ def replies_and_their_syncs(trace: list[str]) -> dict[tuple[str, str], set[str]]
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("senders", "pushes", "image"),
-    [(1, 20, None), (16, 10, None), (4, 10, IMAGE)],
-    ids=["one by one", "many at once", "with images"],
+    ("database", "senders", "pushes", "image"),
+    [
+        ("sqlite", 1, 20, None),
+        ("sqlite", 16, 10, None),
+        ("sqlite", 4, 10, IMAGE),
+        ("postgresql", 4, 10, IMAGE),  # the way into the journal is the same
+    ],
+    ids=["one by one", "many at once", "with images", "with images, PostgreSQL"],
 )
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 async def test_between_the_last_byte_and_every_reply_event_and_image_were_written_and_synced(
     database: str,
     tmp_path: Path,

@@ -211,8 +211,14 @@ SIZES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest", "received"])
-@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize(
+    ("sizes", "order"),
+    [
+        pytest.param(sizes, order, marks=[pytest.mark.soak] if number and (number + at) % 3 else [])
+        for number, sizes in enumerate(SIZES)
+        for at, order in enumerate(("newest", "oldest", "received"))
+    ],
+)
 def test_two_filters_find_what_a_look_at_each_record_finds(
     store: BaseStore, monkeypatch: pytest.MonkeyPatch, sizes: dict[str, Any], order: Any
 ) -> None:
