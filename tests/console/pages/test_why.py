@@ -20,6 +20,10 @@ async def test_a_terminal_that_pushes_has_nothing_to_be_done(desk: Desk) -> None
     await desk.running.push(record(timestamp=int(time.time())))
     desk.running.settle()
     page = await desk.get("/why?asked=SN-1")
+    assert "Approve it if it is yours" in page.words
+    assert 'action="/terminals/1/approve"' in page.html
+    desk.running.store.update_terminal(1, state="approved")
+    page = await desk.get("/why?asked=SN-1")
     assert "nothing has to be done" in page.words
     assert "None of its pushes was refused in the last week." in page.words
 
