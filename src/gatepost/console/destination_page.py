@@ -36,14 +36,14 @@ from gatepost.forward.rendering import mark_of
 from gatepost.forward.rules import Rules
 from gatepost.forward.trial import Example, Trial
 from gatepost.receiver.api.authorization import AnyRequest
-from gatepost.receiver.api.destinations import asked, ledger
+from gatepost.receiver.api.destinations import asked, ledger, one, told_by
 from gatepost.receiver.api.images import note_original
-from gatepost.receiver.api.shapes import MAX_ID, answering, read
+from gatepost.receiver.api.shapes import answering, read
 from gatepost.receiver.people_rules import rules_of
 from gatepost.store.people.marked import who_is_marked
 from gatepost.store.query.destinations import DestinationRow
 
-__all__ = ["STEPS", "Shown", "ledger_of", "one", "page", "problem_of", "setup_page", "steps_of", "tag_of"]
+__all__ = ["STEPS", "Shown", "ledger_of", "page", "problem_of", "setup_page", "steps_of", "tag_of"]
 
 PAGE = 50
 """Dead letters on a page."""
@@ -95,22 +95,6 @@ AS_STORED = Shown()
 def tag_of(state: str) -> str:
     """Return the class of the tag of a state."""
     return _TAGS[state]
-
-
-def one(forwarding: Forwarding, which: int) -> DestinationRow:
-    """Return a destination, or 404. Blocks."""
-    row = forwarding.destinations.one(which) if 0 < which <= MAX_ID else None
-    if row is None:
-        raise NotFoundException("there is no such destination")
-    return row
-
-
-def told_by(row: DestinationRow) -> Destination:
-    """Return what a destination is told; of one that is broken what there is."""
-    try:
-        return decode(row.config)
-    except SettingsError:
-        return Destination(kind=row.kind, url=str(msgspec.json.decode(row.config).get("url", "")))  # type: ignore[arg-type]  # as it is stored
 
 
 def ledger_of(forwarding: Forwarding, row: DestinationRow, now: datetime) -> dict[str, Any]:

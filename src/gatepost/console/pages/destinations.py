@@ -25,14 +25,13 @@ from gatepost.console.destination_page import (
     problem_of,
     setup_page,
     tag_of,
-    told_by,
 )
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import dead_letters
 from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
-from gatepost.receiver.api.destinations import TheForwarding, asked, note, tested
+from gatepost.receiver.api.destinations import TheForwarding, asked, note, tested, told_by
 from gatepost.store.local_days import zone
 from gatepost.store.query.destinations import DestinationRow
 

@@ -63,6 +63,8 @@ __all__ = [
     "ledger",
     "moved",
     "note",
+    "one",
+    "told_by",
     "values",
 ]
 
@@ -188,7 +190,8 @@ def ledger(
     }
 
 
-def _told(row: DestinationRow) -> Destination:
+def told_by(row: DestinationRow) -> Destination:
+    """Return what a destination is told; of one that is broken what there is."""
     try:
         return decode(row.config)
     except SettingsError:  # its state is broken and says why
@@ -200,7 +203,7 @@ def values(
     destinations: Destinations, row: DestinationRow, standing: Standing, *, now: datetime
 ) -> dict[str, Any]:
     """Return the fields of a :class:`~gatepost.items.DestinationItem`, and the options of its kind. Blocks."""
-    told = _told(row)
+    told = told_by(row)
     return {
         **{name: getattr(told, name) for name in Destination.__struct_fields__},
         **ledger(destinations, row, standing, now=now),
@@ -221,7 +224,7 @@ def _replay(forwarding: Forwarding, row: DestinationRow, now: datetime) -> Repla
         **ledger(forwarding.destinations, row, forwarding.standing(row), now=now),
         id=row.id,
         created_at=row.created_at,
-        filter=msgspec.to_builtins(_told(row).filter),
+        filter=msgspec.to_builtins(told_by(row).filter),
         rate=row.rate,
     )
 
@@ -250,7 +253,8 @@ def _page(forwarding: Forwarding, access: Access, cursor: str | None) -> Listing
     return Listing([ToldDestination(**_values(forwarding, row, now)) for row in page.items], page.next_cursor)
 
 
-def _one(forwarding: Forwarding, which: int) -> DestinationRow:
+def one(forwarding: Forwarding, which: int) -> DestinationRow:
+    """Return a destination, or 404. Blocks."""
     row = forwarding.destinations.one(which) if 0 < which <= MAX_ID else None
     if row is None:
         raise _no_such()
@@ -280,14 +284,14 @@ async def note(
 
 def host_of(row: DestinationRow) -> str:
     """Return the host that a destination is at: the rest of an address may be a secret."""
-    return urlsplit(_told(row).url).hostname or ""
+    return urlsplit(told_by(row).url).hostname or ""
 
 
 def moved(before: DestinationRow, after: DestinationRow | None) -> dict[str, Any]:
     """Return what the audit log says of a changed destination: its address by the hosts, and nothing secret."""
     if after is None:
         return {}
-    old, new = _told(before), _told(after)
+    old, new = told_by(before), told_by(after)
     found: dict[str, Any] = (
         {} if old.url == new.url else {"host_before": host_of(before), "host": host_of(after)}
     )
@@ -362,7 +366,7 @@ class DestinationsController(Controller):
     def show_destination(
         self, destination_id: FromPath[int], forwarding: TheForwarding, access: TheAccess
     ) -> ToldDetail:
-        return read(lambda: _detail(forwarding, _one(forwarding, destination_id), access))
+        return read(lambda: _detail(forwarding, one(forwarding, destination_id), access))
 
     @patch("/{destination_id:int}", opt=ADMIN | EVERY_SITE, summary="Change a destination")
     async def change_destination(
@@ -375,7 +379,7 @@ class DestinationsController(Controller):
     ) -> ToldDetail:
         """Take over what is given. A filter holds for what was not read yet; what is under way may be sent again."""
         given: dict[str, Any] = msgspec.to_builtins(data)
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         changed = await asked(
             lambda: forwarding.admin.change(
                 row,
@@ -393,7 +397,7 @@ class DestinationsController(Controller):
         self, request: AnyRequest, destination_id: FromPath[int], forwarding: TheForwarding, access: TheAccess
     ) -> None:
         """Delete its dead letters and replays with it; what waits is not sent."""
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         await asked(lambda: forwarding.destinations.delete(row.id))
         counted = asdict(row.ledger)
         await note(access, request, "destination.deleted", row, **counted)
@@ -404,7 +408,7 @@ class DestinationsController(Controller):
         self, request: AnyRequest, destination_id: FromPath[int], forwarding: TheForwarding, access: TheAccess
     ) -> TrialItem:
         """Send a made-up event, marked as a test, through the same checks as any other. It counts in no ledger."""
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         found = await tested(request, access, forwarding, row)
         return TrialItem(**asdict(found))
 
@@ -418,7 +422,7 @@ class DestinationsController(Controller):
         self, request: AnyRequest, destination_id: FromPath[int], forwarding: TheForwarding, access: TheAccess
     ) -> ToldDetail:
         """Let what arrives wait, however long it is: that costs nothing."""
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         changed = await asked(lambda: forwarding.admin.pause(row.id))
         return await _after(request, access, forwarding, changed, "destination.paused")
 
@@ -431,7 +435,7 @@ class DestinationsController(Controller):
     async def resume(
         self, request: AnyRequest, destination_id: FromPath[int], forwarding: TheForwarding, access: TheAccess
     ) -> ToldDetail:
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         changed = await asked(lambda: forwarding.admin.resume(row.id))
         return await _after(request, access, forwarding, changed, "destination.resumed")
 
@@ -450,7 +454,7 @@ class DestinationsController(Controller):
         access: TheAccess,
     ) -> RotatedItem:
         """Sign with both until the one before is over."""
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         changed, made = await asked(lambda: forwarding.admin.rotate(row, data.secret, keep_s=data.keep_s))
         if changed is None:
             raise _no_such()
@@ -477,7 +481,7 @@ class DestinationsController(Controller):
             raise SettingsError("since", "is missing")
         until = moment("until", data.until) or now
         chosen = None if data.filter is None else msgspec.to_builtins(data.filter)
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         made = await asked(lambda: forwarding.admin.replay(row, since, until, chosen=chosen, rate=data.rate))
         await note(
             access,
@@ -504,7 +508,7 @@ class DestinationsController(Controller):
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[DeadLetterItem]:
-        row = _one(forwarding, destination_id)
+        row = one(forwarding, destination_id)
         page = read(
             lambda: forwarding.destinations.exceptions_page(row.id, dead=True, limit=limit, cursor=cursor)
         )
@@ -517,7 +521,7 @@ class DestinationsController(Controller):
         self, destination_id: FromPath[int], forwarding: TheForwarding, cursor: FromQuery[str | None] = None
     ) -> Listing[AttemptItem]:
         """Return the latest 1,000, the latest first. Of many that end together 20 are kept, failed ones first."""
-        row = _one(forwarding, destination_id)
+        row = one(forwarding, destination_id)
         page = read(lambda: _attempts(forwarding.destinations.attempts(row.id, MAX_ATTEMPTS), cursor))
         return Listing(list(map(_attempt, page.items)), page.next_cursor)
 
@@ -536,7 +540,7 @@ class DestinationsController(Controller):
         access: TheAccess,
     ) -> DoneItem:
         """Let them wait as if they had never been refused."""
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         which = dead_letters(data.events, all_of_them=data.all)
         done = await asked(lambda: forwarding.destinations.retry_dead(row.id, which))
         await note(access, request, "destination.retried", row, events=done, ids=_some(which))
@@ -555,7 +559,7 @@ class DestinationsController(Controller):
         access: TheAccess,
     ) -> DoneItem:
         """Count them as dropped; in the lists of events they stay."""
-        row = await asked(lambda: _one(forwarding, destination_id))
+        row = await asked(lambda: one(forwarding, destination_id))
         which = dead_letters(data.events, all_of_them=data.all)
         done = await asked(lambda: forwarding.destinations.drop_dead(row.id, which))
         await note(access, request, "destination.dropped", row, events=done, ids=_some(which))
