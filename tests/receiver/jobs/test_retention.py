@@ -113,3 +113,24 @@ async def test_that_the_store_is_away_is_said_only_where_the_projector_does_not_
         await until(lambda: bool(logged))
         running.cancel()
     assert {(line["event"], line["log_level"]) for line in logged} == {("retention.failed", level)}
+
+
+def test_limits_that_are_shortened_while_it_runs_are_asked_about_before_anything_is_deleted(
+    store: SqliteStore,
+) -> None:
+    clock = Clock(RECEIVED_MS / 1000)
+    keeper = Keeper(store, Limits(records_days=30), now=clock, running=clock)
+    while keeper.once().more:
+        pass
+    clock.at += 3 * DAY_S
+    assert keeper.once() is not None
+    keeper.limits = Limits(records_days=1)
+    while keeper.once().more:
+        pass
+    assert {ask.why for ask in keeper.asks} == {"shortened"}
+    assert keeper.deleted["records"] == 0
+    keeper.limits = Limits(records_days=30)
+    assert keeper.asks == ()
+    while keeper.once().more:
+        pass
+    assert (keeper.asks, keeper.deleted["records"]) == ((), 0)
