@@ -322,7 +322,7 @@ def proxy(reader: Reader, snippet: Snippet, page: Path) -> None:
     while re.search(block := r"[\w_]+( [^;{}]+)?\s*\{\s*\}", rest):
         rest = re.sub(block, "", rest)
     assert rest.strip() == "", rest
-    names = set(re.findall(r"upstream (\w+)", text))
+    names = set(re.findall(r"upstream (\w+) *{", text))
     assert set(re.findall(r"proxy_pass http://([^/;]+)", text)) == (names or {ReceiverSettings().listen})
     assert {one.partition(":")[2] for one in re.findall(r"server ([\d.:]+)", text)} <= {"8080"}
 

@@ -1074,7 +1074,8 @@ ON_POSTGRESQL = (
 """What SQLAlchemy has no words for, after the tables are made."""
 
 for _statement in ON_POSTGRESQL:
-    event.listen(metadata, "after_create", DDL(_statement).execute_if(dialect="postgresql"))
+    _made = DDL(_statement)  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
+    event.listen(metadata, "after_create", _made.execute_if(dialect="postgresql"))
 
 
 def tables() -> list[Table]:
