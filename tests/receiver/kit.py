@@ -434,7 +434,7 @@ class Process:
                 stdout=asyncio.subprocess.PIPE, stderr=log, env={**os.environ, "GATEPOST_LANG": "en"},
             )  # fmt: skip
         assert process.stdout is not None
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(180):
             line = (await process.stdout.readline()).decode()
         found = re.search(r"listening on https?://127\.0\.0\.1:(\d+)", line)
         if found is None:

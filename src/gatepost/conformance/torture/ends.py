@@ -33,7 +33,7 @@ __all__ = ["LAUNCHER", "Died", "End", "EndError"]
 
 LAUNCHER = (sys.executable, "-m", "gatepost.conformance.torture.child")
 
-START_S = 60.0
+START_S = 180.0
 STOP_S = 40.0
 KEPT_LINES = 40
 

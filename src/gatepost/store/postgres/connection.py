@@ -109,6 +109,8 @@ def server_of(text: str) -> Server:
         raise SettingsError(
             "database", f"has target_session_attrs={wanted}; leave it out, or write read-write"
         )
+    for name, value in _NETWORK.items():
+        found.setdefault(name, value)
     host = str(found.get("host") or "localhost")
     where = f"{host}/{found.get('dbname') or found.get('user') or ''}"
     return Server(make_conninfo("", **found), where, host.count(",") + 1)
@@ -180,7 +182,7 @@ def engine_of(server: Server, **options: Any) -> Engine:
     """Return an engine whose connections are to the server that takes writes."""
 
     def opened(_: Any, __: Any, ___: Any, parameters: Any) -> ServerConnection:
-        connection = ServerConnection.connect(server.conninfo, **parameters, **_NETWORK)
+        connection = ServerConnection.connect(server.conninfo, **parameters)
         connection.autocommit = True
         # A question is over in a few milliseconds; to compile it takes the server as long, or ten times that.
         connection.execute("SET jit = off")
@@ -235,7 +237,7 @@ def _limited(connection: ServerConnection, record: Any, _: Any) -> None:
 def connect(server: Server) -> ServerConnection:
     """A connection for batches: its commits are on disk when they return, and it does not wait for ever."""
     try:
-        connection = ServerConnection.connect(server.conninfo, autocommit=True, **_NETWORK)
+        connection = ServerConnection.connect(server.conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"{server.where} cannot be reached: {short(error)}") from error
     connection.silence_s = deadlines.SILENCE_S

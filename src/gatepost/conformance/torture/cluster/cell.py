@@ -51,8 +51,6 @@ class Cell:
         self.database = Database(folder, programs, secret, ours, rights=rights, sleep=sleep, clock=clock)
         self.bucket = Bucket(folder / "bucket", programs, secret, theirs, sleep=sleep, clock=clock)
         self.receivers: list[End] = []
-        self.refused_to_start: list[str] = []
-        """What receivers said that did not start, as it is while the database is away."""
         self.entrance = Relay(lambda: [end.port for end in self.receivers if end.up.is_set()])
         self._folder = folder
         self._after = after
@@ -87,7 +85,8 @@ class Cell:
             words: tuple[str, ...] = ("serve", "--data", str(data), "--listen", "127.0.0.1:{port}")
             words += ("--config", str(self._settings))
             self.receivers.append(End(f"receiver {number}", words, data, environment=self.environment))
-        await asyncio.gather(*(self.start_receiver(end) for end in self.receivers))
+        # All at once, on an empty database: each has to come up at its first start.
+        await asyncio.gather(*(end.start() for end in self.receivers))
         await self.entrance.open()
 
     async def start_receiver(self, end: End) -> None:
@@ -96,8 +95,7 @@ class Cell:
         while not end.up.is_set():
             try:
                 await end.start()
-            except EndError as error:
-                self.refused_to_start.append(str(error))
+            except EndError:
                 if self._clock() > ends:
                     raise
                 await self._sleep(0.5)

@@ -36,6 +36,8 @@ TTL_S = 20
 """After how long without a word of the leader another one is chosen: the least that Patroni takes."""
 LOOP_S = 1
 RETRY_S = 5
+CONNECT_S = 2
+"""For how long a receiver tries a node that says nothing, before it tries the next one."""
 STEADY_S = 3.0 * LOOP_S
 UP_S = 120.0
 """For coming up, on a machine that does much else."""
@@ -251,12 +253,8 @@ class Database:
     @property
     def url(self) -> str:
         """Return the setting ``database`` of receivers."""
-        hosts = ",".join("127.0.0.1" for _ in self.nodes)
-        ports = ",".join(str(node.server.port) for node in self.nodes)
-        return (
-            f"postgresql://{NAME}:{self._password}@/{NAME}"
-            f"?host={hosts}&port={ports}&target_session_attrs=read-write"
-        )
+        hosts = ",".join(f"127.0.0.1:{node.server.port}" for node in self.nodes)
+        return f"postgresql://{NAME}:{self._password}@{hosts}/{NAME}?connect_timeout={CONNECT_S}"
 
     async def start(self) -> None:
         """Start it, and make the database. Raises ServiceError."""
@@ -272,7 +270,8 @@ class Database:
     def _create(self) -> None:
         import psycopg
 
-        with psycopg.connect(self.url.replace(f"/{NAME}?", "/postgres?"), autocommit=True) as db:
+        url = self.url.replace(f"/{NAME}?", "/postgres?") + "&target_session_attrs=read-write"
+        with psycopg.connect(url, autocommit=True) as db:
             db.execute(f"CREATE DATABASE {NAME}")
 
     async def leader(self, *, but: Node | None = None) -> Node | None:
