@@ -102,10 +102,10 @@ def upper_settings(folder: Path, *names: str) -> list[Path]:
     return tokens
 
 
-async def listed(upper: Process, count: int) -> list[dict[str, Any]]:
-    """Wait until so many records are listed."""
+async def listed(upper: Process, count: int, what: str = "records") -> list[dict[str, Any]]:
+    """Wait until so many are listed."""
     async with asyncio.timeout(100):
-        while len(items := await upper.everything()) < count:  # noqa: ASYNC110 - only asking tells
+        while len(items := await upper.everything(what)) < count:  # noqa: ASYNC110 - only asking tells
             await asyncio.sleep(0.05)
     return items
 
@@ -151,7 +151,7 @@ async def test_what_two_lower_receivers_keep_apart_stays_apart_above(tmp_path: P
         assert all("deviceSN" not in str(item["problems"]) for item in items)
         people = await upper.everything("people")
         assert sorted((one["name"], one["user_id"]) for one in people) == [("north's", "5"), ("south's", "5")]
-        alarms = await upper.everything("alarms")
+        alarms = await listed(upper, 2, "alarms")
         assert sorted((one["terminal"], one["trace_id"]) for one in alarms) == [
             ("north/SN-1", "T-1"),
             ("south/SN-1", "T-1"),

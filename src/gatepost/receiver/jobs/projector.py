@@ -450,13 +450,13 @@ class Projector:
 
         Nothing but the address told whose they are, and it may have come to stand for another terminal since.
         """
-        if all(arrival.bind_peer or arrival.alike for arrival in arrivals):
+        if all(map(_is_told, arrivals)):
             return arrivals
         here: dict[tuple[bytes, str], int] = {}
         attributed = []
         for arrival in arrivals:
             place = (arrival.key, arrival.peer)
-            if not (arrival.bind_peer or arrival.alike):
+            if not _is_told(arrival):
                 candidates = [*self._holders(arrival), *filter(None, [here.get(place)])]
                 holder = self._may_hold(candidates, arrival.peer)
                 if holder is not None:
@@ -627,3 +627,8 @@ def _lock(folder: Folder) -> int:
             f"another process lists the journal {folder.path}; stop it, or give this one a data folder of its own"
         ) from None
     return handle
+
+
+def _is_told(arrival: Arrival) -> bool:
+    """Return whether more than the address told whose an event is: a serial, or a token, also that of a source."""
+    return arrival.bind_peer or arrival.alike > 0 or not arrival.tokenless
