@@ -382,7 +382,9 @@ async def test_marks_and_who_is_inside(desk: Desk) -> None:
     batch = []
     for number in range(300):
         user = wire.User(user_id=longest(number, 1000), name=longest(number, 1000))
-        batch.append(arrival(record(number, recorded_at=now, user=user), terminal.id))
+        received_ms = round(now.timestamp() * 1000)
+        event = record(number, recorded_at=now, user=user)
+        batch.append(arrival(event, terminal.id, received_at_ms=received_ms))
     store.write(batch)
     people = People(store, Rules())
     for person in people.page(PeopleQuery(limit=300)).items:

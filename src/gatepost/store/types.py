@@ -196,7 +196,7 @@ class TerminalRow(Struct, frozen=True, kw_only=True):
     timezone: str
     """Its own, or else its site's."""
     state: TerminalState
-    direction: Direction
+    direction: Direction = "both"
     """Which way people go who pass there."""
     has_token: bool
     networks: tuple[str, ...]

@@ -109,7 +109,7 @@ async def test_the_present_names_are_a_list_that_can_be_brought_back(desk: Desk)
     made(desk, "approved", "retired")
     desk.store.update_terminal(1, name="=1+1")
     listed = (await desk.get("/terminals/names/list")).html
-    assert listed.lstrip("\ufeff").splitlines() == ["Serial number,Name", "SN-1,'=1+1"]
+    assert listed.lstrip("\ufeff").splitlines() == ["Serial number,Name,Direction", "SN-1,'=1+1,both ways"]
     checked = await desk.post("/terminals/names", list=listed)
     assert "0 terminals are changed" in checked.words
 

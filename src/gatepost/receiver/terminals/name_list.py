@@ -25,6 +25,8 @@ MAX_NAME = 128
 
 _HEADINGS = {"serial", "serial number", "sn", "devicesn", "序列号", "设备序列号"}
 
+_DIRECTION = {"direction", "方向"}
+
 _FORMULA = ("'=", "'+", "'-", "'@")
 """How a cell of ours begins that a spreadsheet would have calculated."""
 
@@ -87,7 +89,9 @@ def _cells(text: str) -> list[tuple[int, list[str]]]:
         ]
     lines = [(number, cells) for number, cells in read if any(cells)]
     if lines and lines[0][1][0].casefold() in _HEADINGS:
-        del lines[0]
+        # A third column of another name is about something else.
+        width = 3 if lines[0][1][2:] and lines[0][1][2].casefold() in _DIRECTION else 2
+        lines = [(number, cells[:width]) for number, cells in lines[1:]]
     return lines[:MAX_LINES]
 
 
