@@ -29,8 +29,10 @@ class Text(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The text of the page, without its markup."""
-        bare = re.sub(r"<(script|style)\b.*?</\1>", "", self.html, flags=re.S)
+        """The text of the page, without its markup and its help, which is folded away."""
+        bare = re.sub(
+            r"<(script|style)\b.*?</\1>|<dialog[^>]* id=\"help\".*?</dialog>", "", self.html, flags=re.S
+        )
         return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", bare)))
 
     @property

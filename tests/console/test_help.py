@@ -37,9 +37,9 @@ def test_every_key_of_the_list_is_one_that_the_page_listens_for() -> None:
 
 async def test_the_help_is_on_every_page_and_a_page_of_its_own(desk: Desk) -> None:
     page = await desk.get("/records")
-    assert "Every passage that a terminal reported." in page.words
+    assert "Every passage that a terminal reported." in page.html
     assert 'href="/help#records"' in page.html
-    assert "终端上报的全部通行记录" in (await desk.get("/records", accept_language="zh")).words
+    assert "终端上报的全部通行记录" in (await desk.get("/records", accept_language="zh")).html
     every = await desk.get("/help")
     assert set(re.findall(r'<section class="sheet" id="(\w+)"', every.html)) >= {
         "live",

@@ -18,7 +18,8 @@ GUIDES: Mapping[str, str] = {
     "quarantine": "receiver", "refusals": "receiver", "fleet": "fleet", "fleet_adopt": "fleet",
     "fleet_import": "fleet", "fleet_find": "fleet", "fleet_history": "fleet", "why": "fleet",
     "destinations": "destinations", "destination": "destinations", "destination_new": "destinations",
-    "destination_setup": "destinations", "settings": "deploy", "users": "deploy", "system": "deploy",
+    "destination_setup": "destinations", "inside": "people", "alarms_acknowledge": "console", "views": "console",
+    "settings": "deploy", "users": "deploy", "system": "deploy",
 }  # fmt: skip
 """The guide of a page in ``docs/how-to``, by the page's template."""
 
