@@ -263,7 +263,7 @@ class Database:
                 await relay.open()
         for node in self.nodes:
             node.write(self._programs, self.nodes, self._password)
-            await node.start()
+            await node.etcd.start()
         await self.well()
         await asyncio.to_thread(self._create)
 
@@ -296,12 +296,15 @@ class Database:
     async def well(self) -> None:
         """Wait until one node leads, and each other one may lead without a loss. Raises ServiceError.
 
-        That has to be so for a while: of what was ended a moment ago Patroni does not know yet.
+        That has to be so for a while: of what was ended a moment ago Patroni does not know yet. What ends meanwhile is
+        started again, as a system's supervisor does: Patroni ends where it meets an etcd that is not ready yet.
         """
         end = self._clock() + UP_S
         since = self._clock()
         while self._clock() - since < STEADY_S:
             await self._sleep(LOOK_S)
+            for node in self.nodes:
+                await node.start()
             if not await self._is_well():
                 self._in_time(end)
                 since = self._clock()
