@@ -41,12 +41,22 @@ def _patience(item: pytest.Item) -> float:
     return float(limit.args[0]) if limit is not None and limit.args else 0.0
 
 
+class _Stderr:
+    """Standard error as it is when a line is written: a test may have replaced it since."""
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
     """Keep logs off standard output, which commands write to; undo what a command sets up for the test's process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.__stderr__))
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(_Stderr()))  # type: ignore[arg-type]  # all that it uses
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers  # others would write to a stream that pytest has closed
