@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.programs import program
 from tests.reader import ROOT
 from tests.receiver.kit import SUCCESS, Process, Sender, body, record
 
@@ -50,10 +50,8 @@ async def nginx(folder: Path, receivers: Sequence[int]) -> AsyncIterator[int]:
     port = bound.getsockname()[1]
     bound.close()
     (folder / "nginx.conf").write_text(configuration(folder, port, receivers))
-    program = shutil.which("nginx")
-    assert program is not None
     process = await asyncio.create_subprocess_exec(
-        program, "-p", str(folder), "-e", str(folder / "errors"), "-c", str(folder / "nginx.conf")
+        program("nginx"), "-p", str(folder), "-e", str(folder / "errors"), "-c", str(folder / "nginx.conf")
     )
     try:
         async with asyncio.timeout(60):

@@ -24,7 +24,11 @@ async def test_what_arrives_is_told_as_the_lists_show_it(either: Running) -> Non
     assert listener.headers["content-type"].startswith("text/event-stream")
     assert listener.headers["cache-control"] == "no-store"
     told = []
-    for event in (record(), alarm(), alarm(status=3)):  # one after the other: an alarm goes before records that wait
+    for event in (
+        record(),
+        alarm(),
+        alarm(status=3),
+    ):  # one after the other: an alarm goes before records that wait
         await either.push(event)
         told += await listener.events(1)
     first, second, third = told
