@@ -29,7 +29,7 @@ from gatepost.journal.packs import Image, Packs, Place, join_places, split_place
 from gatepost.journal.reader import Reader
 from gatepost.journal.writer import Writer
 from gatepost.store.base import BaseStore
-from gatepost.store.interface import Progress, RecordQuery
+from gatepost.store.interface import Progress, RecordQuery, RecordRow
 from gatepost.store.maintenance.backup import backup
 from gatepost.store.maintenance.check import check
 from gatepost.store.maintenance.restore import restore
@@ -95,7 +95,12 @@ def project(store: BaseStore, journal: Folder, *, max_bodies: int = 1000) -> lis
 
 def listed(store: BaseStore) -> list[int]:
     """Return the numbers of all records, whose images must be right."""
-    records = store.records(RecordQuery(limit=100_000)).items
+    records: list[RecordRow] = []
+    query: RecordQuery | None = RecordQuery(limit=1000)
+    while query is not None:  # a page has so many bytes at most
+        page = store.records(query)
+        records += page.items
+        query = replace(query, cursor=page.next_cursor) if page.next_cursor else None
     found = {int((row.uuid or "").removeprefix("uuid-")): row for row in records}
     for number, row in found.items():
         assert store.image(row.id) == (image(number) if row.has_image else None)
@@ -155,9 +160,11 @@ def test_what_waits_is_read_once_after_a_restore_and_what_is_listed_is_not(
     journal = Folder.open(other_place["folder"] / JOURNAL)
     assert journal.id != Folder.open(waiting["folder"] / JOURNAL).id
     assert store.positions(journal.id) == {}
-    assert numbers_of(journal) == [101, 102, 4, 5, 6, 7]
+    found = numbers_of(journal)
+    # Alarms go first; streams of the same millisecond have no order.
+    assert (sorted(found[:2]), found[2:]) == ([101, 102], [4, 5, 6, 7])
     assert listed(store) == [1, 2, 3]
-    assert project(store, journal, max_bodies=2) == [101, 102]
+    assert sorted(project(store, journal, max_bodies=2)) == [101, 102]
     assert project(store, journal) == [4, 5, 6, 7]
     assert listed(store) == [1, 2, 3, 4, 5, 6, 7, 101, 102]
     assert all(row.has_image for row in store.records(RecordQuery()).items)
