@@ -51,7 +51,10 @@ NOT_RUN = {
     r"^gatepost forward test ": "sends to a host that is not here; tests/receiver/commands/test_forward.py does it",
     r"^gatepost forward check ": "recounts what tests of its own do; its options are checked",
     r"^HOOK_SECRET=.* node-red$": "needs Node-RED, with which tests/node_red runs the flow of the page",
-    r"^gatepost terminals (discover|scan|adopt|import|why|audit|backfill|jobs?|approve|move|names|retire|delete)\b": (
+    r"^gatepost terminals (direction|approve|move|names|retire|delete)\b": (
+        "changes terminals that are not here; tests/client has some, and the options are checked"
+    ),
+    r"^gatepost terminals (discover|scan|adopt|import|why|audit|backfill|jobs?)\b": (
         "asks terminals that are not here; tests/client has some, and the options are checked"
     ),
     r"^gatepost torture ": "takes minutes, and is run by tests/conformance/torture; its options are checked",
@@ -112,6 +115,7 @@ BEFORE = {
     "terminal.md": [RECEIVER],
     "forward.md": [RECEIVER, TOKEN],
     "fleet.md": [RECEIVER, TOKEN],
+    "people.md": [RECEIVER, TOKEN],
     "cell.md": [RECEIVER],
 }
 """What the reader of a page has done already."""

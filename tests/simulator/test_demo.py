@@ -63,7 +63,7 @@ async def test_on_a_terminal_the_progress_is_drawn(tmp_path: Path, monkeypatch: 
 async def test_kept_it_stays_up_tells_the_addresses_and_ends_when_told(tmp_path: Path) -> None:
     script = (
         "import sys; from gatepost.simulator.demo import Timing, cli; "
-        "sys.exit(cli(['--keep'], timing=Timing(before_s=0.8, away_s=0.8, after_s=0.4, rate=20)))"
+        "sys.exit(cli(['--keep'], timing=Timing(before_s=0.8, away_s=2.0, after_s=0.4, rate=20)))"
     )
     environment = {**os.environ, "GATEPOST_LANG": "en", "TMPDIR": str(tmp_path)}
     process = await asyncio.create_subprocess_exec(
@@ -74,7 +74,9 @@ async def test_kept_it_stays_up_tells_the_addresses_and_ends_when_told(tmp_path:
     try:
         async with asyncio.timeout(60):
             while "/v1/event/subscribe" not in text:
-                text += (await process.stdout.readline()).decode()
+                line = (await process.stdout.readline()).decode()
+                assert line, text  # it has ended
+                text += line
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             await process.communicate()

@@ -69,7 +69,8 @@ def test_joined_people_are_one_and_parting_restores_what_was(store: BaseStore) -
     anna = join(store, "Anna B", "A. Anna")
     assert sorted(everyone(store)) == ["A. Anna", "Bert"]
     assert anna.identities == tuple(sorted(before["Anna B"].identities + before["A. Anna"].identities))
-    assert (anna.id, anna.site, anna.user_id) == (before["Anna B"].id, "Hamburg", "70")
+    assert anna.id in (before["Anna B"].id, before["A. Anna"].id)
+    assert (anna.site, anna.user_id) == ("Hamburg", "70")
     people = People(store, Rules())
     for form in anna.identities:
         assert people.person(str(form)) == anna
