@@ -3,6 +3,7 @@ import io
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -60,12 +61,17 @@ async def test_on_a_terminal_the_progress_is_drawn(tmp_path: Path, monkeypatch: 
     assert "gatepost demo" in written(screen)
 
 
-async def test_kept_it_stays_up_tells_the_addresses_and_ends_when_told(tmp_path: Path) -> None:
+async def test_kept_it_stays_up_tells_the_addresses_and_ends_when_told() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        await kept(Path(folder))
+
+
+async def kept(folder: Path) -> None:
     script = (
         "import sys; from gatepost.simulator.demo import Timing, cli; "
         "sys.exit(cli(['--keep'], timing=Timing(before_s=0.8, away_s=2.0, after_s=0.4, rate=20)))"
     )
-    environment = {**os.environ, "GATEPOST_LANG": "en", "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "GATEPOST_LANG": "en", "TMPDIR": str(folder)}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, env=environment
     )
@@ -86,4 +92,4 @@ async def test_kept_it_stays_up_tells_the_addresses_and_ends_when_told(tmp_path:
             await process.communicate()
     assert process.returncode == 0
     assert "everything stays up" in text
-    assert list(tmp_path.iterdir())
+    assert list(folder.iterdir())

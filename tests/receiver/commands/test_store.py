@@ -168,6 +168,7 @@ async def test_on_postgresql_images_are_moved_with_a_data_folder_alone(
     await filled(tmp_path / "data")
     backup, database = str(tmp_path / "b.tar"), ["--database", postgres_url]
     assert run(["backup", backup, "--data", str(tmp_path / "data")]) == 0
+    capsys.readouterr()
     assert run(["restore", backup, *database]) == 1
     said = capsys.readouterr().err
     assert said.startswith(

@@ -9,7 +9,7 @@ Memory does not grow with the store.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gatepost.errors import JournalCorrupt, JournalGone
-from gatepost.journal.folder import Folder
+from gatepost.journal.folder import START, Folder, Position
 from gatepost.journal.format import HEADER_BYTES, KEY_BYTES
 from gatepost.journal.packs import Packs, Place
 from gatepost.journal.reader import Reader
@@ -148,6 +148,12 @@ class _Part(Struct, frozen=True):
         return db.execute(select(c.event_id).where(mine, pack)).first() is not None
 
 
+def _has_reached(journal: Folder, places: Mapping[str, Position], ends: Mapping[str, Position]) -> bool:
+    """Return whether all is read that was there at first: a journal that is written to may have no end."""
+    there = {stream.name for stream in journal.streams()}
+    return not any(name in there and places.get(name, START).is_before(end) for name, end in ends.items())
+
+
 class _Search:
     def __init__(self, *, is_only: bool, today: date) -> None:
         """``is_only``: no other receiver writes to this store, so a pack that is not here is lost."""
@@ -255,7 +261,11 @@ class _Search:
             with suppress(FileNotFoundError):  # its time is over just now
                 (self._gap if path.stat().st_size else self._gone).add(path.name)
         waiting = self._unlisted.count + len(files.list(DOUBTFUL))
-        with closing(Reader(journal, positions.read(source.db, journal.id))) as reader:
+        streams = journal.streams()
+        ends = {stream.name: stream.published for stream in streams}
+        is_running = any(stream.is_alive for stream in streams)
+        reached = positions.read(source.db, journal.id)
+        with closing(Reader(journal, reached)) as reader:
             while True:
                 batch = reader.read(max_bodies=_BODIES, max_bytes=_BODIES_BYTES)
                 waiting += len(batch.bodies) + len(batch.waiting)
@@ -263,11 +273,11 @@ class _Search:
                     (self._gone if damage.is_gone else self._gap).add(
                         f"{damage.stream}, segment {damage.segment}, byte {damage.start}: {damage.why}"
                     )
-                if not batch.positions:
+                reached = {**reached, **batch.positions}
+                if not batch.positions or (is_running and _has_reached(journal, reached, ends)):
                     break
         for why in batch.waiting.values():
             self._waiting.add(str(why))
-        is_running = any(stream.is_alive for stream in journal.streams())
         if waiting or is_running:
             # They may be images of events that are not listed yet; or their bytes are about to go.
             self.orphans.clear()
