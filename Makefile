@@ -117,7 +117,7 @@ $(VENV)/.audit: requirements/audit.lock $(VENV)/.dev
 	@touch $@
 
 # $(call debian,PROGRAMS,PACKAGES): install the packages unless every program is there already.
-debian = @for program in $(1); do command -v $$program >/dev/null || missing=1; done; [ -z "$$missing" ] || \
+debian = @PATH="$$PATH:/usr/sbin:/sbin"; for program in $(1); do command -v $$program >/dev/null || missing=1; done; [ -z "$$missing" ] || \
 	{ $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
 
 # Programs that no Python wheel carries: a tracer, a slow-request attacker, a browser, an MQTT broker, etcd, a proxy, a check of units, and what the documentation's snippets use; for the benchmarks a load generator and peers.

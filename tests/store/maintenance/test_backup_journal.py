@@ -235,6 +235,9 @@ def test_a_backup_while_events_arrive_are_listed_and_leave_holds_each_once(
     def ingest() -> None:
         writer = Writer(journal, segment_bytes=4096, pack_bytes=200_000, now=lambda: RECEIVED_MS / 1000)
         while not stop.is_set():
+            if journal.backlog(store.positions(journal.id)).events > 500:
+                stop.wait(0.01)  # a disk in memory takes more than any database lists
+                continue
             push(writer, *range(acknowledged[0], acknowledged[0] + 5))
             acknowledged[0] += 5
         writer.close()

@@ -309,6 +309,9 @@ def test_a_running_receiver_gives_no_finding(place: Where) -> None:
             Writer(journal, segment_bytes=4096, pack_bytes=150_000, now=lambda: RECEIVED_MS / 1000)
         ) as w:
             while not stop.is_set():
+                if journal.backlog(store.positions(journal.id)).events > 500:
+                    stop.wait(0.01)  # a disk in memory takes more than any database lists
+                    continue
                 numbers = range(number, number + 5)
                 bodies = [b"%d" % (one + 256) for one in numbers]
                 w.append_with_images(
