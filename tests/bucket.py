@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from gatepost.conformance.torture.cluster.bucket import server_words
+
 __all__ = ["BUCKET", "SeaweedFS", "seaweedfs"]
 
 BUCKET = "images"
@@ -46,19 +48,10 @@ class SeaweedFS:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        master, volume, filer, s3 = map(str, self._ports)
+        weed, config = Path(sys.executable).parent / "weed", self.folder / "s3.json"
+        words = server_words(weed, self.folder / "data", config, self._ports)
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    Path(sys.executable).parent / "weed", "server",
-                    "-dir", self.folder / "data", "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1",
-                    "-master.port", master, "-master.telemetry=false", "-master.volumeSizeLimitMB", "64",
-                    "-volume.port", volume, "-volume.max", "30", "-filer", "-filer.port", filer,
-                    "-s3", "-s3.port", s3, "-s3.config", self.folder / "s3.json", "-s3.iam=false",
-                    "-s3.port.iceberg", "0", "-s3.port.lance", "0",
-                ],
-                stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            self._process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
         self._wait()
 
     def _wait(self) -> None:

@@ -290,3 +290,16 @@ def test_every_notice_has_a_text(line: Line, kind: NoticeKind, language: str) ->
 
     assert "?" not in said
     assert len(said) > 20
+
+
+def test_a_rule_about_marked_people_tells_the_reason_of_the_mark(line: Line) -> None:
+    line.passages(1, 2)
+    watching = rules(rules=[{"event": "passage", "marked": True, "person": "name"}])
+
+    assert watching.decide(rows(line), 0).left_out == ["no rule chooses it"] * 2
+    decision = watching.decide(rows(line), 0, ["", "ask at the desk"])
+
+    assert decision.left_out == ["no rule chooses it", ""]
+    assert len(decision.lines) == 1
+    assert "王2" in decision.lines[0]
+    assert "ask at the desk" in decision.lines[0]

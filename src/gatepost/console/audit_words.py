@@ -39,7 +39,7 @@ class Told(Struct, frozen=True):
     name: str
     value: str
     before: str | None = None
-    """What it was; ``None``: nothing is told of that."""
+    """The value before the change; ``None``: it is not known."""
 
 
 def told(detail: Mapping[str, Any], words: Words, show: Show, sites: Mapping[int, str]) -> list[Told]:

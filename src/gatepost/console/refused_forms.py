@@ -158,7 +158,7 @@ class _Found(Struct):
     """Of its start tag."""
     id: str
     folds: list[int]
-    """Where the folds begin in which it is."""
+    """Offsets of the ``details`` elements around it."""
     is_sent_here: bool
     hidden: dict[str, str]
 

@@ -5,7 +5,7 @@ Rules:
 * A row is marked before anything is sent to its terminal, and tried once. What was being tried when a receiver ended
   has failed, and says so: a password that may have been refused is not sent again.
 * At most :data:`AT_ONCE` are tried at once, by the receiver that has the lease, and one is begun every :data:`PACE_S`
-  seconds: handshakes in a burst would hold up the pushes of others.
+  seconds: many TLS handshakes at the same time would delay pushes.
 
 Flow: :meth:`Many.run` → :meth:`Many.once` → :func:`~gatepost.fleet.adoption.adopt` for each.
 """

@@ -4,8 +4,8 @@ Rules:
 
 * On a server with several receivers one of them looks: the one with the lease, for :data:`LEASE_S` after it was last
   heard of. What it finds after that counts no more.
-* At most :data:`AT_ONCE` are looked at at once, and :data:`PER_PACE` are begun every :data:`PACE_S` seconds: handshakes
-  in a burst would hold up the pushes of others. A look that fails is a result like any other.
+* At most :data:`AT_ONCE` looks are under way, and :data:`PER_PACE` begin every :data:`PACE_S` seconds: many TLS
+  handshakes at the same time would delay pushes. A look that fails is a result, too.
 * A terminal that pushes again after a silence is looked at now. Every receiver sees its own pushes, and says so.
 * What a person has to know is a notice, once: an address that another tool sets, a terminal that is stopped.
 

@@ -41,6 +41,9 @@ from gatepost.store.interface import (
 from gatepost.store.maintenance.backup import FORMAT, backup
 from gatepost.store.maintenance.check import check
 from gatepost.store.maintenance.restore import restore
+from gatepost.store.people.joined import Joins
+from gatepost.store.people.marked import MarkedPeople
+from gatepost.store.people.people import People, PeopleQuery, Rules
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
@@ -93,6 +96,9 @@ def fill(store: BaseStore, count: int = 150) -> None:
     for shared in (False, True):
         view = views.save("records", f"{shared}", {"passed": "false"}, shared=shared, by="anna", now_ms=0)
     views.begin_with(view.id, start=True)
+    first, second, third = People(store, Rules()).page(PeopleQuery(limit=3)).items
+    MarkedPeople(store, Rules()).mark(first, reason="ask at the desk", until=None, by="anna", now_ms=1)
+    Joins(store, Rules()).join(second, third, by="anna", now_ms=1)
 
 
 def content(store: BaseStore) -> Any:
@@ -111,6 +117,8 @@ def content(store: BaseStore) -> Any:
         {step.id: store.image(step.id) for row in store.alarms(AlarmQuery()).items for step in row.history},
         [store.pushed(row) for row in store.quarantined().items],
         SavedViews(store, Reader(account_id=1, role="viewer", every_site=True)).all(),
+        MarkedPeople(store, Rules()).listed(RECEIVED_MS),
+        [Joins(store, Rules()).numbers(one) for one in People(store, Rules()).page(PeopleQuery()).items],
         places(store),
     )
 
@@ -127,7 +135,7 @@ def test_what_is_restored_is_what_was_there_on_either_database(
     assert counts["records"] == 151
     assert counts["images"] == 54
     assert made.images_missing == 0
-    assert b"/9j/" * 900 in before[-3][0] + before[-3][1]
+    assert b"/9j/" * 900 in before[-5][0] + before[-5][1]
     store.close()
     assert restore(tmp_path / "b.tar", **other_place) == {
         k: v for k, v in counts.items() if v and k != "meta"

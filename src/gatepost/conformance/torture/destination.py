@@ -45,7 +45,7 @@ class Destination:
         self.ids: dict[str, set[str]] = {}
         """Under which ids each event was sent, by name."""
         self.refuses = True
-        """Whether the events that are refused always are refused still."""
+        """False: it takes every event, also those that it refused until now."""
         self.met: Counter[str] = Counter()
         self.defects: list[str] = []
         self._fault: Kind | None = None

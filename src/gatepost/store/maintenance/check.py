@@ -278,7 +278,7 @@ class _Search:
                     break
         for why in batch.waiting.values():
             self._waiting.add(str(why))
-        if waiting or is_running:
+        if waiting or is_running or any(stream.is_alive for stream in journal.streams()):
             # They may be images of events that are not listed yet; or their bytes are about to go.
             self.orphans.clear()
 

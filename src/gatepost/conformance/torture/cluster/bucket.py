@@ -11,7 +11,7 @@ from gatepost.conformance.torture.cluster.programs import Programs
 from gatepost.conformance.torture.cluster.relay import Relay
 from gatepost.conformance.torture.cluster.service import Service, ServiceError
 
-__all__ = ["PORTS", "Bucket"]
+__all__ = ["PORTS", "Bucket", "server_words"]
 
 NAME = "images"
 PORTS = 4
@@ -20,6 +20,21 @@ UP_S = 60.0
 LOOK_S = 0.1
 ASK_S = 5.0
 SYNCED = {"locations": [{"locationPrefix": "/buckets/", "fsync": True}]}
+
+
+def server_words(weed: Path, data: Path, config: Path, ports: Sequence[int]) -> list[str | Path]:
+    """Return the command of a server with S3 on loopback.
+
+    ``config``: who may use it, as SeaweedFS reads it. ``ports``: of master, volume, filer and S3.
+    """
+    master, volume, filer, s3 = map(str, ports)
+    return [
+        weed, "server", "-dir", data, "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1",
+        "-master.port", master, "-master.telemetry=false", "-master.volumeSizeLimitMB", "64",
+        "-volume.port", volume, "-volume.max", "30", "-filer", "-filer.port", filer,
+        "-s3", "-s3.port", s3, "-s3.config", config, "-s3.iam=false",
+        "-s3.port.iceberg", "0", "-s3.port.lance", "0",
+    ]  # fmt: skip
 
 
 class Bucket:
@@ -39,8 +54,8 @@ class Bucket:
         self._sleep = sleep
         self._clock = clock
         self._secret = secret
-        master, volume, self._filer, s3 = ports
-        self.relay = Relay(lambda: [s3])
+        self._filer = ports[2]
+        self.relay = Relay(lambda: [ports[3]])
         identity = {
             "name": "gatepost",
             "credentials": [{"accessKey": "gatepost", "secretKey": secret}],
@@ -51,17 +66,7 @@ class Bucket:
         config.chmod(0o600)
         data = folder / "data"
         data.mkdir()
-        self.service = Service(
-            "bucket",
-            [
-                programs.weed, "server", "-dir", data, "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1",
-                "-master.port", str(master), "-master.telemetry=false", "-master.volumeSizeLimitMB", "64",
-                "-volume.port", str(volume), "-volume.max", "30", "-filer", "-filer.port", str(self._filer),
-                "-s3", "-s3.port", str(s3), "-s3.config", config, "-s3.iam=false",
-                "-s3.port.iceberg", "0", "-s3.port.lance", "0",
-            ],
-            folder,
-        )  # fmt: skip
+        self.service = Service("bucket", server_words(programs.weed, data, config, ports), folder)
 
     @property
     def packs(self) -> str:

@@ -22,7 +22,7 @@ from gatepost.conformance.torture.oracle import Issued
 __all__ = ["AGAIN_S", "Evidence", "judge"]
 
 AGAIN_S = TTL_S + 5.0
-"""What that is on a machine with nothing else to do."""
+"""The seconds after which pushes are acknowledged again, on an idle machine."""
 
 
 class Evidence(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from gatepost.errors import GatepostError
 __all__ = ["MissingPrograms", "Programs", "find"]
 
 DEBIAN = Path("/usr/lib/postgresql")
-"""Where Debian keeps the server's programs, which are not on the path there."""
+"""The folder of PostgreSQL's server programs in Debian, which is not in PATH."""
 SERVER = ("postgres", "initdb", "pg_ctl", "pg_basebackup", "pg_controldata", "pg_isready")
 
 
@@ -21,7 +21,7 @@ class MissingPrograms(GatepostError):
 
 
 class Programs(Struct, frozen=True):
-    """Where each program is."""
+    """Paths of the programs."""
 
     postgres: Path
     """The folder of the server's programs."""

@@ -32,7 +32,7 @@ class Unprivileged(Struct, frozen=True):
     """How a program is started that refuses to be root."""
 
     words: tuple[str, ...] = ()
-    """What its command begins with."""
+    """The first words of its command."""
     owner: int | None = None
     """The id of the user that has to own its files, if that is another one."""
 
