@@ -196,6 +196,7 @@ async def test_one_client_goes_on_after_the_receiver_closed_its_connection(recei
             return [before, client.stats().records, client.acknowledge(1).id]
 
     await receiver.push(alarm())
+    await receiver.flush()
     loop = asyncio.get_running_loop()
 
     def close() -> None:
