@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gatepost.console.words import Words
 from gatepost.receiver.exports.marks import mark_words
@@ -215,7 +215,7 @@ class Show:
 def _time(at: datetime, here: datetime, text: str, zone: str) -> Markup:
     instant = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     title = f"{here:%Y-%m-%d %H:%M:%S} {here:%z} {zone}"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(instant, title, text)
+    return Markup(f'<time datetime="{instant}" title="{escape(title)}">{escape(text)}</time>')  # noqa: S704 - escaped
 
 
 def qr_svg(text: str) -> Markup | None:
