@@ -21,8 +21,8 @@ from gatepost.dialect_faults import CLASSES, Body, Variant
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, RecordQuery
-from gatepost.terminal.door.client import address
-from gatepost.terminal.door.door import Door
+from gatepost.terminal.local_socket.client import address
+from gatepost.terminal.local_socket.server import Door
 
 AT = datetime(2023, 11, 14, 22, 0, tzinfo=UTC)
 

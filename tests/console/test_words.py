@@ -107,10 +107,10 @@ def test_what_each_setting_does_is_said_in_both_languages_and_in_which_unit() ->
 
 SAID = {
     "console/**/*.py": ("ClientException",),
-    "wire/decoder.py": ("wrong", "_NoEvent", "DecodeError"),
-    "wire/parse.py": ("DecodeError",),
-    "wire/several.py": ("DecodeError",),
-    "wire/fields.py": ("wrong", "DecodeError"),
+    "wire/decoding/decoder.py": ("wrong", "_NoEvent", "DecodeError"),
+    "wire/decoding/json_parser.py": ("DecodeError",),
+    "wire/decoding/several.py": ("DecodeError",),
+    "wire/decoding/fields.py": ("wrong", "DecodeError"),
     "store/query/registry.py": ("Conflict",),
     "store/query/accounts.py": ("Conflict",),
     "receiver/terminals/admin.py": ("Conflict",),

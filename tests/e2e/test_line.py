@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from tests.receiver.kit import JPEG, Process
 
-from gatepost.terminal.door import client as door
+from gatepost.terminal.local_socket import client as door
 
 SERIAL = "E2E-1"
 ROUNDS = 6

@@ -23,9 +23,9 @@ from gatepost.journal.files import Files
 from gatepost.retry import Done, RetryAt
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.contents import Contents
-from gatepost.terminal.outbox.history import View
 from gatepost.terminal.outbox.outbox import State
-from gatepost.terminal.outbox.values import NewEvent
+from gatepost.terminal.outbox.reader import View
+from gatepost.terminal.outbox.types import NewEvent
 
 SETTINGS = TerminalSettings(capacity_bytes=200_000, history_events=3)
 ROUNDS, NEW, STUCK = 6, 6, 5

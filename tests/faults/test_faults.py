@@ -22,8 +22,8 @@ from tests.faults.bad_receiver import SUCCESS, BadReceiver, Behaviour, Peer, Req
 from tests.faults.line import HASTY, Line, line, names, record, settings
 
 from gatepost.terminal.outbox.outbox import OutboxStatus
-from gatepost.terminal.push.resolve import resolve
-from gatepost.terminal.push.transport import Transport
+from gatepost.terminal.push.dns import resolve
+from gatepost.terminal.push.http_client import Transport
 
 EVENTS = [f"r{n}" for n in range(40)]
 RECOVERY_S = 5.0

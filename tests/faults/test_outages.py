@@ -19,8 +19,8 @@ from tests.faults.bad_receiver import BadReceiver, Behaviour, Peer, until
 from tests.faults.line import HASTY, Line, line, names, settings
 
 from gatepost.settings import TerminalSettings
-from gatepost.terminal.outbox.history import Reader
-from gatepost.terminal.outbox.values import State
+from gatepost.terminal.outbox.reader import Reader
+from gatepost.terminal.outbox.types import State
 from gatepost.wire import Subscription
 
 EVENTS = [f"r{n}" for n in range(300)]

@@ -30,9 +30,9 @@ from tests.terminal.outbox_kit import (
 from gatepost.errors import OutboxUnavailable
 from gatepost.journal.files import Files
 from gatepost.retry import RetryAt
-from gatepost.terminal.outbox import state_log
 from gatepost.terminal.outbox.outbox import Outbox
-from gatepost.terminal.outbox.values import NewEvent
+from gatepost.terminal.outbox.state import log as state_log
+from gatepost.terminal.outbox.types import NewEvent
 
 PHOTO = b"\xff\xd8" + bytes(30_000)
 

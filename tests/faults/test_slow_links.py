@@ -17,9 +17,9 @@ from tests.faults.line import Line, alarm, line, names, record, settings
 from tests.faults.slow_link import WIRE, SlowLink
 
 from gatepost.settings import TerminalSettings
-from gatepost.terminal.push.http1 import Reply
-from gatepost.terminal.push.transport import Limits, Transport
-from gatepost.terminal.push.trust import Trust
+from gatepost.terminal.push.http_client import Limits, Transport
+from gatepost.terminal.push.http_response import Reply
+from gatepost.terminal.push.tls import Trust
 from gatepost.terminal.push.window import Window
 
 SHORT = settings(send_timeout_s=1.5, reply_timeout_s=1.5, retry_first_s=0.1, retry_cap_s=0.5)

@@ -10,10 +10,10 @@ from pathlib import Path
 from gatepost.fleet.client import Account
 from gatepost.settings import TerminalServiceSettings
 from gatepost.terminal import Terminal
+from gatepost.terminal.http_api.listener import prepare
 from gatepost.terminal.rehearsal.faults import parse
 from gatepost.terminal.rehearsal.rehearsal import Rehearsal
 from gatepost.terminal.rehearsal.serving import serving
-from gatepost.terminal.service.listen import prepare
 
 ADMIN = Account("admin", "a long password")
 

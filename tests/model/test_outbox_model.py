@@ -29,7 +29,7 @@ from gatepost.errors import NotSubscribed, OutboxFull
 from gatepost.retry import ACCEPTED_SINCE, Backoff, DeadLetter, Done, RetryAt, Step, next_step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.outbox import HistoryQuery, Outbox
-from gatepost.terminal.outbox.values import ALARMS, RECORDS, NewEvent
+from gatepost.terminal.outbox.types import ALARMS, RECORDS, NewEvent
 from gatepost.wire import Alarm, Record, Refused, Subscription
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from gatepost.receiver.jobs.reprocessing import ProcessedAgain
 from gatepost.store.interface import EVERYTHING, Arrival, Progress, QuarantineRow
 from gatepost.store.query.reprocess import decode_again
 from gatepost.wire import Alarm, Problem, Record, Unknown, decode
-from gatepost.wire.decoder import with_image
+from gatepost.wire.decoding.decoder import with_image
 
 
 def bare(**data: Any) -> dict[str, Any]:

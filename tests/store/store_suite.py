@@ -47,7 +47,7 @@ from gatepost.store.schema import tables as t
 from gatepost.store.write import upserts
 from gatepost.store.write.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem
-from gatepost.wire.decoded import NO_REAL_ID
+from gatepost.wire.decoding.decoded import NO_REAL_ID
 
 Opener = Callable[[], BaseStore]
 

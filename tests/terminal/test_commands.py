@@ -16,10 +16,10 @@ from tests.terminal.outbox_kit import outbox_in, put_many
 from gatepost import cli, wire
 from gatepost.journal import format as journal_format
 from gatepost.retry import DeadLetter
-from gatepost.terminal.door.questions import questions
+from gatepost.terminal.http_api.routes import ROUTES
+from gatepost.terminal.local_socket.control import questions
 from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox
-from gatepost.terminal.service.api import ROUTES
 
 ADDRESS = "http://127.0.0.1:9/Record"
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from gatepost import certificate
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings
-from gatepost.terminal.door.client import SOCKET_FILE
+from gatepost.terminal.local_socket.client import SOCKET_FILE
 from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox
 from gatepost.terminal.program import running

@@ -32,7 +32,7 @@ from gatepost.store.interface import (
     received_at,
 )
 from gatepost.wire import Unknown, decode
-from gatepost.wire.decoder import with_image
+from gatepost.wire.decoding.decoder import with_image
 
 __all__ = ["CONTENT_TYPES", "AlarmData", "CloudEvent", "Flat", "NoticeData", "Shaper", "event_id"]
 

@@ -254,7 +254,7 @@ def simulate(
 
     from gatepost.simulator import fleet, options, view
     from gatepost.simulator.scenario import DEFAULT_MIX, Plan
-    from gatepost.terminal.push.trust import Trust
+    from gatepost.terminal.push.tls import Trust
 
     opens, closes = options.hours(hours)
     plan = Plan(

@@ -43,7 +43,7 @@ from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.receiver_process import ReceiverProcess
 from gatepost.simulator.scenario import SITE_TIME, Plan, doors
 from gatepost.simulator.services import Offer, offered
-from gatepost.terminal.push.trust import Trust
+from gatepost.terminal.push.tls import Trust
 from gatepost.wire import Alarm, Dialect, Record
 from gatepost.wire.codes import AlarmCode, AlarmStatus
 

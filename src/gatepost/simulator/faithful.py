@@ -36,12 +36,12 @@ from gatepost.simulator.passages import Door
 from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.scenario import Happening, Plan, doors, happenings
 from gatepost.simulator.services import Offer, offered
-from gatepost.terminal.agent import Terminal
-from gatepost.terminal.push.http1 import Reply
+from gatepost.terminal.push.http_client import Limits, NoReply, Transport
+from gatepost.terminal.push.http_response import Reply
 from gatepost.terminal.push.pusher import Pusher
 from gatepost.terminal.push.target import header_lines
-from gatepost.terminal.push.transport import Limits, NoReply, Transport
-from gatepost.terminal.push.trust import Trust
+from gatepost.terminal.push.tls import Trust
+from gatepost.terminal.terminal import Terminal
 from gatepost.wire import Delivered, Refused, classify
 
 SETTINGS = TerminalSettings(retry_first_s=0.25, retry_cap_s=4.0, history_events=1_000)

@@ -33,7 +33,7 @@ from gatepost.simulator.passages import Door
 from gatepost.simulator.people import make_site
 from gatepost.simulator.prepared import Gallery, Series
 from gatepost.simulator.scenario import Plan, doors
-from gatepost.terminal.push.http1 import BadReply, ReplyParser
+from gatepost.terminal.push.http_response import BadReply, ReplyParser
 from gatepost.terminal.push.target import Target, take_apart
 from gatepost.wire import SUCCESS, Delivered, Refused, classify
 

@@ -31,7 +31,7 @@ from gatepost.simulator.meter import Meter, Rate
 from gatepost.simulator.report import Report, make_report
 from gatepost.simulator.scenario import Plan
 from gatepost.simulator.services import Offer
-from gatepost.terminal.push.trust import Trust
+from gatepost.terminal.push.tls import Trust
 
 REDRAW_S = 0.25
 LINE_EVERY_S = 5.0

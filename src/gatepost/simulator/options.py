@@ -93,8 +93,8 @@ def offer(
     from gatepost.errors import SettingsError
     from gatepost.settings import TerminalServiceSettings
     from gatepost.simulator.services import Offer
+    from gatepost.terminal.http_api.listener import is_loopback, passwords_of, split
     from gatepost.terminal.rehearsal.faults import parse
-    from gatepost.terminal.service.listen import is_loopback, passwords_of, split
 
     if listen is None:
         for option, given in (

@@ -22,12 +22,12 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.settings import TerminalServiceSettings
-from gatepost.terminal.agent import Terminal
+from gatepost.terminal.http_api.listener import Listener, prepare
+from gatepost.terminal.http_api.routes import Service
 from gatepost.terminal.rehearsal.faults import Faults
 from gatepost.terminal.rehearsal.rehearsal import Rehearsal, exchange
 from gatepost.terminal.rehearsal.serving import Status, serving
-from gatepost.terminal.service.api import Service
-from gatepost.terminal.service.listen import Listener, prepare
+from gatepost.terminal.terminal import Terminal
 
 AT_ONCE = 16
 """Certificates that are made at the same time: each waits for the disk."""

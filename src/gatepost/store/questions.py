@@ -65,7 +65,7 @@ from gatepost.store.query import records as queries
 from gatepost.store.query.terminal_labels import TerminalLabel, at_sites, events_of
 from gatepost.store.schema import tables as t
 from gatepost.wire import Unknown, decode
-from gatepost.wire.decoder import with_image
+from gatepost.wire.decoding.decoder import with_image
 
 __all__ = ["MAX_ACKNOWLEDGED", "TOO_MANY_ALARMS", "Questions", "UserStore"]
 

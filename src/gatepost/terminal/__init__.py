@@ -14,19 +14,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatepost.terminal.agent import SyncTerminal, Terminal
     from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, OutboxStatus
-    from gatepost.terminal.outbox.values import Stored
+    from gatepost.terminal.outbox.types import Stored
+    from gatepost.terminal.terminal import SyncTerminal, Terminal
 
 __all__ = ["Terminal", "SyncTerminal", "OutboxStatus", "HistoryQuery", "HistoryPage", "Stored"]
 
 _HOMES = {
-    "Terminal": "gatepost.terminal.agent",
-    "SyncTerminal": "gatepost.terminal.agent",
+    "Terminal": "gatepost.terminal.terminal",
+    "SyncTerminal": "gatepost.terminal.terminal",
     "OutboxStatus": "gatepost.terminal.outbox.outbox",
     "HistoryQuery": "gatepost.terminal.outbox.outbox",
     "HistoryPage": "gatepost.terminal.outbox.outbox",
-    "Stored": "gatepost.terminal.outbox.values",
+    "Stored": "gatepost.terminal.outbox.types",
 }
 
 

@@ -20,11 +20,11 @@ import msgspec
 import typer
 
 from gatepost.cli_text import app_options, t
-from gatepost.terminal.door import client as door_client
-from gatepost.terminal.door.client import TerminalNotRunning
+from gatepost.terminal.local_socket import client as door_client
+from gatepost.terminal.local_socket.client import TerminalNotRunning
 
 if TYPE_CHECKING:
-    from gatepost.terminal.outbox.values import State
+    from gatepost.terminal.outbox.types import State
 
 app = typer.Typer(
     name="terminal", help=t("A terminal: record, keep, push.", "终端：记录、缓存、推送。"), **app_options()
@@ -165,7 +165,7 @@ def status(*, data: Data, as_json: AsJson = False) -> None:
     found = _ask(data, "status")
     if as_json:
         return _print_json(found)
-    from gatepost.terminal.report import status_lines
+    from gatepost.terminal.cli_output import status_lines
 
     return _print(status_lines(found))
 
@@ -181,7 +181,7 @@ def outbox(*, data: Data, as_json: AsJson = False) -> None:
     found = _ask(data, "status")
     if as_json:
         return _print_json(found)
-    from gatepost.terminal.report import outbox_lines
+    from gatepost.terminal.cli_output import outbox_lines
 
     return _print(outbox_lines(found))
 
@@ -210,7 +210,7 @@ def subscribe(
 @letters.command("list", help=t("List them, oldest first.", "列出死信，最早的在前。"))
 def list_letters(*, data: Data, as_json: AsJson = False) -> None:
     """Print number, kind, time, refusals and reason; nothing about people."""
-    from gatepost.terminal.report import letter, letter_line
+    from gatepost.terminal.cli_output import letter, letter_line
 
     reader, after = _reader(data), 0
     while found := reader.dead_letters(100, after):
@@ -256,7 +256,7 @@ def export(
     ] = None,
 ) -> None:
     """Read the outbox beside the terminal, in steps, and write what it holds."""
-    from gatepost.terminal.report import write_lines
+    from gatepost.terminal.cli_output import write_lines
 
     states = _states(state or ["pending", "dead"])
     count = write_lines(file, _reader(data, is_rescue=True), states)
@@ -276,16 +276,16 @@ def _ask(data: Path, question: str, **fields: Any) -> Any:
         return door_client.ask(data, question, **fields)
     except TerminalNotRunning:
         from gatepost.terminal import logs
-        from gatepost.terminal.door import questions
+        from gatepost.terminal.local_socket import control
 
         logs.to_stderr()
-        return questions.ask_stopped(data, question, fields)
+        return control.ask_stopped(data, question, fields)
 
 
 def _reader(data: Path, *, is_rescue: bool = False) -> Any:
     from gatepost.terminal import logs
-    from gatepost.terminal.door.questions import outbox_folder
-    from gatepost.terminal.outbox.history import Reader
+    from gatepost.terminal.local_socket.control import outbox_folder
+    from gatepost.terminal.outbox.reader import Reader
 
     logs.to_stderr()
     return Reader(outbox_folder(data), is_rescue=is_rescue)
@@ -298,7 +298,7 @@ def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
 
 
 def _states(names: list[str]) -> "set[State]":
-    from gatepost.terminal.outbox.values import State
+    from gatepost.terminal.outbox.types import State
 
     try:
         return {State(name) for name in names}

@@ -26,13 +26,13 @@ import msgspec
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings, TerminalSettings
 from gatepost.terminal import logs
-from gatepost.terminal.agent import Terminal
-from gatepost.terminal.door.client import SOCKET_FILE
-from gatepost.terminal.door.door import Door
-from gatepost.terminal.door.questions import questions
+from gatepost.terminal.http_api.listener import Listener, prepare
+from gatepost.terminal.local_socket.client import SOCKET_FILE
+from gatepost.terminal.local_socket.control import questions
+from gatepost.terminal.local_socket.server import Door
 from gatepost.terminal.rehearsal.faults import Faults
 from gatepost.terminal.rehearsal.serving import Status, serving
-from gatepost.terminal.service.listen import Listener, prepare
+from gatepost.terminal.terminal import Terminal
 
 log = logs.Log(__name__)
 

@@ -1,15 +1,13 @@
 """The protocol between a terminal and a receiver, as values. Pure: no I/O, no clock, no randomness.
 
-``events``        what happened at a door: :class:`Record`, :class:`Alarm`, and what is neither
-``codes``         the page's code tables, in words
-``decoder``       from bytes to events, in every dialect; ``decoded`` is what it returns
-                  ``usual`` reads the usual record at once, ``fields`` one JSON object, ``times`` and ``pictures`` one
-                  value; ``mend`` and ``charset`` make JSON and UTF-8 of what is nearly that; ``pins`` takes out what
-                  nobody may keep
-``encoder``       from events to canonical bytes
-``key``           what makes two pushes the same event
-``reply``         the receiver's answer, and what it means for the event
-``subscription``  where a terminal pushes to
+``events``           :class:`Record`, :class:`Alarm`, and what is neither
+``codes``            the code tables of the protocol page, in words
+``encoder``          from events to canonical bytes
+``decoding/``        from bytes to events, in every dialect
+``idempotency_key``  what makes two pushes the same event
+``reply``            the receiver's reply, and what it means for the event
+``subscription``     where a terminal pushes to
+``history_query``    what a terminal's history is asked, and the items of its reply
 """
 
 from gatepost.wire.codes import (
@@ -23,14 +21,16 @@ from gatepost.wire.codes import (
     VerificationMode,
     label,
 )
-from gatepost.wire.decoded import Decoded
-from gatepost.wire.decoder import decode
+from gatepost.wire.decoding.decoded import Decoded
+from gatepost.wire.decoding.decoder import decode
+from gatepost.wire.decoding.fast_decoder import forget_people
+from gatepost.wire.decoding.fields import Problem
+from gatepost.wire.decoding.images import media_type
+from gatepost.wire.decoding.redact_pin import without_pins
+from gatepost.wire.decoding.several import MAX_EVENTS, decode_many
 from gatepost.wire.encoder import encode, encode_parts
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
-from gatepost.wire.fields import Problem
-from gatepost.wire.key import Key, digest, is_real_id, key, key_digest
-from gatepost.wire.pictures import media_type
-from gatepost.wire.pins import without_pins
+from gatepost.wire.idempotency_key import Key, digest, is_real_id, key, key_digest
 from gatepost.wire.reply import (
     MAX_REPLY,
     SUCCESS,
@@ -42,7 +42,6 @@ from gatepost.wire.reply import (
     classify,
     encode_reply,
 )
-from gatepost.wire.several import MAX_EVENTS, decode_many
 from gatepost.wire.subscription import (
     MAX_EVENT_DEST,
     Envelope,
@@ -54,7 +53,6 @@ from gatepost.wire.subscription import (
     receiver_of,
     without_credentials,
 )
-from gatepost.wire.usual import forget_people
 
 __all__ = [
     "Record", "Alarm", "Unknown", "Event", "User", "Group", "Dialect",

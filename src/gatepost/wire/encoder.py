@@ -7,8 +7,8 @@ import msgspec
 import pybase64
 
 from gatepost.errors import EncodeError
+from gatepost.wire.decoding.times import EPOCH
 from gatepost.wire.events import Alarm, Record, User
-from gatepost.wire.times import EPOCH
 
 __all__ = ["encode", "encode_parts"]
 

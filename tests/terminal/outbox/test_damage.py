@@ -30,11 +30,11 @@ from gatepost.errors import OutboxOfAnotherTerminal, OutboxUnavailable
 from gatepost.journal.files import Files
 from gatepost.journal.format import HEADER_BYTES, Framing, decode_header
 from gatepost.retry import DeadLetter
-from gatepost.terminal.outbox.aside import MOST_FILES, Aside
 from gatepost.terminal.outbox.contents import READ_AGAIN_S, READS
-from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.outbox import Outbox, State
-from gatepost.terminal.outbox.owner import Owner, read_owner
+from gatepost.terminal.outbox.reader import Reader
+from gatepost.terminal.outbox.segments.set_aside import MOST_FILES, Aside
+from gatepost.terminal.outbox.state.owner import Owner, read_owner
 from gatepost.wire import Subscription
 
 NOT_DATA = ("lock", "reserve")

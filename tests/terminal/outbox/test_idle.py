@@ -14,7 +14,7 @@ from gatepost.journal.files import Files
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.contents import Contents
-from gatepost.terminal.outbox.values import NewEvent
+from gatepost.terminal.outbox.types import NewEvent
 from gatepost.terminal.outbox.writer import Writer
 
 

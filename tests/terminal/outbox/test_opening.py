@@ -14,10 +14,12 @@ from tests.terminal.outbox_kit import JPEG, Clock, drain, name, outbox_in, put_m
 from gatepost.errors import OutboxCorrupt, OutboxInUse, OutboxTooNew, OutboxTooOld, OutboxUnavailable
 from gatepost.journal import format as journal_format
 from gatepost.journal.files import Files
-from gatepost.terminal.outbox import segments, state, state_log
-from gatepost.terminal.outbox.history import Reader, status_of_stopped
 from gatepost.terminal.outbox.opening import Lock
 from gatepost.terminal.outbox.outbox import Outbox, State
+from gatepost.terminal.outbox.reader import Reader, status_of_stopped
+from gatepost.terminal.outbox.segments import segments
+from gatepost.terminal.outbox.state import log as state_log
+from gatepost.terminal.outbox.state import state
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -28,8 +28,8 @@ from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox import writer as writer_module
 from gatepost.terminal.outbox.contents import Contents
-from gatepost.terminal.outbox.state_log import StateLog
-from gatepost.terminal.outbox.values import NewEvent
+from gatepost.terminal.outbox.state.log import StateLog
+from gatepost.terminal.outbox.types import NewEvent
 from gatepost.terminal.outbox.writer import Writer
 
 

@@ -12,10 +12,10 @@ from tests.faults.bad_receiver import SUCCESS, BadReceiver, Peer, Request, until
 from tests.faults.line import HASTY, Clock, alarm, line, names, record, settings
 
 from gatepost.errors import OutboxUnavailable, SettingsError
-from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.outbox import Outbox
+from gatepost.terminal.outbox.reader import Reader
+from gatepost.terminal.push.http_client import Transport
 from gatepost.terminal.push.pusher import Pusher, transport_for
-from gatepost.terminal.push.transport import Transport
 from gatepost.terminal.push.window import Window
 from gatepost.wire import Subscription
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.errors import SettingsError
-from gatepost.terminal.outbox.values import HistoryQuery
+from gatepost.terminal.outbox.types import HistoryQuery
 from gatepost.terminal.rehearsal.faults import (
     HISTORY,
     NAMES,

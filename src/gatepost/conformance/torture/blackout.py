@@ -46,9 +46,9 @@ from gatepost.store.interface import Arrival, NewTerminal
 from gatepost.store.query.reprocess import separated
 from gatepost.store.sqlite.data_folder import JOURNAL
 from gatepost.store.sqlite.store import SqliteStore
-from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox, OutboxStatus, State
+from gatepost.terminal.outbox.reader import Reader
 
 __all__ = ["Blackout", "receiver", "terminal"]
 

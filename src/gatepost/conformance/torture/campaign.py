@@ -29,7 +29,7 @@ from gatepost.conformance.torture.judge import Evidence, judge
 from gatepost.conformance.torture.oracle import Oracle
 from gatepost.conformance.torture.outcome import Outcome
 from gatepost.conformance.torture.proxy import Line, Traffic
-from gatepost.terminal.door import client as door_client
+from gatepost.terminal.local_socket import client as door_client
 
 __all__ = ["Campaign", "Settings", "wanted"]
 

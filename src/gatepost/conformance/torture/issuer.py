@@ -15,7 +15,7 @@ import msgspec
 
 from gatepost.conformance.torture.ends import End
 from gatepost.conformance.torture.oracle import Fate, Oracle
-from gatepost.terminal.door.client import address
+from gatepost.terminal.local_socket.client import address
 
 __all__ = ["Issuer"]
 

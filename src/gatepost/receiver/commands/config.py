@@ -10,7 +10,7 @@ import typer
 
 from gatepost.cli_text import app_options, t
 from gatepost.settings import Origin, ReceiverSettings, load_with_origins, shown
-from gatepost.settings_pages import example, toml_value
+from gatepost.settings.pages import example, toml_value
 
 __all__ = [
     "ConfigOption",

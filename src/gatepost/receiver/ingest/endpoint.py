@@ -85,7 +85,7 @@ from gatepost.wire import (
     encode_reply,
     without_pins,
 )
-from gatepost.wire.fields import Fields
+from gatepost.wire.decoding.fields import Fields
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gatepost.errors import StoreUnavailable
 from gatepost.store.types import Arrival
 from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, key, key_digest
-from gatepost.wire.mend import trimmed
+from gatepost.wire.decoding.json_repair import trimmed
 
 __all__ = [
     "NO_JSON_TYPE",

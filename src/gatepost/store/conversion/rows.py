@@ -26,7 +26,7 @@ from gatepost.wire import (
     digest,
     without_pins,
 )
-from gatepost.wire.decoded import NO_REAL_ID
+from gatepost.wire.decoding.decoded import NO_REAL_ID
 
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "FACET_COLUMNS", "TALLY_COLUMNS",

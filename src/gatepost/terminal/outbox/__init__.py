@@ -1,17 +1,16 @@
-"""Events are on disk before anyone is told so, and leave only when they arrived.
+"""Events are on disk before a caller is told so, and stay until they are delivered or dropped.
 
-``outbox``     the face: put, claim, settle, and what can be asked
+``outbox``     what the terminal calls: put, claim, settle, subscribe, and what can be asked
 ``writer``     the one thread that works on the contents, and the shared syncs
-``contents``   events and what became of them, changed together; space
-``loading``    reading all of it at a start
-``room``       what is accepted, refused or dropped
-``state``      what became of the events; pure
-``state_log``  the state on disk: checkpoints and operations
-``segments``   the events on disk, and where each stands
-``aside``      damaged bytes that are kept for a person to look at
-``frames``     an event as the body of a frame, and the index of a segment; pure
-``history``    reading what was recorded
-``status``     the ledger and what stands around it
-``opening``    the folder, its lock, and how it is found after damage
-``values``     what goes in and comes out
+``contents``   events and what became of them, changed together
+``admission``  which events are accepted, refused or dropped at the limits
+``shortage``   whose fault a full disk is: the outbox's own, or another program's
+``loading``    reads an outbox at a start
+``opening``    the folder and its lock, also after damage
+``reader``     history, dead letters and export, from a copy
+``status``     the ledger and the figures around it
+``disk_log``   log lines about a disk that does not take everything
+``types``      the values that go in and come out
+``segments/``  the events on disk
+``state/``     what became of them, in memory and on disk
 """

@@ -34,14 +34,15 @@ from gatepost.journal.format import HEADER_BYTES
 from gatepost.retry import Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
-from gatepost.terminal.outbox.frames import decode_body, frame_bytes
+from gatepost.terminal.outbox.admission import Room
+from gatepost.terminal.outbox.disk_log import Trouble
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import explain, is_full
-from gatepost.terminal.outbox.owner import Owner, read_owner, write_owner
-from gatepost.terminal.outbox.room import Room
-from gatepost.terminal.outbox.segments import Segment
+from gatepost.terminal.outbox.segments.frames import decode_body, frame_bytes
+from gatepost.terminal.outbox.segments.segments import Segment
 from gatepost.terminal.outbox.shortage import Shortage
-from gatepost.terminal.outbox.state import (
+from gatepost.terminal.outbox.state.owner import Owner, read_owner, write_owner
+from gatepost.terminal.outbox.state.state import (
     ACCEPTED,
     CLAIMED,
     CLOCK_SET_BACK,
@@ -60,8 +61,7 @@ from gatepost.terminal.outbox.state import (
     Op,
 )
 from gatepost.terminal.outbox.status import capacity_bytes, free_bytes, segment_bytes, status_of
-from gatepost.terminal.outbox.trouble import Trouble
-from gatepost.terminal.outbox.values import ALARMS, DAMAGE, RECORDS, Claimed, NewEvent, OutboxStatus
+from gatepost.terminal.outbox.types import ALARMS, DAMAGE, RECORDS, Claimed, NewEvent, OutboxStatus
 from gatepost.wire import Subscription, receiver_of
 
 __all__ = ["EVENT_BYTES", "MAX_DEAD", "Contents"]

@@ -21,11 +21,11 @@ from gatepost.cursor import Spans
 from gatepost.journal.files import Files
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.opening import open_folder
-from gatepost.terminal.outbox.owner import read_owner
-from gatepost.terminal.outbox.segments import Segment, Segments
-from gatepost.terminal.outbox.state import ACCEPTED, LOST, SKIPPED, State
-from gatepost.terminal.outbox.state_log import StateLog
-from gatepost.terminal.outbox.values import ALARMS, RECORDS
+from gatepost.terminal.outbox.segments.segments import Segment, Segments
+from gatepost.terminal.outbox.state.log import StateLog
+from gatepost.terminal.outbox.state.owner import read_owner
+from gatepost.terminal.outbox.state.state import ACCEPTED, LOST, SKIPPED, State
+from gatepost.terminal.outbox.types import ALARMS, RECORDS
 
 __all__ = ["load"]
 

@@ -35,10 +35,10 @@ from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.contents import Contents
-from gatepost.terminal.outbox.history import View
 from gatepost.terminal.outbox.opening import Lock, explain, refuse_old
-from gatepost.terminal.outbox.state import BURST_S
-from gatepost.terminal.outbox.values import (
+from gatepost.terminal.outbox.reader import View
+from gatepost.terminal.outbox.state.state import BURST_S
+from gatepost.terminal.outbox.types import (
     Claimed,
     Dropped,
     HistoryPage,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gatepost.journal.files import Files
 from gatepost.settings import TerminalSettings
-from gatepost.terminal.outbox.segments import Segments
-from gatepost.terminal.outbox.state import State
-from gatepost.terminal.outbox.values import ALARMS, RECORDS, OutboxStatus
+from gatepost.terminal.outbox.segments.segments import Segments
+from gatepost.terminal.outbox.state.state import State
+from gatepost.terminal.outbox.types import ALARMS, RECORDS, OutboxStatus
 
 __all__ = ["capacity_bytes", "free_bytes", "segment_bytes", "status_of"]
 

@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from gatepost.errors import OutboxUnavailable
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.contents import Contents
-from gatepost.terminal.outbox.values import NewEvent
+from gatepost.terminal.outbox.types import NewEvent
 
 __all__ = ["Writer"]
 

@@ -20,7 +20,7 @@ from typing import cast
 
 from msgspec import Struct
 
-from gatepost.terminal.push.http1 import BadReply, Reply, ReplyParser
+from gatepost.terminal.push.http_response import BadReply, Reply, ReplyParser
 from gatepost.terminal.push.progress import Pace, Progress
 
 __all__ = ["Connection", "Limits", "TimedOut", "moved", "why"]

@@ -36,10 +36,10 @@ from gatepost.retry import Backoff, DeadLetter, RetryAt, Step, next_step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.outbox import Claimed, Outbox
-from gatepost.terminal.push.gate import Gate
+from gatepost.terminal.push.circuit_breaker import Gate
+from gatepost.terminal.push.http_client import Limits, NoReply, Transport
 from gatepost.terminal.push.target import header_lines
-from gatepost.terminal.push.transport import Limits, NoReply, Transport
-from gatepost.terminal.push.trust import Trust
+from gatepost.terminal.push.tls import Trust
 from gatepost.terminal.push.window import Window
 from gatepost.wire import Outcome, Refused, Subscription, Unreachable, classify
 

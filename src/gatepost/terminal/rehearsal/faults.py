@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
-from gatepost.terminal.outbox.values import HistoryQuery
+from gatepost.terminal.outbox.types import HistoryQuery
 
 __all__ = ["HISTORY", "NAMES", "REPLIES", "Faults", "asked_instead", "item_instead", "parse"]
 

@@ -17,10 +17,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
 from gatepost.errors import SettingsError
+from gatepost.terminal.http_api.routes import Inside
 from gatepost.terminal.logs import Log
 from gatepost.terminal.rehearsal.faults import Faults
 from gatepost.terminal.rehearsal.service import FaultyService
-from gatepost.terminal.service.api import Inside
 from gatepost.wire import Subscription
 
 __all__ = ["Rehearsal", "Timetable", "exchange", "forgetful"]

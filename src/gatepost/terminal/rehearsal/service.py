@@ -5,7 +5,7 @@ Rules:
 - What is not a fault that was asked for is the real service.
 - The heartbeat stays right but for its serial, clock and pace: what goes wrong behind it is what is to be tried.
 
-Flow: as in :mod:`gatepost.terminal.service.api`; a fault takes the place of a reply, or changes it.
+Flow: as in :mod:`gatepost.terminal.http_api.routes`; a fault takes the place of a reply, or changes it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import msgspec
 import pybase64
 from aiohttp import web
 
-from gatepost.terminal.outbox.values import HistoryQuery, Stored
-from gatepost.terminal.rehearsal.faults import Faults, asked_instead, item_instead
-from gatepost.terminal.service.accounts import (
+from gatepost.terminal.http_api.auth import (
     ACCOUNT_NOT_EXIST,
     PASSWORD_WRONG,
     UNAUTHORIZED,
     Accounts,
     Denied,
 )
-from gatepost.terminal.service.api import OPEN_PATHS, Inside, Route, Service, envelope
-from gatepost.wire.history import decode_history_request, history_item_parts
+from gatepost.terminal.http_api.routes import OPEN_PATHS, Inside, Route, Service, envelope
+from gatepost.terminal.outbox.types import HistoryQuery, Stored
+from gatepost.terminal.rehearsal.faults import Faults, asked_instead, item_instead
+from gatepost.wire.history_query import decode_history_request, history_item_parts
 
 __all__ = ["FaultyService"]
 
@@ -42,7 +42,8 @@ _SAID = {401: "Unauthorized", 404: "Not Found", 500: "Internal Server Error"}
 class FaultyService(Service):
     """The HTTP service of one terminal that misbehaves as ``faults`` say.
 
-    The other parameters are those of :class:`~gatepost.terminal.service.api.Service`; ``sleep`` waits so many seconds.
+    The other parameters are those of :class:`~gatepost.terminal.http_api.routes.Service`; ``sleep`` waits so many
+    seconds.
     """
 
     def __init__(

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gatepost import certificate
-from gatepost.terminal.agent import Terminal
+from gatepost.terminal.http_api.auth import Accounts
+from gatepost.terminal.http_api.listener import Listener
+from gatepost.terminal.http_api.login_throttle import Slowdown
+from gatepost.terminal.http_api.routes import Inside, Service
 from gatepost.terminal.rehearsal.faults import Faults
 from gatepost.terminal.rehearsal.rehearsal import Rehearsal, forgetful
 from gatepost.terminal.rehearsal.service import FaultyService
-from gatepost.terminal.service.accounts import Accounts
-from gatepost.terminal.service.api import Inside, Service
-from gatepost.terminal.service.listen import Listener
-from gatepost.terminal.service.slowdown import Slowdown
+from gatepost.terminal.terminal import Terminal
 
 __all__ = ["Status", "serving"]
 

@@ -25,7 +25,7 @@ from gatepost.conformance.torture.cluster.programs import Programs
 from gatepost.conformance.torture.cluster.service import unprivileged
 from gatepost.conformance.torture.cluster.terminals import Terminals
 from gatepost.conformance.torture.oracle import Fate, Oracle
-from gatepost.terminal.outbox.values import State
+from gatepost.terminal.outbox.types import State
 
 __all__ = ["Campaign", "Settings"]
 

@@ -14,7 +14,7 @@ from gatepost.conformance.torture.oracle import Fate, Oracle, name_of
 from gatepost.errors import GatepostError
 from gatepost.settings import TerminalSettings
 from gatepost.terminal import Terminal
-from gatepost.terminal.outbox.values import State
+from gatepost.terminal.outbox.types import State
 from gatepost.wire import Unknown, decode_many
 
 __all__ = ["Terminals"]

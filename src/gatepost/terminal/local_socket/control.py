@@ -1,0 +1,124 @@
+"""Define what may be asked of a terminal, the same of a running one and of a stopped one.
+
+``status``                                the figures (``report`` says which)
+``subscription``                          where events go, or null
+``subscribe`` ``event_dest`` ``enabled``  store where events go
+``retry`` ``ids``                         make dead letters pending again; null: all
+``discard`` ``ids``                       give dead letters up; null: all
+
+A running terminal answers them at its door; for a stopped one ``ask_stopped`` reads the outbox, and opens it only for
+what changes it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gatepost import wire
+from gatepost.errors import GatepostError
+from gatepost.terminal.outbox.opening import FOLDER, refuse_old
+from gatepost.terminal.outbox.outbox import MANY, Outbox
+from gatepost.terminal.outbox.reader import status_of_stopped
+
+Question = Callable[[Mapping[str, Any]], Awaitable[object]]
+
+
+class NoOutbox(GatepostError):
+    """The folder holds no outbox: nothing has ever been recorded there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"there is no outbox in {folder}; give the folder that 'gatepost terminal run --data' was given"
+        )
+
+
+class BadQuestion(GatepostError):
+    """A question lacks a field, or has one of the wrong type."""
+
+
+def outbox_folder(folder: Path) -> Path:
+    """Return the outbox of ``folder``. Raises NoOutbox, and OutboxTooOld where an earlier version has kept one."""
+    path = folder / FOLDER
+    refuse_old(path)
+    if not path.exists():
+        raise NoOutbox(folder)
+    return path
+
+
+def questions(outbox: Outbox, status: Callable[[], Awaitable[Mapping[str, object]]]) -> dict[str, Question]:
+    """Answer the questions by name, as functions of what was asked."""
+
+    async def ask_status(asked: Mapping[str, Any]) -> object:
+        return await status()
+
+    async def subscription(asked: Mapping[str, Any]) -> object:
+        return await outbox.subscription()
+
+    async def subscribe(asked: Mapping[str, Any]) -> object:
+        wanted = {name: asked[name] for name in ("event_dest", "enabled") if name in asked}
+        await outbox.subscribe(wire.decode_subscription(msgspec.json.encode(wanted)))
+        return None
+
+    async def retry(asked: Mapping[str, Any]) -> object:
+        return {"retried": await _each(outbox.retry_dead, _ids(asked))}
+
+    async def discard(asked: Mapping[str, Any]) -> object:
+        return {"discarded": await _each(outbox.discard_dead, _ids(asked))}
+
+    return {
+        "status": ask_status,
+        "subscription": subscription,
+        "subscribe": subscribe,
+        "retry": retry,
+        "discard": discard,
+    }
+
+
+def ask_stopped(folder: Path, question: str, fields: Mapping[str, Any]) -> Any:
+    """Answer a question about a terminal that is not running.
+
+    Raises NoOutbox, and OutboxInUse if one is running that does not answer at its door.
+    """
+    path = outbox_folder(folder)
+    if question in ("status", "subscription"):
+        # Only read: a person may look as another user than the terminal's, whose files these are.
+        found = status_of_stopped(path)
+        whole = {**msgspec.to_builtins(found), "running": False}
+        return whole if question == "status" else whole["subscription"]
+
+    async def ask() -> object:
+        outbox = await Outbox.open(path, now=time.time)
+        try:
+
+            async def status() -> Mapping[str, object]:
+                return {**msgspec.to_builtins(await outbox.status())}
+
+            return await questions(outbox, status)[question](fields)
+        finally:
+            await outbox.close()
+
+    return msgspec.to_builtins(asyncio.run(ask()))
+
+
+def _ids(asked: Mapping[str, Any]) -> list[int] | None:
+    ids = asked.get("ids")
+    if ids is not None and not (isinstance(ids, list) and all(type(one) is int for one in ids)):
+        raise BadQuestion("ids must be a list of numbers, or null for all")
+    return ids
+
+
+async def _each(step: Callable[[list[int] | None], Awaitable[list[int]]], ids: list[int] | None) -> int:
+    """Do ``step`` for the chosen ones, or for all that there are now; answer for how many it was done."""
+    if ids is not None:
+        return len(await step(ids))
+    done = 0
+    while found := await step(None):
+        done += len(found)
+        if len(found) < MANY:
+            break
+    return done

@@ -1,0 +1,377 @@
+"""The local door: a Unix socket for firmware in other languages, and for the commands of this package.
+
+Rules:
+
+- A request is one line of JSON, an answer is one line of JSON, answers come in the order of the requests. A line may be
+  sent before the answer to the one before has come; many events then share one commit.
+- ``{"type": 0|1, "data": {…}}`` (the body of a push, protocol page "事件推送协议") hands an event in. Its answer
+  ``{"ok": true, "id": N}`` is written once the event is on disk, never before. ``{"ok": false, "error": KIND,
+  "message": …, "retry": true|false}`` says that nothing was accepted, and whether the same line may be accepted later.
+- ``{"ask": NAME, …}`` is a question; the answer is ``{"ok": true, "data": …}``. It is asked when every line before it
+  has been answered, and the lines behind it wait: what was subscribed holds for the next event.
+- A line is decoded as a receiver decodes a push: a detail that cannot be read costs the detail, not the event. The
+  answer then has ``"problems": [{"where": …, "why": …}, …]``, and what they name is not in the event that is pushed.
+  A time without a zone is one of the machine's own zone.
+- A line may be a JSON array of events. Then all of it has to be events, and the answer has ``"ids": [N, …]``. They are
+  accepted together or not at all, so that the same line may be handed in again.
+- Each line has an answer, a blank one too. A line over the limit is refused and skipped; the connection goes on.
+- What is in memory is bounded by ``pipeline`` lines and ``pipeline_bytes`` per connection, and by ``connections``.
+- The socket belongs to the user that runs the terminal (mode 0600 from its first moment).
+
+Flow: line → ``_start`` (decode, hand in) → the queue of answers, in order → ``_answer`` awaits the commit → line out.
+"""
+
+import asyncio
+import os
+import socket
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from gatepost import wire
+from gatepost.errors import (
+    DecodeError,
+    GatepostError,
+    NotSubscribed,
+    OutboxFull,
+    OutboxUnavailable,
+    WireError,
+)
+from gatepost.terminal.local_socket.client import address
+from gatepost.terminal.logs import Log
+
+log = Log(__name__)
+
+_fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+_BLANKS = b" \t\r\n\v\f\0"
+
+_AROUND = _BLANKS + b"\xef\xbb\xbf"
+"""Bytes that are stripped from both ends of a line: blanks, NUL and a byte order mark."""
+
+Accept = Callable[[Sequence[wire.Record | wire.Alarm]], Awaitable[Sequence[int]]]
+Question = Callable[[Mapping[str, Any]], Awaitable[object]]
+
+# An event with the largest image that a terminal takes (settings) is far below; a line beyond this is no event.
+LINE_LIMIT = 4 * 1024 * 1024
+
+# What asyncio holds of a visitor that sends faster than the disk takes is twice this; longer lines come in pieces.
+_BUFFER = 64 * 1024
+
+
+class Door:
+    """The listening side of the door.
+
+    ``accept`` makes events durable, all or none, and answers their numbers; ``questions`` are the names that ``ask``
+    may use.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        accept: Accept,
+        questions: Mapping[str, Question] | None = None,
+        line_limit: int = LINE_LIMIT,
+        pipeline: int = 64,
+        pipeline_bytes: int = 4 * 1024 * 1024,
+        connections: int = 16,
+    ) -> None:
+        self._folder = folder
+        self._accept = accept
+        self._questions = dict(questions or {})
+        self._line_limit = line_limit
+        self._pipeline = pipeline
+        self._pipeline_bytes = pipeline_bytes
+        self._limit = connections
+        self._server: asyncio.Server | None = None
+        self._visitors: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Listen. The caller holds the outbox, so a socket file that is there already is a dead one and is replaced.
+
+        Raises OSError if the folder cannot be written.
+        """
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with address(self._folder) as path:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)  # noqa: PTH108 (the path may lead through /proc, which pathlib would not shorten)
+                before = os.umask(0o177)
+                try:
+                    listener.bind(path)
+                finally:
+                    os.umask(before)
+            self._server = await asyncio.start_unix_server(
+                self._visit, sock=listener, limit=_BUFFER, backlog=64
+            )
+        except BaseException:
+            listener.close()
+            raise
+
+    async def close(self, *, timeout_s: float = 5.0) -> None:
+        """Take no more lines, answer those taken, remove the socket; at most ``timeout_s``. May be called twice."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        with address(self._folder) as path, suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 (as above)
+        server.close()
+        if self._visitors:
+            for visitor in list(self._visitors):
+                visitor.cancel()
+            await asyncio.wait(self._visitors, timeout=timeout_s)
+
+    async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())  # the stream server runs each visit as one
+        if len(self._visitors) >= self._limit:
+            writer.write(
+                _refusal("busy", "too many connections to the door; close one and try again", retry=True)
+            )
+            writer.close()
+            return
+        self._visitors.add(task)
+        try:
+            await _Visit(self, reader, writer).run()
+        finally:
+            self._visitors.discard(task)
+            writer.close()
+
+    def start(self, line: bytes) -> Awaitable[bytes]:
+        """Begin what one line asks for, and answer what will become its line of answer.
+
+        An event has taken its place in the outbox's queue in the order of these calls. An empty ``line`` stands for one
+        that was over the limit.
+        """
+        if not line:
+            why = f"the line is longer than {self._line_limit:,} bytes"
+            return _ready(_refusal("decode", why, where=""))
+        if not line.strip(_AROUND):
+            why = "the line is blank; write one JSON event or question a line"
+            return _ready(_refusal("decode", why, where=""))
+        if is_question(line):
+            return asyncio.ensure_future(self._ask(line))
+        try:
+            decoded = _decoded(line)
+        except DecodeError as error:
+            return _ready(_refusal("decode", str(error), where=error.where))
+        events: list[wire.Record | wire.Alarm] = []
+        for one in decoded:
+            event = _in_local_zone(one)
+            if isinstance(event, wire.Unknown):
+                where, why = _no_event(event, one.problems)
+                return _ready(_refusal("decode", f"{where} {why}", where=where))
+            events.append(event)
+        problems = [problem for one in decoded for problem in one.problems]
+        return asyncio.ensure_future(self._take(events, problems, listed=len(decoded) > 1 or is_list(line)))
+
+    async def _take(
+        self, events: Sequence[wire.Record | wire.Alarm], problems: Sequence[wire.Problem], *, listed: bool
+    ) -> bytes:
+        try:
+            ids = await self._accept(events)
+            answer: dict[str, object] = {"ok": True, "ids": ids} if listed else {"ok": True, "id": ids[0]}
+            if problems:
+                answer["problems"] = problems
+            return _encode(answer) + b"\n"
+        except GatepostError as error:
+            return refusal(error)
+        except Exception as error:
+            return _defect(error)
+
+    async def _ask(self, line: bytes) -> bytes:
+        question = msgspec.json.decode(line.strip(_AROUND))
+        handler = self._questions.get(question["ask"]) if isinstance(question["ask"], str) else None
+        if handler is None:
+            names = ", ".join(sorted(self._questions))
+            return _refusal("decode", f"ask must be one of: {names}", where="ask")
+        try:
+            return _encode({"ok": True, "data": await handler(question)}) + b"\n"
+        except GatepostError as error:
+            return refusal(error)
+        except Exception as error:
+            return _defect(error)
+
+
+class _Visit:
+    """One connection: lines in, answers out in the same order."""
+
+    def __init__(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._door = door
+        self._reader = reader
+        self._writer = writer
+        self._answers: asyncio.Queue[tuple[Awaitable[bytes], int] | None] = asyncio.Queue(door._pipeline)
+        self._open = 0  # lines taken and not answered yet
+        self._bytes = 0  # … and what they hold
+        self._room = asyncio.Event()
+
+    async def run(self) -> None:
+        answering = asyncio.create_task(self._answer())
+        try:
+            await self._read()
+        except asyncio.CancelledError:
+            pass  # the door closes: what was taken is still answered below
+        except ConnectionError:
+            pass  # the visitor left; what it handed in stays accepted
+        finally:
+            await self._answers.put(None)
+            await answering
+
+    async def _read(self) -> None:
+        while True:
+            while self._bytes > self._door._pipeline_bytes:
+                await self._one_answered()
+            line = await self._line()
+            if line is None:
+                return
+            alone = is_question(line)
+            while alone and self._open:
+                await self._one_answered()
+            self._open += 1
+            self._bytes += len(line)
+            await self._answers.put((self._door.start(line), len(line)))
+            while alone and self._open:
+                await self._one_answered()
+
+    async def _one_answered(self) -> None:
+        self._room.clear()
+        await self._room.wait()
+
+    async def _line(self) -> bytes | None:
+        """Answer the next line, b"" for one over the limit (it is skipped, not kept), or None at the end."""
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            try:
+                piece = await self._reader.readuntil(b"\n")
+            except asyncio.IncompleteReadError as end:
+                piece = end.partial
+                if not piece and not size:
+                    return None
+                size += len(piece)
+            except asyncio.LimitOverrunError as over:
+                piece = await self._reader.readexactly(over.consumed)
+                size += len(piece)
+                if size <= self._door._line_limit:
+                    pieces.append(piece)
+                else:
+                    pieces.clear()
+                continue
+            else:
+                size += len(piece)
+            return b"" if size > self._door._line_limit else b"".join((*pieces, piece))
+
+    async def _answer(self) -> None:
+        broken = False
+        while (item := await self._answers.get()) is not None:
+            answer, size = item
+            line = await answer
+            self._open -= 1
+            self._bytes -= size
+            self._room.set()
+            if broken:
+                continue
+            try:
+                self._writer.write(line)
+                await self._writer.drain()
+            except ConnectionError:
+                broken = True
+
+
+def _decoded(line: bytes) -> tuple[wire.Decoded, ...]:
+    """Decode a line as a receiver does, but keep an image of a format that nobody here knows.
+
+    Raises ``DecodeError`` if it is no JSON.
+    """
+    decoded = wire.decode_many(line, lenient=True)
+    if not any(one.problems for one in decoded):
+        return decoded
+    try:
+        strictly = wire.decode_many(line)
+    except DecodeError:
+        return decoded
+    images = [None if isinstance(one.event, wire.Unknown) else one.event.image for one in strictly]
+    if len(images) != len(decoded):
+        return decoded
+    return tuple(
+        one
+        if image is None or isinstance(one.event, wire.Unknown) or one.event.image is not None
+        else replace(one, event=replace(one.event, image=image))
+        for one, image in zip(decoded, images, strict=True)
+    )
+
+
+def is_list(line: bytes) -> bool:
+    """Return whether a line is a JSON array."""
+    return line.lstrip(_AROUND)[:1] == b"["
+
+
+def _in_local_zone(decoded: wire.Decoded) -> wire.Event:
+    """Return the event, with a time that was sent without a zone in the machine's own."""
+    event = decoded.event
+    if decoded.local_time is None or isinstance(event, wire.Unknown):
+        return event
+    at = decoded.local_time.astimezone(UTC)
+    if isinstance(event, wire.Record):
+        return replace(event, recorded_at=at)
+    return replace(event, event_time=at)
+
+
+def _no_event(event: wire.Unknown, problems: tuple[wire.Problem, ...]) -> tuple[str, str]:
+    """Return where and why a line is no event."""
+    if problems and event.raw.get("type") in (0, 1, "0", "1"):
+        return problems[-1].where, problems[-1].why
+    return "type", "must be 0 (record) or 1 (alarm)"
+
+
+def is_question(line: bytes) -> bool:
+    """Tell a question from an event, without decoding events: they are large, and many."""
+    if b'"ask"' not in line.lstrip(_AROUND)[:64]:
+        return False
+    try:
+        fields = _fields_of.decode(line.strip(_AROUND))
+    except msgspec.DecodeError:
+        return False
+    return "ask" in fields and "type" not in fields
+
+
+def refusal(error: GatepostError) -> bytes:
+    """Answer the line that says why nothing was accepted."""
+    for kind, (name, retry) in _KINDS.items():
+        if isinstance(error, kind):
+            return _refusal(name, str(error), retry=retry)
+    return _refusal("refused", str(error))
+
+
+_KINDS: Mapping[type[GatepostError], tuple[str, bool]] = {
+    OutboxFull: ("outbox-full", True),
+    OutboxUnavailable: ("outbox-unavailable", True),
+    NotSubscribed: ("not-subscribed", True),
+    WireError: ("decode", False),
+}
+
+
+def _refusal(kind: str, message: str, *, retry: bool = False, where: str | None = None) -> bytes:
+    answer: dict[str, object] = {"ok": False, "error": kind, "message": message, "retry": retry}
+    if where is not None:
+        answer["where"] = where
+    return _encode(answer) + b"\n"
+
+
+def _defect(error: Exception) -> bytes:
+    # The frames without their values: those may be names and faces.
+    log.error("door.defect", error=type(error).__name__, frames=traceback.format_tb(error.__traceback__))
+    return _refusal("defect", f"{type(error).__name__} inside the terminal; see its log", retry=True)
+
+
+def _ready(line: bytes) -> Awaitable[bytes]:
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    answer.set_result(line)
+    return answer

@@ -1,0 +1,487 @@
+"""The state of an outbox: the cursor, the history, dead letters, what was dropped, the subscription.
+
+Nothing here touches the disk. Whatever changes is an *operation*, a tuple of plain values: :meth:`State.do` applies it
+and puts it among those that are to be written; :meth:`State.apply` alone is what a start does with those that it reads.
+So a state that was read can tell no other story than the one that was kept.
+
+Drops come in bursts (a receiver is away for a weekend and ten thousand records make room, one by one), and a burst is
+one entry (which events, how many, why, when) and one line in the log.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gatepost.cursor import Cursor, Tried
+from gatepost.terminal.logs import Log
+from gatepost.terminal.outbox.segments.frames import Facts
+from gatepost.terminal.outbox.state.owner import Owner
+from gatepost.terminal.outbox.types import ALARMS, RECORDS, Dropped
+from gatepost.wire import Subscription
+
+__all__ = [
+    "ACCEPTED",
+    "BURST_S",
+    "CLAIMED",
+    "CLOCK_SET_BACK",
+    "DAMAGED",
+    "DEAD",
+    "DONE",
+    "DROPPED",
+    "FORGOTTEN",
+    "LOST",
+    "Looks",
+    "REFUSALS_FORGOTTEN",
+    "REFUSED_FULL",
+    "RETRY",
+    "SERIAL",
+    "SUBSCRIBED",
+    "TAKEN_UP",
+    "VERSION",
+    "Op",
+    "State",
+]
+
+log = Log(__name__)
+
+VERSION = 1
+"""Of what :meth:`State.dump` returns and of the operations."""
+
+Op = tuple[Any, ...]
+
+ACCEPTED, CLAIMED, RETRY, DONE, DEAD, FORGOTTEN, DROPPED, LOST, TAKEN_UP = (
+    "a",
+    "c",
+    "r",
+    "d",
+    "x",
+    "f",
+    "p",
+    "l",
+    "u",
+)
+SUBSCRIBED, REFUSALS_FORGOTTEN, CLOCK_SET_BACK, SERIAL, REFUSED_FULL, SKIPPED = "s", "n", "b", "o", "q", "k"
+"""The first value of an operation."""
+
+DAMAGED = "damaged"
+"""Why an event was dropped whose bytes cannot be read."""
+
+BURST_S = 60.0
+"""A minute without a drop ends a burst."""
+
+MAX_BURSTS = 1_000
+"""Entries that are kept; from then on, drops are counted in the newest entry of their kind."""
+
+_LANES: dict[int, Any] = {ALARMS: "alarms", RECORDS: "records"}
+
+
+class Looks(Struct, frozen=True):
+    """Where each event is, as of one moment."""
+
+    waiting: dict[int, int]
+    tried: dict[int, Tried]
+    dead: dict[int, Tried]
+    history: dict[int, float]
+
+
+class State:
+    """Where each event is. ``facts`` and ``texts`` look an event up; ``None``: it is not there."""
+
+    def __init__(
+        self,
+        *,
+        facts: Callable[[int], Facts | None],
+        trace: Callable[[int], str | None],
+        max_refusals: int = 10,
+        left: Callable[[int], None] = lambda number: None,
+        came_back: Callable[[int], None] = lambda number: None,
+        kept: Callable[[int, int], None] = lambda number, change: None,
+    ) -> None:
+        """``left`` is told each number whose bytes are needed no longer; ``came_back``, that they are after all.
+
+        ``kept`` is told each number that becomes history (1), or is history no longer (-1).
+        """
+        self.cursor = Cursor(lanes=2, max_refusals=max_refusals)
+        self.history: OrderedDict[int, float] = OrderedDict()
+        """When each record that is kept was delivered, in that order."""
+        self.waiting_bytes = [0, 0]
+        self.dead_bytes = [0, 0]
+        """By lane."""
+        self.history_bytes = 0
+        self.delivered = [0, 0, 0, 0]
+        """Delivered events of each kind: lane, and 2 more for those with an image."""
+        self.refused_full = 0
+        self.last_error: str | None = None
+        self.last_error_at: float | None = None
+        self.last_success_at: float | None = None
+        self.drops: tuple[Dropped, ...] = ()
+        self.subscription: Subscription | None = None
+        self.receiver = ""
+        """The last ``event_dest`` that was not empty."""
+        self.serial: str | None = None
+        self.ops: list[Op] = []
+        """What was done and is not written yet."""
+        self.told: list[Callable[[], object]] = []
+        """Lines for the log, once what was done holds."""
+        self._facts, self._trace = facts, trace
+        self._left, self._came_back, self._kept = left, came_back, kept
+
+    def do(self, *op: Any) -> None:
+        """Apply an operation, and have it written."""
+        self.apply(op)
+        self.ops.append(op)
+
+    def apply(self, op: Op) -> None:
+        """Apply an operation; one about an event that is elsewhere by now does nothing."""
+        _APPLY[op[0]](self, *op[1:])
+
+    # --- operations -------------------------------------------------------------------------------------------
+
+    def _accepted(self, last: int) -> None:
+        self.cursor.last = max(self.cursor.last, last)
+
+    def _claimed(self, at: float, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.cursor.count_attempt(number, at)
+
+    def _retry(
+        self, number: int, due: float, reason: str, kind: str | None, mark: int | None, at: float
+    ) -> None:
+        if number not in self.cursor.waiting:
+            return
+        before = dict(self.cursor.kinds)
+        self.cursor.retry(number, due, reason=reason, kind=kind, mark=mark)
+        if kind is not None and kind not in before:
+            self.told.append(lambda: log.warning("outbox.refused", reason=kind, first_id=number))
+        self._tell_ended(before)
+        self.last_error, self.last_error_at = reason, at
+
+    def _done(self, number: int, at: float, lane: int, with_image: bool, is_kept: bool) -> None:
+        self.last_success_at = at
+        before = dict(self.cursor.kinds)
+        if number in self.cursor.waiting:
+            size = self._size(number)
+            self.waiting_bytes[lane] -= size
+            self.cursor.done_with(number)
+            if is_kept:
+                self.history[number] = at
+                self.history_bytes += size
+                self._kept(number, 1)
+            else:
+                self._left(number)
+        elif number not in self.cursor.settled:
+            # It is not there any more, so it was delivered, also where a dead letter was taken up for it.
+            self.cursor.dead.pop(number, None)
+            self.cursor.settled.add(number)
+            self.cursor.last = max(self.cursor.last, number)
+        else:
+            return
+        self.delivered[lane] += 1
+        self.delivered[lane + 2] += with_image
+        self._tell_ended(before)
+
+    def _dead(self, number: int, at: float, reason: str) -> None:
+        if number not in self.cursor.waiting:
+            return
+        before = dict(self.cursor.kinds)
+        lane, size = self.cursor.waiting[number], self._size(number)
+        self.waiting_bytes[lane] -= size
+        self.dead_bytes[lane] += size
+        self.cursor.bury(number, reason=reason, at=at)
+        self.last_error, self.last_error_at = reason, at
+        self._tell_ended(before)
+
+    def _forgotten(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            if self.history.pop(number, None) is not None:
+                self.history_bytes -= self._size(number)
+                self._kept(number, -1)
+                self._left(number)
+
+    def _dropped(self, number: int, reason: str, lane: int, happened_at: int | None, at: float) -> None:
+        if number in self.cursor.settled:
+            return
+        before = dict(self.cursor.kinds)
+        size = self._size(number)
+        if number in self.cursor.waiting:
+            self.waiting_bytes[lane] -= size
+        elif number in self.cursor.dead:
+            self.dead_bytes[lane] -= size
+        self.cursor.drop(number)
+        self._left(number)
+        self._tell_ended(before)
+        self._note_drop(number, number, 1, reason, lane, happened_at, at)
+
+    def _lost(self, first: int, last: int, at: float) -> None:
+        count = self.cursor.lose(first, last)
+        if count:
+            # What it was is in the bytes that were lost; most events are records.
+            self._note_drop(first, last, count, DAMAGED, RECORDS, None, at)
+
+    def _skipped(self, first: int, last: int) -> None:
+        self.cursor.skip(first, last)
+
+    def _taken_up(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            facts = self._facts(number)
+            if number in self.cursor.dead and facts is not None:
+                self.dead_bytes[facts.lane] -= facts.size
+                self.waiting_bytes[facts.lane] += facts.size
+                self.cursor.take_up(number, facts.lane, self._trace(number))
+
+    def _subscribed(self, event_dest: str, enabled: bool, receiver: str) -> None:
+        self.subscription = Subscription(event_dest, enabled)
+        self.receiver = receiver
+        self.cursor.hasten()
+
+    def _refusals_forgotten(self) -> None:
+        before = dict(self.cursor.kinds)
+        self.cursor.forget_refusals()
+        self._tell_ended(before)
+
+    def _clock_set_back(self, now: float) -> None:
+        self.cursor.clock_was_set_back(now)
+
+    def _serial(self, serial: str) -> None:
+        self.serial = serial
+
+    def _refused_full(self, count: int) -> None:
+        self.refused_full += count
+
+    # --- events come in, and can be taken back ------------------------------------------------------------------
+
+    def accept(self, number: int, facts: Facts, trace: str | None) -> None:
+        """Take in an event that waits from now on. What is written of it is the event itself."""
+        self.cursor.add(number, facts.lane, trace)
+        self.waiting_bytes[facts.lane] += facts.size
+
+    def take_back(self, number: int, facts: Facts) -> None:
+        """Take :meth:`accept` of the last event back."""
+        self.cursor.take_back(number)
+        self.waiting_bytes[facts.lane] -= facts.size
+
+    def drop(self, number: int, reason: str, at: float) -> Callable[[], None]:
+        """Drop an event that waits or is a dead letter; return what takes it back."""
+        facts = self._facts(number) or Facts(RECORDS, 0, False, 0.0, None)
+        lane = self.cursor.waiting.get(number)
+        flies = number in self.cursor.in_flight
+        tried = self.cursor.tried.get(number) if lane is not None else self.cursor.dead.get(number)
+        kept = None if tried is None else replace(tried)
+        trace, drops, ops, told = self._trace(number), self.drops, len(self.ops), len(self.told)
+        self.do(DROPPED, number, reason, facts.lane, facts.happened_at, at)
+
+        def take_back() -> None:
+            bytes_ = self.dead_bytes if lane is None else self.waiting_bytes
+            bytes_[facts.lane] += facts.size
+            self.cursor.restore(number, kept, lane, trace, in_flight=flies)
+            self._came_back(number)
+            self.drops = drops
+            del self.ops[ops:], self.told[told:]
+
+        return take_back
+
+    def forget_oldest(self) -> tuple[int, Callable[[], None]]:
+        """Forget the record that was delivered first; return its bytes, and what takes it back."""
+        number, at = next(iter(self.history.items()))
+        size, ops = self._size(number), len(self.ops)
+        self.do(FORGOTTEN, (number,))
+
+        def take_back() -> None:
+            self.history[number] = at
+            self.history.move_to_end(number, last=False)
+            self.history_bytes += size
+            self._kept(number, 1)
+            self._came_back(number)
+            del self.ops[ops:]
+
+        return size, take_back
+
+    # --- whose it is ------------------------------------------------------------------------------------------
+
+    @property
+    def owner(self) -> Owner:
+        """Return whose events these are, and where they are pushed to."""
+        if self.subscription is None:
+            return Owner(self.serial)
+        return Owner(self.serial, self.subscription.event_dest, self.subscription.enabled, self.receiver)
+
+    def take_owner(self, owner: Owner) -> None:
+        """Take over what was kept apart from this state, which says less than it should."""
+        self.serial = owner.serial or self.serial
+        if owner.event_dest is not None:
+            self.subscription = Subscription(owner.event_dest, owner.enabled)
+            self.receiver = owner.receiver
+
+    # --- kept -------------------------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """Return everything, as plain values, but for the events themselves."""
+        return {
+            "version": VERSION,
+            "cursor": self.cursor.dump(),
+            "history": list(self.history.items()),
+            "delivered": self.delivered,
+            "refused_full": self.refused_full,
+            "last": (self.last_error, self.last_error_at, self.last_success_at),
+            "drops": [
+                (
+                    each.reason,
+                    each.lane,
+                    each.count,
+                    each.first_id,
+                    each.last_id,
+                    each.oldest_event_at,
+                    each.newest_event_at,
+                    each.first_dropped_at,
+                    each.last_dropped_at,
+                )
+                for each in self.drops
+            ],
+            "subscription": None
+            if self.subscription is None
+            else (self.subscription.event_dest, self.subscription.enabled),
+            "receiver": self.receiver,
+            "serial": self.serial,
+        }
+
+    def load(self, kept: dict[str, Any]) -> None:
+        """Take over what :meth:`dump` returned."""
+        self.cursor.load(kept["cursor"])
+        self.history = OrderedDict((number, at) for number, at in kept["history"])
+        self.delivered = list(kept["delivered"])
+        self.refused_full = kept["refused_full"]
+        self.last_error, self.last_error_at, self.last_success_at = kept["last"]
+        self.drops = tuple(
+            Dropped(
+                reason=each[0],
+                lane=each[1],
+                count=each[2],
+                first_id=each[3],
+                last_id=each[4],
+                oldest_event_at=each[5],
+                newest_event_at=each[6],
+                first_dropped_at=each[7],
+                last_dropped_at=each[8],
+            )
+            for each in kept["drops"]
+        )
+        subscription = kept["subscription"]
+        self.subscription = None if subscription is None else Subscription(*subscription)
+        self.receiver = kept["receiver"]
+        self.serial = kept["serial"]
+
+    def copy(self) -> Looks:
+        """Return what another thread may read meanwhile."""
+        cursor = self.cursor
+        return Looks(
+            dict(cursor.waiting),
+            {number: replace(tried) for number, tried in cursor.tried.items()},
+            dict(cursor.dead),
+            dict(self.history),
+        )
+
+    def recount(self, segments: Iterable[Iterable[tuple[int, int, int]]]) -> None:
+        """Take the bytes from the events that are there: number, lane and size of each. Forget what else was told."""
+        self.waiting_bytes, self.dead_bytes, self.history_bytes = [0, 0], [0, 0], 0
+        there: set[int] = set()
+        waiting, dead, history = self.cursor.waiting, self.cursor.dead, self.history
+        for events in segments:
+            for number, lane, size in events:
+                if number in waiting:
+                    self.waiting_bytes[lane] += size
+                elif number in dead:
+                    self.dead_bytes[lane] += size
+                elif number in history:
+                    self.history_bytes += size
+                    there.add(number)
+        for number in history.keys() - there:
+            del history[number]
+        self.told.clear()
+
+    def count_needed(self, numbers: Sequence[int]) -> tuple[int, int]:
+        """Return how many of these events are needed (they wait, are dead letters, or history), and are history."""
+        waiting, dead, history = self.cursor.waiting, self.cursor.dead, self.history
+        kept = sum(number in history for number in numbers)
+        return kept + sum(number in waiting or number in dead for number in numbers), kept
+
+    def is_needed(self, number: int) -> bool:
+        """Return whether an event waits, is a dead letter, or history."""
+        return number in self.cursor.waiting or number in self.cursor.dead or number in self.history
+
+    def is_gone(self, number: int) -> None:
+        """Take an event as settled whose bytes are gone because it was: what was read does not say so."""
+        if number in self.cursor.waiting:
+            self.cursor.done_with(number)
+        self.history.pop(number, None)
+
+    # --- within -----------------------------------------------------------------------------------------------
+
+    def _size(self, number: int) -> int:
+        facts = self._facts(number)
+        return 0 if facts is None else facts.size
+
+    def _tell_ended(self, before: dict[str, int]) -> None:
+        for kind in [kind for kind in before if kind not in self.cursor.kinds]:
+            self.told.append(lambda kind=kind: log.info("outbox.refusals_ended", reason=kind))  # type: ignore[misc]
+
+    def _note_drop(
+        self, first: int, last: int, count: int, reason: str, lane: int, happened_at: int | None, at: float
+    ) -> None:
+        kind = _LANES[lane]
+        same = [place for place, each in enumerate(self.drops) if (each.reason, each.lane) == (reason, kind)]
+        if same and (
+            abs(at - self.drops[same[-1]].last_dropped_at) <= BURST_S or len(self.drops) >= MAX_BURSTS
+        ):
+            burst = self.drops[same[-1]]
+            happened = [moment for moment in (burst.oldest_event_at, happened_at) if moment is not None]
+            newest = [moment for moment in (burst.newest_event_at, happened_at) if moment is not None]
+            changed = replace(
+                burst,
+                count=burst.count + count,
+                first_id=min(burst.first_id, first),
+                last_id=max(burst.last_id, last),
+                oldest_event_at=min(happened, default=None),
+                newest_event_at=max(newest, default=None),
+                last_dropped_at=at,
+            )
+            self.drops = (*self.drops[: same[-1]], changed, *self.drops[same[-1] + 1 :])
+            return
+        self.drops = (
+            *self.drops,
+            Dropped(
+                reason=reason,
+                lane=kind,
+                count=count,
+                first_id=first,
+                last_id=last,
+                oldest_event_at=happened_at,
+                newest_event_at=happened_at,
+                first_dropped_at=at,
+                last_dropped_at=at,
+            ),
+        )
+        self.told.append(lambda: log.warning("outbox.dropping", reason=reason, lane=kind, first_id=first))
+
+
+_APPLY: dict[str, Callable[..., None]] = {
+    ACCEPTED: State._accepted,
+    CLAIMED: State._claimed,
+    RETRY: State._retry,
+    DONE: State._done,
+    DEAD: State._dead,
+    FORGOTTEN: State._forgotten,
+    DROPPED: State._dropped,
+    LOST: State._lost,
+    TAKEN_UP: State._taken_up,
+    SUBSCRIBED: State._subscribed,
+    REFUSALS_FORGOTTEN: State._refusals_forgotten,
+    CLOCK_SET_BACK: State._clock_set_back,
+    SERIAL: State._serial,
+    REFUSED_FULL: State._refused_full,
+    SKIPPED: State._skipped,
+}

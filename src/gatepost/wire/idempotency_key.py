@@ -1,0 +1,214 @@
+"""The idempotency key: what makes two pushes the same event, within one terminal.
+
+A terminal pushes an event again whenever it did not see the acknowledgement, a minute or a year later. The key is
+the same each time, and different for different events (``docs/decisions/event-identity.md``):
+
+* A record with a real id: the ``uuid`` (记录事件唯一标识), its own time and the person's number. Counters restart and
+  clones share ids, so an id alone tells no event.
+* An alarm with a real id: the ``trace_id`` (告警流水号), the step's ``status``, time and ``code``, and the person's
+  number.
+* Everything else: a digest of all that the event says, its picture included. Where it came with something broken, of
+  the text as it was written, for what could not be understood is in no event.
+
+The person's number is the first of ``user_id``, ``job_number``, ``ic_number`` and ``id_number``; only where there is
+none, the name. User type, groups, picture, score, mode and remark are no part of a key with a real id: they may differ
+when an event is read back from the terminal. Nothing that was guessed is part of a key: where a charset or the meaning
+of an escape was, a number or a name counts by its bytes as they came, and an id is none.
+
+An id is real if it is longer than :data:`SHORT` and no placeholder.
+"""
+
+import re
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from gatepost.wire.decoding.charset import EXACT
+from gatepost.wire.decoding.decoded import NO_REAL_ID, Decoded
+from gatepost.wire.decoding.fields import Problem
+from gatepost.wire.decoding.json_repair import AROUND, trimmed
+from gatepost.wire.decoding.times import EPOCH
+from gatepost.wire.encoder import encode_parts
+from gatepost.wire.events import Alarm, Record, User
+
+__all__ = ["SHORT", "Key", "digest", "is_real_id", "key", "key_digest"]
+
+SHORT = 8
+"""Characters up to which an id is a counter or a word, and not unique."""
+
+_UUID = 36
+"""Characters of a UUID (RFC 9562, section 4)."""
+
+_PUNCTUATION = re.compile(r"urn:uuid:|[\W_]+")
+
+_PLACEHOLDER = re.compile(
+    # nothing but words that say that there is none, and what there is none of: "no id available", "<null pointer>"
+    r"(?:null|nil|none|nan(?![au])|na|void|empty|blank|unknown|undefined|undef(?!i)|uninitiali[sz]ed|unset|unassigned"
+    r"|unspecified|unavailable|invalid|missing|default|dummy|placeholder|anonymous|not|no|available|applicable|assigned"
+    r"|defined|specified|initiali[sz]ed|supported|set|found|given|present|valid|yet"
+    r"|object|pointer|ptr|string|value|uuid|guid|trace|id|\u672a\u77e5|\u6682\u65e0|\u6ca1\u6709|\u65e0|\u7a7a)++"
+    r"|0*+x?0*+"  # zeros, decimal or hexadecimal
+    r"|(.)\1{11}.\1{3}.\1{15}"  # a nil UUID, or the pattern of one, with version and variant
+    r"|(.)\2*+"  # one character alone, as of nil and max UUIDs, or of nil in base64
+)
+"""What stands where an id is missing, without punctuation and in lower case."""
+
+_NUMBERS = ("user_id", "job_number", "ic_number", "id_number")
+
+_ASIDE = AROUND | EXACT
+_ASIDE_PLACES = ("data.user.pin", "Content-Type header")
+
+
+class Key(Struct, frozen=True):
+    """The parts of an idempotency key."""
+
+    identity: bytes
+    """The id, if it is real; else empty."""
+    rest: bytes
+    """Everything else that tells two events apart."""
+
+
+def is_real_id(text: str) -> bool:
+    """Return whether an id can tell events apart: longer than :data:`SHORT`, and no placeholder."""
+    if len(text) == _UUID and text[8] == "-" and text[0] != text[1]:
+        return True  # the usual one, at a tenth of the cost
+    text = text.strip()
+    return len(text) > SHORT and not _PLACEHOLDER.fullmatch(_PUNCTUATION.sub("", text.casefold()))
+
+
+def key(event: Record | Alarm, decoded: Decoded | None = None) -> Key:
+    """Return the key of an event.
+
+    ``decoded`` is what the event was decoded as. Without it, the event is one that has nothing broken.
+    """
+    if decoded is not None and not decoded.time and all(map(_is_aside, decoded.problems)):
+        decoded = None
+    if isinstance(event, Alarm):
+        kind, where, name, rest = b"a:", "data.trace_id", event.trace_id, _alarm_rest(event, decoded)
+    else:
+        kind, where, name, rest = b"u:", "data.uuid", event.uuid or "", _record_rest(event, decoded)
+    is_guessed = decoded is not None and decoded.as_written is not None and where in decoded.as_written
+    if rest is not None and name and not is_guessed and "\ufffd" not in name and is_real_id(name):
+        return Key(kind + _bytes(name), rest)
+    if decoded is not None or (
+        isinstance(event, Alarm) and (event.status is None or event.event_time is None)
+    ):
+        return Key(b"", _written(event, decoded))
+    return Key(b"", _said(event))
+
+
+def key_digest(key: Key, secret: bytes = b"") -> bytes:
+    """Return sixteen bytes that stand for a key in an index, however long the key is.
+
+    Where the id is real, the first eight bytes stand for it alone: events of one terminal that share them repeat an id.
+    ``secret``, at most 64 bytes, keeps anybody without it from testing a guessed person against a stored digest.
+    """
+    if not key.identity:
+        return blake2b(key.rest, digest_size=16, key=secret).digest()
+    rest = blake2b(key.identity + b"\0" + key.rest, digest_size=8, key=secret).digest()
+    return blake2b(key.identity, digest_size=8, key=secret).digest() + rest
+
+
+def digest(text: str, secret: bytes = b"") -> bytes:
+    """Return sixteen bytes that stand for a text in an index, however long it is."""
+    return blake2b(_bytes(text), digest_size=16, key=secret).digest()
+
+
+def _is_aside(problem: Problem) -> bool:
+    """Return whether a problem says nothing of what the event says.
+
+    A ``pin`` is kept nowhere, an id is still there, and what is around an event is no part of it.
+    """
+    return problem in _ASIDE or problem.where in _ASIDE_PLACES or problem.why == NO_REAL_ID
+
+
+def _record_rest(record: Record, decoded: Decoded | None) -> bytes | None:
+    """Return time and person of a record; ``None`` where either is not known."""
+    time, person = _time(record, decoded), _person(record.user, decoded)
+    return None if time is None or person is None else time + b"\n" + person
+
+
+def _alarm_rest(alarm: Alarm, decoded: Decoded | None) -> bytes | None:
+    """Return step, time, code and person of an alarm; ``None`` where one of them came broken."""
+    time = _time(alarm, decoded)
+    if time is None or alarm.status is None:
+        return None
+    if _is_broken(decoded, "data.code", alarm.code) or _is_broken(decoded, "data.user_id", alarm.user_id):
+        return None
+    said = f"{int(alarm.status)}\n{'' if alarm.code is None else int(alarm.code)}\n"
+    person = "" if alarm.user_id is None else str(alarm.user_id)
+    return time + b"\n" + said.encode() + _came("data.user_id", person, decoded)
+
+
+def _time(event: Record | Alarm, decoded: Decoded | None) -> bytes | None:
+    """Return the event's own time to the nanosecond; ``None`` where it is not known."""
+    if decoded is not None and decoded.time:
+        return decoded.time.encode()
+    at = event.recorded_at if isinstance(event, Record) else event.event_time
+    if at is None:
+        return None
+    since = at - EPOCH
+    return b"%d" % (((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000)
+
+
+def _person(user: User | None, decoded: Decoded | None) -> bytes | None:
+    """Return whom a record is about; ``None`` where that came broken."""
+    if user is None:
+        return None if _is_broken(decoded, "data.user", None) else b""
+    for field in _NUMBERS:
+        number: str = getattr(user, field)
+        where = f"data.user.{field}"
+        if _is_broken(decoded, where, number or None):
+            return None
+        if number:
+            return _told(field, _came(where, number, decoded))
+    if _is_broken(decoded, "data.user.name", user.name or None):
+        return None
+    return _told("name", _came("data.user.name", user.name, decoded)) if user.name else b""
+
+
+def _told(field: str, person: bytes) -> bytes | None:
+    """Return by what a person is known; ``None`` where it contains U+FFFD, which may stand for anything."""
+    return None if _REPLACED in person else f"{field}=".encode() + person
+
+
+_REPLACED = "\ufffd".encode()
+
+
+def _came(where: str, text: str, decoded: Decoded | None) -> bytes:
+    """Return a text, or its bytes as they were written where something in it was guessed.
+
+    The two differ in the first byte: no UTF-8 begins with 0xFF.
+    """
+    texts = None if decoded is None else decoded.as_written
+    written = None if texts is None else texts.get(where)
+    return _bytes(text) if written is None else b"\xff" + written
+
+
+def _is_broken(decoded: Decoded | None, where: str, value: object) -> bool:
+    """Return whether a field came as something that nobody could read."""
+    return value is None and decoded is not None and any(found.where == where for found in decoded.problems)
+
+
+def _said(event: Record | Alarm) -> bytes:
+    """Return a digest of all that an event says; its order, and how its image is wrapped, do not matter."""
+    head, tail = encode_parts(event)
+    content = blake2b(head, digest_size=16)
+    content.update(event.image or b"")
+    content.update(tail)
+    if isinstance(event, Record) and event.recorded_at is not None and event.recorded_at.microsecond:
+        content.update(b".%06d" % event.recorded_at.microsecond)  # cut off in the encoding
+    return b"h:" + content.digest()
+
+
+def _written(event: Record | Alarm, decoded: Decoded | None) -> bytes:
+    """Return a digest of an event's text, without any ``pin`` or what is around it, and of the image in it."""
+    if decoded is None:
+        return b"t:" + repr(event).encode("utf-8", "surrogatepass")
+    content = blake2b(trimmed(decoded.original)[0], digest_size=16)
+    content.update(event.image or b"")  # text is UTF-8, so nobody can move the border between the two
+    return b"t:" + content.digest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
