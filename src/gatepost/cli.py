@@ -54,7 +54,7 @@ COMMANDS: Mapping[str, Entry] = {
         "gatepost.receiver.commands.tokens", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
     ),
     "forward": Entry(
-        "gatepost.receiver.commands.forward",
+        "gatepost.receiver.commands.forward.commands",
         "receiver",
         "pass events on to destinations",
         "将事件转发到其他系统",

@@ -13,11 +13,11 @@ from aiohttp import web
 from tests.receiver.kit import Clock
 from tests.store.events import RECEIVED_MS, alarm, arrival, record
 
-from gatepost.forward.forwarder import Forwarder
+from gatepost.forward.forwarder.forwarder import Forwarder
+from gatepost.forward.forwarder.surroundings import Surroundings
 from gatepost.forward.image_links import ImageLinks
 from gatepost.forward.options.destination import decode
 from gatepost.forward.sinks import Outgoing, Result, Sink
-from gatepost.forward.surroundings import Surroundings
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore

@@ -16,9 +16,9 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
 from gatepost.forward.check import check
-from gatepost.forward.forwarder import CLAIMED_BYTES
+from gatepost.forward.forwarder.forwarder import CLAIMED_BYTES
+from gatepost.forward.forwarder.surroundings import Lost
 from gatepost.forward.sinks import Outgoing, Result
-from gatepost.forward.surroundings import Lost
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
 from gatepost.wire import Delivered, Refused, Unreachable

@@ -17,7 +17,7 @@ from tests.store.events import RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
 from gatepost.forward.check import check
-from gatepost.forward.forwarder import CLAIMED, GATHERED
+from gatepost.forward.forwarder.forwarder import CLAIMED, GATHERED
 from gatepost.store.query.destinations import Destinations
 from gatepost.store.sqlite.store import SqliteStore
 

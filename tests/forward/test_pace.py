@@ -2,7 +2,7 @@
 
 import random
 
-from gatepost.forward.pace import Pace
+from gatepost.forward.forwarder.pace import Pace
 
 
 def test_a_rate_is_kept_whatever_the_turns_are() -> None:

@@ -11,7 +11,7 @@ from tests.terminals import ensured
 from gatepost.errors import SettingsError
 from gatepost.forward.options.destination import decode
 from gatepost.forward.options.notify import NotifyOptions, Rule
-from gatepost.forward.rules import Decision, Rules, check_sites
+from gatepost.forward.sinks.notify.rules import Decision, Rules, check_sites
 from gatepost.store.interface import NOTICE_KINDS, Notice, NoticeKind, RecordQuery, StepQuery
 from gatepost.store.query.notices import NewNotice, Notices
 

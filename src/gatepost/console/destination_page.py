@@ -28,15 +28,15 @@ from gatepost.console.filters import Filters
 from gatepost.console.words import Words
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import secret_names
+from gatepost.forward.forwarder.renderer import mark_of
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.options.destination import Destination, decode
 from gatepost.forward.options.notify import NotifyOptions
 from gatepost.forward.options.secrets import decode_secrets
-from gatepost.forward.rendering import mark_of
-from gatepost.forward.rules import Rules
+from gatepost.forward.sinks.notify.rules import Rules
 from gatepost.forward.trial import Example, Trial
 from gatepost.receiver.api.authorization import AnyRequest
-from gatepost.receiver.api.destinations import asked, ledger, one, told_by
+from gatepost.receiver.api.destinations.controller import asked, ledger, one, told_by
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import answering, read
 from gatepost.receiver.people_rules import rules_of

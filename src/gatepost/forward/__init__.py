@@ -3,19 +3,16 @@
 A destination is a place in the store's feed and a row for each event behind it that waits or is dead. Why it is so,
 and what was weighed: ``docs/decisions/forwarding.md``.
 
-==================  ==================================================================================================
-``destination``     What a destination is told: kind, address, filter, shape, order, limits. Pure.
-``progress``        What is sent next and what is settled, by ``tracks`` and ``passing``. Pure.
-``gate``            Whether the destination can be reached. Pure.
-``shape``           An event as the bytes that are sent: ``cloudevents``, ``flat``, ``push``. Pure.
-``egress``          To which addresses requests may go.
-``rules``           Of which events people are told, and in which words. Pure.
-``sinks``           One file for each kind: how it is sent, and what the reply means.
-``forwarder``       One destination: ``reading``, ``rendering``, ``outcomes`` and ``commits`` are the steps of a turn;
-                    ``pace`` says when, ``parcels`` what is sent together.
-``schemas``         The shapes as JSON Schemas.
-``image_links``     Addresses of images that expire. Pure.
-``check``           The ledger of a destination, recounted from the events.
-``forwarding``      All destinations of a receiver: starts and stops forwarders, holds their leases.
-==================  ==================================================================================================
+``forwarding``   all destinations of a receiver: starts and stops forwarders, holds their leases
+``forwarder``    one destination: reads the feed, sends, and commits what came of it
+``progress``     what of one destination is sent next, and what is settled; pure
+``sinks``        a file for each kind of destination: how it is sent to, and what the reply means
+``shapes``       an event as the bytes that are sent; pure
+``options``      what a destination is told: kind, address, filter, shape, order, limits, secrets; pure
+``admin``        what people do about destinations, whichever way they say it
+``trial``        a made-up event that is sent, and a real one as it would be
+``state``        whether events go out, and if not, why; pure
+``rates``        how many events a minute were delivered; pure
+``check``        the ledger of a destination, recounted from the events
+``image_links``  addresses of images that expire; pure
 """

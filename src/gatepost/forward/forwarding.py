@@ -29,21 +29,21 @@ from msgspec import Struct
 from gatepost.egress import Egress, Forbidden
 from gatepost.errors import GatepostError, SettingsError, StoreError
 from gatepost.forward.admin import Admin
-from gatepost.forward.forwarder import Forwarder
+from gatepost.forward.forwarder.forwarder import Forwarder
+from gatepost.forward.forwarder.reader import questions
+from gatepost.forward.forwarder.surroundings import Lost, Surroundings
 from gatepost.forward.image_links import ImageLinks
 from gatepost.forward.options.destination import Destination, decode
 from gatepost.forward.options.secrets import Secrets, decode_secrets
 from gatepost.forward.rates import Rates
-from gatepost.forward.reading import questions
 from gatepost.forward.sinks import Sink
 from gatepost.forward.sinks.kafka import Kafka
 from gatepost.forward.sinks.mqtt import Mqtt
 from gatepost.forward.sinks.nats import Nats
-from gatepost.forward.sinks.notify import Notify
+from gatepost.forward.sinks.notify.notify import Notify
 from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
-from gatepost.forward.surroundings import Lost, Surroundings
 from gatepost.forward.trial import Example, Trial, example, send_test
 from gatepost.store.interface import SiteRow, Store, Visible
 from gatepost.store.people.people import People

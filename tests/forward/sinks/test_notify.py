@@ -22,8 +22,8 @@ from gatepost.errors import SettingsError
 from gatepost.forward.options.destination import decode
 from gatepost.forward.options.secrets import Secrets, decode_secrets
 from gatepost.forward.sinks import LeftOut
-from gatepost.forward.sinks.chat import ROOM
-from gatepost.forward.sinks.notify import Notify
+from gatepost.forward.sinks.notify.chat import ROOM
+from gatepost.forward.sinks.notify.notify import Notify
 from gatepost.forward.trial import send_test
 from gatepost.store.query.destinations import Ledger
 from gatepost.wire import Delivered, Refused, Unreachable

@@ -20,7 +20,7 @@ from tests.receiver.kit import Answer, Running, alarm, receiving, record
 from gatepost import items
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.sinks.webhook import signature, signing_key
-from gatepost.receiver.api import destinations as api
+from gatepost.receiver.api.destinations.controller import controller as api
 from gatepost.store.query.notices import NewNotice, Notices
 
 PATH = "/api/v1/destinations"

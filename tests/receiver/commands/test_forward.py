@@ -14,7 +14,7 @@ from tests.receiver.kit import Process, body, opened, record
 from typer.testing import CliRunner
 
 from gatepost.forward.check import check
-from gatepost.receiver.commands.forward import SECRET, app
+from gatepost.receiver.commands.forward.commands import SECRET, app
 from gatepost.store.query.accounts import Accounts
 from gatepost.store.query.destinations import Destinations
 from gatepost.store.schema import tables as t

@@ -47,7 +47,7 @@ from gatepost.errors import SettingsError
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.options.secrets import decode_secrets
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
-from gatepost.receiver.api.destinations import TheForwarding, asked, host_of, moved, note, told_by
+from gatepost.receiver.api.destinations.controller import TheForwarding, asked, host_of, moved, note, told_by
 from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["DestinationSetup"]

@@ -1,4 +1,8 @@
-"""Know how far one destination is, and store it.
+"""What of one destination is sent next, and what of it is settled. Pure: no I/O, no clock, no randomness.
 
-:mod:`~gatepost.forward.progress.progress` decides, purely; :mod:`~gatepost.forward.progress.commits` stores.
+``progress``  the decisions: pages in, events out, outcomes in, a step to be committed out
+``tracks``    what is read and stands before the place of a track moves over it
+``asides``    stretches of one terminal that are sent later
+``passing``   the event behind one that is refused again and again
+``steps``     what is gathered for one commit
 """

@@ -16,7 +16,7 @@ from yarl import URL
 from gatepost.egress import Egress, Forbidden
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.options.secrets import Secrets
-from gatepost.forward.trust import context_for
+from gatepost.forward.sinks.tls import context_for
 from gatepost.wire import Unreachable
 
 __all__ = ["MAX_REPLY", "Posts", "Reply", "why"]

@@ -27,7 +27,7 @@ from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.options.templates import filled, place_of
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.http import why
-from gatepost.forward.trust import context_for
+from gatepost.forward.sinks.tls import context_for
 from gatepost.wire import Delivered, Refused, Unreachable
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from gatepost.forward.options.templates import filled
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.home_assistant import Discovery
 from gatepost.forward.sinks.one_connection import LostConnection, OneConnection
-from gatepost.forward.trust import context_for
+from gatepost.forward.sinks.tls import context_for
 from gatepost.store.interface import Notice
 from gatepost.wire import Delivered, Refused, Unreachable
 

@@ -26,7 +26,7 @@ from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.options.templates import filled
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.one_connection import OneConnection
-from gatepost.forward.trust import context_for
+from gatepost.forward.sinks.tls import context_for
 from gatepost.store.interface import received_at
 from gatepost.wire import Delivered, Refused, Unreachable
 

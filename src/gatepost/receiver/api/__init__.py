@@ -18,7 +18,7 @@ from gatepost.receiver.api.assignments import AssignmentsController
 from gatepost.receiver.api.attendance import AttendanceController
 from gatepost.receiver.api.corrections import CorrectionsController
 from gatepost.receiver.api.counters import StatsController
-from gatepost.receiver.api.destinations import DestinationsController
+from gatepost.receiver.api.destinations.controller import DestinationsController
 from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.finding import FindingController

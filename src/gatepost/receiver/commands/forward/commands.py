@@ -125,7 +125,7 @@ def _note(accounts: Accounts, action: str, row: DestinationRow, **detail: object
 
 def _item(destinations: Destinations, row: DestinationRow) -> dict[str, Any]:
     from gatepost.forward.state import standing
-    from gatepost.receiver.api.destinations import values
+    from gatepost.receiver.api.destinations.controller import values
 
     return values(destinations, row, standing(row), now=datetime.now(UTC))
 
@@ -221,7 +221,7 @@ def add(
         others = _parsed("secrets_file", secrets_file.read_text(encoding="utf-8"))
     with _opened(data, database, config) as opened:
         row, made = opened.admin.create(name, told, secret=secret or None, others=others, enabled=not paused)
-        from gatepost.receiver.api.destinations import host_of
+        from gatepost.receiver.api.destinations.controller import host_of
 
         _note(opened.accounts, "destination.created", row, kind=row.kind, host=host_of(row))
     if as_json:
@@ -336,7 +336,7 @@ def try_out(
     from gatepost.forward.options.filters import queries
     from gatepost.forward.options.secrets import decode_secrets
     from gatepost.forward.trial import Trial, send_test
-    from gatepost.receiver.api.destinations import host_of
+    from gatepost.receiver.api.destinations.controller import host_of
 
     egress = Egress(receiver_settings(config).forward_networks)
     with _opened(data, database, config) as opened:

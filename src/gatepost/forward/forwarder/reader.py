@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from gatepost.forward.forwarder.surroundings import Surroundings
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.options.filters import queries
 from gatepost.forward.options.notify import NotifyOptions
 from gatepost.forward.progress.progress import Progress, Track
-from gatepost.forward.rules import check_sites
-from gatepost.forward.surroundings import Surroundings
+from gatepost.forward.sinks.notify.rules import check_sites
 from gatepost.store.interface import (
     FeedKind,
     Forwarded,

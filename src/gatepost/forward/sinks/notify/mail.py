@@ -17,7 +17,7 @@ from gatepost.forward.options.notify import NotifyOptions
 from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.sinks import Result
 from gatepost.forward.sinks.http import why
-from gatepost.forward.trust import context_for
+from gatepost.forward.sinks.tls import context_for
 from gatepost.wire import Delivered, Outcome, Refused, Unreachable
 
 __all__ = ["Mail"]

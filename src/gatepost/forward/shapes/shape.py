@@ -6,7 +6,7 @@ An event has the same id in every shape, on every attempt, and in a replay: ``re
 * ``flat``: one level, for spreadsheets and low-code tools: the same names with underscores, no lists.
 * ``push``: as the terminal sent it; there are no notices in it, with its image where the destination is sent images.
 
-Their JSON Schemas: :mod:`gatepost.forward.schemas`.
+Their JSON Schemas: :mod:`gatepost.forward.shapes.schemas`.
 """
 
 from __future__ import annotations

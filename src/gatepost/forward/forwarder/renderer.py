@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from gatepost.forward.forwarder.surroundings import Surroundings
 from gatepost.forward.image_links import ImageLink
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.progress.progress import Item
-from gatepost.forward.shape import Shaper, event_id
+from gatepost.forward.shapes.shape import Shaper, event_id
 from gatepost.forward.sinks import Outgoing
-from gatepost.forward.surroundings import Surroundings
 from gatepost.store.interface import FORWARD_KINDS, Forwarded, Notice, RecordRow
 from gatepost.store.people.marked import Marked, who_is_marked
 from gatepost.store.query.destinations import DestinationRow

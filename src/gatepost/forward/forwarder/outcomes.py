@@ -10,11 +10,11 @@ from collections.abc import Collection, Sequence
 
 import structlog
 
-from gatepost.forward.gate import Gate
-from gatepost.forward.parcels import Parcel, Sent, attempt_row
+from gatepost.forward.forwarder.gate import Gate
+from gatepost.forward.forwarder.parcels import Parcel, Sent, attempt_row
+from gatepost.forward.forwarder.surroundings import Surroundings
 from gatepost.forward.progress.progress import Item, Progress
 from gatepost.forward.sinks import Closed, LeftOut, Result
-from gatepost.forward.surroundings import Surroundings
 from gatepost.retry import Backoff, RetryAt, next_step
 from gatepost.wire import Delivered, Unreachable
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from gatepost.forward.shape import AlarmData, CloudEvent, Flat, NoticeData
+from gatepost.forward.shapes.shape import AlarmData, CloudEvent, Flat, NoticeData
 from gatepost.items import RecordItem
 
 __all__ = ["schemas"]

@@ -13,10 +13,10 @@ from gatepost.egress import Egress
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.options.notify import NotifyOptions
 from gatepost.forward.options.secrets import Secrets
-from gatepost.forward.rules import Rules
 from gatepost.forward.sinks import LeftOut, Outgoing, Result
-from gatepost.forward.sinks.chat import Chat
-from gatepost.forward.sinks.mail import Mail
+from gatepost.forward.sinks.notify.chat import Chat
+from gatepost.forward.sinks.notify.mail import Mail
+from gatepost.forward.sinks.notify.rules import Rules
 from gatepost.wire import Delivered
 
 __all__ = ["Notify"]

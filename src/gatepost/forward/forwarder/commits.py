@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gatepost.forward.forwarder.surroundings import Lost
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.progress.progress import Progress
-from gatepost.forward.surroundings import Lost
 from gatepost.store.query.destinations import DestinationRow, Destinations, Loaded, Step
 
 __all__ = ["Commits"]
@@ -23,7 +23,7 @@ class Commits:
         self._uncommitted: Step | None = None
 
     def load(self, told: Destination) -> Progress:
-        """Return how far the destination is. Raises :class:`~gatepost.forward.surroundings.Lost`."""
+        """Return how far the destination is. Raises :class:`~gatepost.forward.forwarder.surroundings.Lost`."""
         loaded = self._load()
         self._changes, self._steps = loaded.changes, loaded.steps
         return Progress(loaded, keep_order=told.order == "terminal", max_refusals=told.max_refusals)
@@ -31,7 +31,7 @@ class Commits:
     def commit(self, progress: Progress, changes: int) -> None:
         """Store what was done. What cannot be stored now is kept for the next time.
 
-        ``changes``: how many of people are known of. Raises :class:`~gatepost.forward.surroundings.Lost`.
+        ``changes``: how many of people are known of. Raises :class:`~gatepost.forward.forwarder.surroundings.Lost`.
         """
         if changes > self._changes:
             self._take_over(progress)

@@ -26,19 +26,19 @@ import structlog
 from msgspec.structs import replace
 
 from gatepost.errors import ImageUnavailable, StoreError, StoreUnavailable
-from gatepost.forward.gate import Gate
+from gatepost.forward.forwarder.commits import Commits
+from gatepost.forward.forwarder.gate import Gate
+from gatepost.forward.forwarder.outcomes import Outcomes
+from gatepost.forward.forwarder.pace import Pace
+from gatepost.forward.forwarder.parcels import Parcel, Sent
+from gatepost.forward.forwarder.reader import PAGE, Reader
+from gatepost.forward.forwarder.renderer import Renderer
+from gatepost.forward.forwarder.surroundings import Lost, Surroundings
 from gatepost.forward.options.destination import BURST, Destination
 from gatepost.forward.options.notify import NotifyOptions
 from gatepost.forward.options.secrets import decode_secrets
-from gatepost.forward.outcomes import Outcomes
-from gatepost.forward.pace import Pace
-from gatepost.forward.parcels import Parcel, Sent
-from gatepost.forward.progress.commits import Commits
 from gatepost.forward.progress.progress import DELETED, Item, Progress
-from gatepost.forward.reading import PAGE, Reader
-from gatepost.forward.rendering import Renderer
 from gatepost.forward.sinks import Closed, Result, Sink, hidden
-from gatepost.forward.surroundings import Lost, Surroundings
 from gatepost.retry import Backoff
 from gatepost.store.interface import Forwarded, happened_at
 from gatepost.store.query.destinations import DestinationRow

@@ -26,7 +26,7 @@ from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.options.destination import Destination, Shape, decode
 from gatepost.forward.options.filters import Filter
 from gatepost.forward.options.secrets import decode_secrets
-from gatepost.forward.schemas import schemas
+from gatepost.forward.shapes.schemas import schemas
 from gatepost.forward.state import Standing
 from gatepost.forward.trial import Trial
 from gatepost.items import (

@@ -1,0 +1,4 @@
+"""``gatepost forward``: destinations on the command line.
+
+``commands``  the commands
+"""
