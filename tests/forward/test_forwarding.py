@@ -22,7 +22,7 @@ from tests.terminals import ensured
 from gatepost.egress import Egress
 from gatepost.forward import forwarding as module
 from gatepost.forward.check import check
-from gatepost.forward.forwarder.forwarder import forwarder as forwarder_module
+from gatepost.forward.forwarder import forwarder as forwarder_module
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.image_links import ImageLinks
 from gatepost.forward.options.destination import decode, encode

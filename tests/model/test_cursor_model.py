@@ -260,7 +260,7 @@ def test_heaps_do_not_grow_with_what_was_settled() -> None:
         (claimed,) = cursor.claim(1, 1.0)
         cursor.done_with(claimed)
     assert list(cursor.settled) == [(1, 19_999)]
-    assert sum(map(len, cursor._oldest + cursor._ready)) < 5_000
+    assert sum(map(len, cursor._queue._oldest + cursor._queue._ready)) < 5_000
 
 
 def test_spans_join_and_part() -> None:

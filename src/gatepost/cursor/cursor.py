@@ -24,110 +24,16 @@ Rules:
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-__all__ = ["Cursor", "Spans", "Tried"]
+from gatepost.cursor.queue import Queue
+from gatepost.cursor.spans import Spans
+from gatepost.cursor.tried import Tried
 
-_BEHIND = 1 << 62
-"""Added to a number that waits for a verdict, where the next one is looked for."""
-
-_SLACK = 1_000
-"""Outdated entries that a heap may have before it is made again."""
-
-
-class Spans:
-    """A set of numbers as spans. Fast where there are few gaps."""
-
-    __slots__ = ("_ends", "_starts")
-
-    def __init__(self, spans: Iterable[Sequence[int]] = ()) -> None:
-        """``spans``: first and last number of each, ascending."""
-        pairs = [(int(first), int(last)) for first, last in spans]
-        self._starts = [first for first, _ in pairs]
-        self._ends = [last for _, last in pairs]
-
-    def __contains__(self, number: int) -> bool:
-        at = bisect_right(self._starts, number) - 1
-        return at >= 0 and number <= self._ends[at]
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return zip(self._starts, self._ends, strict=True)
-
-    def __len__(self) -> int:
-        """Return how many spans there are."""
-        return len(self._starts)
-
-    @property
-    def front(self) -> int:
-        """Return the number up to which all are in it, from 1; 0: the first is not."""
-        return self._ends[0] if self._starts and self._starts[0] == 1 else 0
-
-    def add(self, first: int, last: int | None = None) -> None:
-        """Add a number, or all from ``first`` to ``last``."""
-        last = first if last is None else last
-        low = bisect_left(self._ends, first - 1)
-        high = bisect_right(self._starts, last + 1)
-        if low < high:
-            first, last = min(first, self._starts[low]), max(last, self._ends[high - 1])
-        self._starts[low:high] = [first]
-        self._ends[low:high] = [last]
-
-    def remove(self, number: int) -> None:
-        """Take a number out; do nothing where it is not in it."""
-        at = bisect_right(self._starts, number) - 1
-        if at < 0 or number > self._ends[at]:
-            return
-        first, last = self._starts[at], self._ends[at]
-        parts = [(a, b) for a, b in ((first, number - 1), (number + 1, last)) if a <= b]
-        self._starts[at : at + 1] = [a for a, _ in parts]
-        self._ends[at : at + 1] = [b for _, b in parts]
-
-    def covers(self, first: int, last: int) -> bool:
-        """Return whether all from ``first`` to ``last`` are in it."""
-        at = bisect_right(self._starts, first) - 1
-        return at >= 0 and last <= self._ends[at]
-
-    def gaps(self, last: int) -> Iterator[tuple[int, int]]:
-        """Return the spans from 1 to ``last`` that are not in it."""
-        begin = 1
-        for first, end in self:
-            if first > last:
-                break
-            if begin < first:
-                yield begin, first - 1
-            begin = end + 1
-        if begin <= last:
-            yield begin, last
-
-
-class Tried(Struct):
-    """A number that was tried, while it waits or is dead."""
-
-    attempts: int = 0
-    attempted_at: float | None = None
-    refusals: int = 0
-    mark: int | None = None
-    """A number of the caller's, from the time of the first refusal."""
-    due: float = 0.0
-    """Not before this moment; 0: at once."""
-    reason: str = ""
-    """Why the last attempt failed."""
-    kind: str | None = None
-    """The kind of its last refusal, while it waits."""
-    dead_since: float = 0.0
-
-
-class _Line(Struct):
-    """The waiting numbers of one key: the one that may go, and a heap of those behind it."""
-
-    head: int
-    behind: list[int]
+__all__ = ["Cursor"]
 
 
 class Cursor:
@@ -135,27 +41,21 @@ class Cursor:
 
     def __init__(self, *, lanes: int = 2, max_refusals: int = 10) -> None:
         """``max_refusals``: after so many a number waits for a verdict, and goes behind the others."""
-        self._max_refusals = max_refusals
         self.last = 0
         """The highest number that came in."""
         self.dropped = 0
         self.skipped = 0
         self.settled = Spans()
-        self.waiting: dict[int, int] = {}
+        self._queue = Queue(lanes, max_refusals)
+        self.waiting = self._queue.waiting
         """The lane of each number that waits."""
-        self.tried: dict[int, Tried] = {}
+        self.tried = self._queue.tried
         """Of those that wait, the ones that were tried."""
         self.dead: dict[int, Tried] = {}
-        self.in_flight: set[int] = set()
+        self.in_flight = self._queue.in_flight
         """Not part of what is kept: after a crash they wait."""
         self.kinds: dict[str, int] = {}
         """How many waiting numbers were last refused so."""
-        self._counts = [0] * lanes
-        self._oldest: list[list[int]] = [[] for _ in range(lanes)]
-        self._ready: list[list[int]] = [[] for _ in range(lanes)]
-        self._later: list[list[tuple[float, int]]] = [[] for _ in range(lanes)]
-        self._keys: dict[int, str] = {}
-        self._lines: dict[str, _Line] = {}
         self._clock = float("inf")
         """The latest moment that was claimed at; infinity: a clock that was set back is looked for."""
 
@@ -173,65 +73,32 @@ class Cursor:
 
     def count(self, lane: int) -> int:
         """Return how many wait in a lane."""
-        return self._counts[lane]
+        return self._queue.count(lane)
 
     def first_waiting(self) -> int | None:
         """Return the lowest number that waits."""
-        heads = [self._lowest(lane) for lane in range(len(self._counts))]
-        return min((head for head in heads if head is not None), default=None)
+        return self._queue.first()
 
     def oldest(self, lane: int) -> int | None:
         """Return the lowest waiting number of a lane, in flight only where there is no other."""
-        heap, flying = self._oldest[lane], []
-        while (head := self._lowest(lane)) is not None and head in self.in_flight:
-            flying.append(heappop(heap))
-        for number in flying:
-            heappush(heap, number)
-        return head if head is not None else min(flying, default=None)
+        return self._queue.oldest(lane)
 
     def next_due(self) -> float | None:
         """Return from when on another claim finds something; ``None``: only what is yet to come. 0: now."""
-        soonest: list[float] = []
-        for ready, later in zip(self._ready, self._later, strict=True):
-            while ready and not self._may_go(ready[0] % _BEHIND, self._clock):
-                heappop(ready)
-            if ready:
-                return 0.0
-            while later and not self._is_later(*later[0]):
-                heappop(later)
-            soonest += [due for due, _ in later[:1]]
-        return min(soonest, default=None)
+        return self._queue.next_due(self._clock)
 
     # --- coming in --------------------------------------------------------------------------------------------
 
     def add(self, number: int, lane: int, key: str | None = None) -> None:
         """Take in a number that waits from now on; ``key``: numbers with the same one keep their order."""
         self.last = max(self.last, number)
-        self.waiting[number] = lane
-        self._counts[lane] += 1
-        heappush(self._oldest[lane], number)
-        if key is not None:
-            self._keys[number] = key
-            line = self._lines.get(key)
-            if line is not None:
-                heappush(line.behind, number)
-                return
-            self._lines[key] = _Line(number, [])
-        self._queue(number)
+        self._queue.add(number, lane, key)
 
     def add_all(self, numbers: Sequence[int], lane: int) -> None:
         """Take in many without a key at once, ascending, such as those of a file that is opened."""
-        if not numbers:
-            return
-        self.last = max(self.last, numbers[-1])
-        self.waiting.update(dict.fromkeys(numbers, lane))
-        self._counts[lane] += len(numbers)
-        self._oldest[lane] += numbers
-        heapify(self._oldest[lane])
-        self._ready[lane] += [number for number in numbers if number not in self.tried]
-        heapify(self._ready[lane])
-        for number in self.tried.keys() & set(numbers) if self.tried else ():
-            self._queue(number)
+        if numbers:
+            self.last = max(self.last, numbers[-1])
+            self._queue.add_all(numbers, lane)
 
     def take_back(self, number: int) -> None:
         """Take :meth:`add` of the highest number back."""
@@ -263,27 +130,14 @@ class Cursor:
     def claim(self, limit: int, now: float) -> list[int]:
         """Take up to ``limit`` numbers in flight, lanes in their order. Their attempts are counted by the caller."""
         self.look_at_clock(now)
-        chosen: list[int] = []
-        for lane in range(len(self._counts)):
-            later, ready = self._later[lane], self._ready[lane]
-            while later and (later[0][0] <= now or not self._is_later(*later[0])):
-                due, number = heappop(later)
-                if self._is_later(due, number):
-                    self._push_ready(number)
-            while ready and len(chosen) < limit:
-                number = heappop(ready) % _BEHIND
-                if self.waiting.get(number) == lane and self._may_go(number, now):
-                    chosen.append(number)
-                    self.in_flight.add(number)
-        return chosen
+        return self._queue.claim(limit, now)
 
     def probe(self) -> int | None:
         """Take one number in flight, due or not: the one whose last attempt lies farthest back; ``None``: none waits.
 
         Where one attempt at a time is made, none is made for ever with the same number while others wait.
         """
-        free = (number for number in self.waiting if self._may_go(number, float("inf")))
-        found = min(free, key=self._last_attempt, default=None)
+        found = min(self._queue.may_go(), key=self._last_attempt, default=None)
         if found is not None:
             self.in_flight.add(found)
         return found
@@ -314,21 +168,20 @@ class Cursor:
             if tried.attempted_at is not None and tried.attempted_at > now:
                 tried.due = 0.0
         if self.tried:
-            self._queue_all()
+            self._queue.sort()
 
     def hasten(self) -> None:
         """Let nothing wait for its moment any longer."""
         for tried in self.tried.values():
             tried.due = 0.0
         if self.tried:  # what was never tried waits for no moment
-            self._queue_all()
+            self._queue.sort()
 
     def release(self, numbers: Iterable[int] | None = None) -> None:
         """Give numbers back that are in flight; ``None``: all. Their attempts stay counted."""
         for number in list(self.in_flight if numbers is None else numbers):
             if number in self.in_flight:
-                self.in_flight.discard(number)
-                self._queue(number)
+                self._queue.put_back(number)
 
     def done_with(self, number: int) -> None:
         """Settle a number that waits."""
@@ -345,42 +198,19 @@ class Cursor:
             self._note_kind(tried, kind)
             tried.refusals += 1
             tried.mark = mark if tried.mark is None else tried.mark
-        self.in_flight.discard(number)
-        if not self._is_held(number):
-            self._queue(number)
+        self._queue.put_back(number)
 
     def let_pass(self, number: int) -> bool:
         """Let the next number of the same key go, at once and before those up to ``number``; False if there is none."""
-        key = self._keys[number]
-        line = self._lines[key]
-        after = (
-            each
-            for each in line.behind
-            if each > number and each in self.waiting and self._keys.get(each) == key
-        )
-        found = min(after, default=None)
-        if found is None:
-            return False
-        line.behind.remove(found)
-        heapify(line.behind)
-        heappush(line.behind, line.head)
-        line.head = found
-        if found in self.tried:
-            self.tried[found].due = 0.0
-        self._queue(found)
-        return True
+        return self._queue.let_pass(number)
 
     def in_turn(self, key: str) -> None:
         """Let the lowest number of a key go next again, unless another one is under way."""
-        line = self._lines.get(key)
-        if line is not None and line.head not in self.in_flight:
-            heappush(line.behind, line.head)
-            self._next_of(key)
+        self._queue.in_turn(key)
 
     def head(self, key: str) -> int | None:
         """Return which number of a key goes next, or is under way."""
-        line = self._lines.get(key)
-        return None if line is None else line.head
+        return self._queue.head(key)
 
     def bury(self, number: int, *, reason: str, at: float) -> None:
         """Give a number up for a person to decide, as refused once more."""
@@ -421,12 +251,8 @@ class Cursor:
             self.tried[number] = tried
             if kind is not None:
                 self._note_kind(tried, kind)
-        line = None if key is None else self._lines.get(key)
-        self.add(number, lane, key)
-        if line is not None and number < line.head and line.head not in self.in_flight:
-            heappush(line.behind, line.head)
-            line.head = number
-            self._queue(number)
+        self.last = max(self.last, number)
+        self._queue.add_before(number, lane, key)
         if in_flight:
             self.in_flight.add(number)
 
@@ -436,7 +262,7 @@ class Cursor:
             tried.refusals, tried.mark, tried.kind = 0, None, None
         self.kinds.clear()
         if self.tried:
-            self._queue_all()
+            self._queue.sort()
 
     # --- kept -------------------------------------------------------------------------------------------------
 
@@ -455,7 +281,8 @@ class Cursor:
         """Take over what :meth:`dump` returned. What waits has to be added after it."""
         self.last, self.dropped, self.skipped = kept["last"], kept["dropped"], kept["skipped"]
         self.settled = Spans(kept["settled"])
-        self.tried = {number: Tried(*fields) for number, *fields in kept["tried"]}
+        self.tried.clear()
+        self.tried.update((number, Tried(*fields)) for number, *fields in kept["tried"])
         self.dead = {number: Tried(*fields) for number, *fields in kept["dead"]}
         self.kinds = {}
         for tried in self.tried.values():
@@ -465,29 +292,13 @@ class Cursor:
     # --- within -----------------------------------------------------------------------------------------------
 
     def _leave(self, number: int) -> Tried:
-        lane = self.waiting.pop(number)
-        self._counts[lane] -= 1
-        self.in_flight.discard(number)
         tried = self.tried.pop(number, None) or Tried()
         if tried.kind is not None:
             kind = tried.kind
             self._note_kind(tried, None)
             tried.kind = kind
-        key = self._keys.pop(number, None)
-        if key is not None and self._lines[key].head == number:
-            self._next_of(key)
-        self._tidy(lane)
+        self._queue.remove(number)
         return tried
-
-    def _next_of(self, key: str) -> None:
-        behind = self._lines[key].behind
-        while behind:
-            number = heappop(behind)
-            if number in self.waiting and self._keys.get(number) == key:
-                self._lines[key].head = number
-                self._queue(number)
-                return
-        del self._lines[key]
 
     def _note_kind(self, tried: Tried, kind: str | None) -> None:
         if tried.kind is not None:
@@ -497,58 +308,3 @@ class Cursor:
         if kind is not None:
             self.kinds[kind] = self.kinds.get(kind, 0) + 1
         tried.kind = kind
-
-    def _due(self, number: int) -> float:
-        tried = self.tried.get(number)
-        return 0.0 if tried is None else tried.due
-
-    def _is_held(self, number: int) -> bool:
-        """Return whether another number of its key goes first."""
-        key = self._keys.get(number)
-        return key is not None and self._lines[key].head != number
-
-    def _may_go(self, number: int, now: float) -> bool:
-        return (
-            number in self.waiting
-            and number not in self.in_flight
-            and self._due(number) <= now
-            and not self._is_held(number)
-        )
-
-    def _is_later(self, due: float, number: int) -> bool:
-        return self._may_go(number, float("inf")) and self._due(number) == due
-
-    def _queue(self, number: int) -> None:
-        due = self._due(number)
-        if due > 0.0:
-            heappush(self._later[self.waiting[number]], (due, number))
-        else:
-            self._push_ready(number)
-
-    def _push_ready(self, number: int) -> None:
-        tried = self.tried.get(number)
-        waits = tried is not None and tried.refusals >= self._max_refusals
-        heappush(self._ready[self.waiting[number]], number + _BEHIND if waits else number)
-
-    def _queue_all(self) -> None:
-        for lane in range(len(self._counts)):
-            self._ready[lane].clear()
-            self._later[lane].clear()
-        for number in self.waiting:
-            if number not in self.in_flight and not self._is_held(number):
-                self._queue(number)
-
-    def _lowest(self, lane: int) -> int | None:
-        heap = self._oldest[lane]
-        while heap and self.waiting.get(heap[0]) != lane:
-            heappop(heap)
-        return heap[0] if heap else None
-
-    def _tidy(self, lane: int) -> None:
-        """Make heaps again that consist of outdated entries for the most part."""
-        most = 2 * self._counts[lane] + _SLACK
-        if len(self._oldest[lane]) > most:
-            self._oldest[lane] = [number for number, its in self.waiting.items() if its == lane]
-            heapify(self._oldest[lane])
-        if len(self._ready[lane]) + len(self._later[lane]) > most:
-            self._queue_all()

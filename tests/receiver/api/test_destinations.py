@@ -20,7 +20,7 @@ from tests.receiver.kit import Answer, Running, alarm, receiving, record
 from gatepost import items
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.sinks.webhook import signature, signing_key
-from gatepost.receiver.api.destinations.controller import controller as api
+from gatepost.receiver.api.destinations import bodies
 from gatepost.store.query.notices import NewNotice, Notices
 
 PATH = "/api/v1/destinations"
@@ -501,8 +501,8 @@ async def test_it_is_the_same_on_either_database(either: Running) -> None:
 
 def test_what_can_be_set_can_be_changed_and_is_shown() -> None:
     told = set(Destination.__struct_fields__)
-    assert told - {"kind"} <= set(api.DestinationChange.__struct_fields__)
-    assert told <= set(api.ToldDestination.__struct_fields__)
+    assert told - {"kind"} <= set(bodies.DestinationChange.__struct_fields__)
+    assert told <= set(bodies.ToldDestination.__struct_fields__)
 
 
 @pytest.mark.parametrize(
@@ -510,4 +510,4 @@ def test_what_can_be_set_can_be_changed_and_is_shown() -> None:
     [("ToldDestination", items.DestinationItem), ("ToldDetail", items.DestinationDetail)],
 )
 def test_what_is_shown_is_what_a_client_reads(ours: str, theirs: type[msgspec.Struct]) -> None:
-    assert set(theirs.__struct_fields__) <= set(getattr(api, ours).__struct_fields__)
+    assert set(theirs.__struct_fields__) <= set(getattr(bodies, ours).__struct_fields__)

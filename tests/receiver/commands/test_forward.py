@@ -14,7 +14,8 @@ from tests.receiver.kit import Process, body, opened, record
 from typer.testing import CliRunner
 
 from gatepost.forward.check import check
-from gatepost.receiver.commands.forward.commands import SECRET, app
+from gatepost.receiver.commands.forward.commands import app
+from gatepost.receiver.commands.forward.make import SECRET
 from gatepost.store.query.accounts import Accounts
 from gatepost.store.query.destinations import Destinations
 from gatepost.store.schema import tables as t

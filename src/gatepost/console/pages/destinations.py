@@ -31,7 +31,9 @@ from gatepost.errors import SettingsError
 from gatepost.forward.admin import dead_letters
 from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
-from gatepost.receiver.api.destinations.controller import TheForwarding, asked, note, tested, told_by
+from gatepost.receiver.api.destinations.asking import TheForwarding, asked, tested
+from gatepost.receiver.api.destinations.audit import note
+from gatepost.receiver.api.destinations.replies import told_by
 from gatepost.store.local_days import zone
 from gatepost.store.query.destinations import DestinationRow
 

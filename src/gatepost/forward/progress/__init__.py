@@ -1,4 +1,4 @@
-"""What of one destination is sent next, and what of it is settled. Pure: no I/O, no clock, no randomness.
+"""Decide what of one destination is sent next, and what of it is settled. Pure: no I/O, no clock, no randomness.
 
 ``progress``  the decisions: pages in, events out, outcomes in, a step to be committed out
 ``tracks``    what is read and stands before the place of a track moves over it

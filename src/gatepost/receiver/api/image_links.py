@@ -13,7 +13,8 @@ from litestar.params import FromPath
 
 from gatepost.forward.image_links import PATH
 from gatepost.receiver.api.authorization import OPEN, TheAccess
-from gatepost.receiver.api.destinations.controller import TheForwarding, called
+from gatepost.receiver.api.destinations.asking import TheForwarding
+from gatepost.receiver.api.destinations.audit import called
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, image_response
 from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.shapes import read
