@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, Arrival, NewTerminal
 from gatepost.wire import Alarm, Record, User, encode, key, key_digest

@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gatepost.journal.folder import RECORDS
-from gatepost.journal.packs import Image, Packs, Place
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Image, Place
+from gatepost.journal.streams import RECORDS
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.store.base import BaseStore

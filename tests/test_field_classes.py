@@ -22,7 +22,7 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, RecordQuery
 from gatepost.terminal.local_socket.client import address
-from gatepost.terminal.local_socket.server import Door
+from gatepost.terminal.local_socket.server import LocalSocket
 
 AT = datetime(2023, 11, 14, 22, 0, tzinfo=UTC)
 
@@ -136,7 +136,7 @@ async def test_the_door_takes_what_the_receiver_takes(tmp_path: Path) -> None:
         accepted.extend(events)
         return list(range(len(accepted) - len(events) + 1, len(accepted) + 1))
 
-    door = Door(tmp_path, accept=accept, questions={})
+    door = LocalSocket(tmp_path, accept=accept, questions={})
     await door.open()
     try:
         with address(tmp_path) as path:

@@ -22,8 +22,9 @@ from tests.terminals import ensured
 from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.oracle import digest as image_digest
 from gatepost.journal.files import Files
-from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
-from gatepost.journal.packs import Place
+from gatepost.journal.folder import Folder
+from gatepost.journal.places import Place
+from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.receiver.jobs.projector import Projector

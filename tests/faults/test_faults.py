@@ -23,7 +23,7 @@ from tests.faults.line import HASTY, Line, line, names, record, settings
 
 from gatepost.terminal.outbox.outbox import OutboxStatus
 from gatepost.terminal.push.dns import resolve
-from gatepost.terminal.push.http_client import Transport
+from gatepost.terminal.push.http_client import HttpClient
 
 EVENTS = [f"r{n}" for n in range(40)]
 RECOVERY_S = 5.0
@@ -142,7 +142,7 @@ async def test_the_name_cannot_be_resolved(tmp_path):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return await resolve("127.0.0.1", port)
 
-    transport = Transport(resolver=names_server)
+    transport = HttpClient(resolver=names_server)
     async with BadReceiver(bad.good) as receiver:
         url = receiver.url.replace("127.0.0.1", "receiver.example")
         async with line(tmp_path, url, transport=transport, run=True) as made:

@@ -17,8 +17,8 @@ from tests.faults.line import Line, alarm, line, names, record, settings
 from tests.faults.slow_link import WIRE, SlowLink
 
 from gatepost.settings import TerminalSettings
-from gatepost.terminal.push.http_client import Limits, Transport
-from gatepost.terminal.push.http_response import Reply
+from gatepost.terminal.push.http_client import HttpClient, Timeouts
+from gatepost.terminal.push.http_response import HttpResponse
 from gatepost.terminal.push.tls import Trust
 from gatepost.terminal.push.window import Window
 
@@ -67,8 +67,8 @@ async def test_pushes_that_take_longer_than_every_limit_arrive_one_by_one(tmp_pa
 
 async def test_a_handshake_of_tls_that_takes_longer_than_its_limit_comes_to_its_end(tmp_path):
     loop = asyncio.get_running_loop()
-    limits = Limits(connect_s=2.0)
-    transport = Transport(trust=Trust(ca_file=str(certificates.ca_file(tmp_path))), limits=limits)
+    limits = Timeouts(connect_s=2.0)
+    transport = HttpClient(trust=Trust(ca_file=str(certificates.ca_file(tmp_path))), limits=limits)
     async with (
         BadReceiver(bad.good, tls=certificates.with_many_names()) as receiver,
         SlowLink(receiver.port, rate=1024) as link,
@@ -78,7 +78,7 @@ async def test_a_handshake_of_tls_that_takes_longer_than_its_limit_comes_to_its_
             reply = await transport.post(
                 f"https://127.0.0.1:{link.port}/Record", b"", [b'{"type":0,"data":{"uuid":"r1"}}']
             )
-        assert isinstance(reply, Reply), reply
+        assert isinstance(reply, HttpResponse), reply
         assert loop.time() - began > limits.connect_s, "else it shows nothing"
         assert len(receiver.stored) == 1
         await transport.close()

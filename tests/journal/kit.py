@@ -11,9 +11,11 @@ import msgspec
 
 from gatepost.journal import format as f
 from gatepost.journal.files import Files
-from gatepost.journal.folder import Folder, Position
-from gatepost.journal.packs import Image, Packs, Place
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Image, Place
 from gatepost.journal.reader import Damage, Reader
+from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
 
 _EVENT = msgspec.msgpack.Decoder(tuple[str, list[Place]])

@@ -18,8 +18,10 @@ from tests.journal.kit import append_events, read_events, remove
 
 from gatepost.errors import JournalError
 from gatepost.journal.files import Files
-from gatepost.journal.folder import Folder, Position
-from gatepost.journal.packs import Image, Packs, Place
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Image, Place
+from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
 
 EVENTS = [

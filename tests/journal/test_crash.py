@@ -17,8 +17,10 @@ from gatepost.conformance.torture.lossy import NotedFiles
 from gatepost.conformance.torture.powercut import Disk, Mark
 from gatepost.errors import JournalError, JournalUnavailable
 from gatepost.journal.files import Files
-from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
-from gatepost.journal.packs import Image, Packs, Place
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Image, Place
+from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
 
 

@@ -17,8 +17,9 @@ from tests.journal.kit import FailingFiles, read_all, remove, write_later_versio
 
 from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
 from gatepost.journal import format as f
-from gatepost.journal.folder import ALARMS, START, Backlog, Folder, Position, Stream, encode_publication
+from gatepost.journal.folder import Folder
 from gatepost.journal.reader import Batch, Reader
+from gatepost.journal.streams import ALARMS, START, Backlog, Position, Stream, encode_publication
 from gatepost.journal.writer import Writer
 
 

@@ -21,7 +21,7 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
 )
 
 from gatepost.errors import StoreUnavailable
-from gatepost.journal.folder import RECORDS
+from gatepost.journal.streams import RECORDS
 from gatepost.receiver import desk_app
 from gatepost.receiver.ingest.until_listed import PATIENCE_S
 from gatepost.receiver.processes.link import Listed

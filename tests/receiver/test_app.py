@@ -22,8 +22,8 @@ from tests.receiver.kit import (
 
 from gatepost.cli import run
 from gatepost.errors import SettingsError, StoreUnavailable
-from gatepost.journal.folder import Position
-from gatepost.journal.packs import Image, Place
+from gatepost.journal.places import Image, Place
+from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.http.server import listen
 from gatepost.receiver.program import run as serve

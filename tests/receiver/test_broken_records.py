@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, body, record
 
-from gatepost.journal.packs import Packs, split_places
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import split_places
 from gatepost.receiver.ingest.push import kept_raw, key_of
 from gatepost.receiver.jobs.reprocessing import ProcessedAgain
 from gatepost.store.interface import EVERYTHING, Arrival, Progress, QuarantineRow

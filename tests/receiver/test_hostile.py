@@ -30,7 +30,7 @@ from tests.receiver.kit import (
     until,
 )
 
-from gatepost.journal.folder import Position
+from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.endpoint import MAX_VALUES, VALUES_AT_ONCE
 

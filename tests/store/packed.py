@@ -10,7 +10,8 @@ from typing import Any
 from tests.packing import packed, packing
 
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs, Place
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys

@@ -21,7 +21,8 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreError
 from gatepost.journal import files
-from gatepost.journal.folder import ALARMS, RECORDS, Folder
+from gatepost.journal.folder import Folder
+from gatepost.journal.streams import ALARMS, RECORDS
 from gatepost.journal.writer import Writer
 from gatepost.store.interface import RecordQuery
 from gatepost.store.maintenance.backup import backup

@@ -26,7 +26,7 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreError, StoreUnavailable
-from gatepost.journal.folder import Position
+from gatepost.journal.streams import Position
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.rows import REPEATED
 from gatepost.store.cursor import BadCursor

@@ -4,17 +4,17 @@ Rules:
 
 * A folder has a random id, made with it. Positions are kept by this id: another folder, or one that was emptied, has
   another.
-* A *stream* is what one writer appends in its life: segments, numbered from 1 without a gap. No segment is ever
-  opened again for appending, by another process or by a later life of the same one.
+* The segments of a stream are numbered from 1 without a gap. No segment is ever opened again for appending, by another
+  process or by a later life of the same one.
 * A writer holds a lock on its stream's file ``.writer`` and publishes in it how far its segments are synced. A reader
   goes no further. Where the lock is free the writer has ended, and everything that it left is read.
 * A writer that closes segment n before it has another event publishes the beginning of segment n + 1, which is made
   with that event. So a reader passes n, and it can be deleted.
 * A lock on the file with the id pins the journal: nothing is deleted then.
-* A segment is deleted only when a position says that all of it was read. A segment that is gone before is a loss: it
-  is told, never passed over in silence.
+* A segment is deleted only when a position says that all of it was read. A segment that is gone before is a loss, and
+  reported.
 * A stream is deleted only when its position says that it has ended (:meth:`Position.behind_the_end`). So one that is
-  gone before is told as well, though nothing of it may have waited.
+  gone before is reported as well, though nothing of it may have waited.
 
 Names: ``STREAM-000001.events``, ``STREAM.writer``; a stream's name is the moment at which it was begun, a random part,
 and its lane, so names sort by age.
@@ -26,121 +26,26 @@ import contextlib
 import fcntl
 import os
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from zlib import crc32
 
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalUnavailable
 from gatepost.journal.files import Files
+from gatepost.journal.streams import PUBLICATION_BYTES, START, Backlog, Position, Stream, decode_publication
 
-__all__ = [
-    "ALARMS",
-    "RECORDS",
-    "START",
-    "Backlog",
-    "Folder",
-    "Position",
-    "Removed",
-    "Stream",
-    "encode_publication",
-    "try_lock",
-]
-
-RECORDS, ALARMS = "records", "alarms"
-"""The lanes. A reader takes every stream of alarms first."""
+__all__ = ["Folder", "Removed", "try_lock"]
 
 _ID = "journal"
 _PACKS = "packs"
 _ID_BYTES = 16
 _STREAM = re.compile(r"(\d{13}-[0-9a-f]{8}-(?:records|alarms))(?:-(\d{6,})\.events|\.writer)")
-_PUBLISHED = struct.Struct("<QQQ")
-_CHECK = struct.Struct("<I")
-_ENDED = 1 << 62
-"""In place of the number of a segment; no stream has so many."""
 _TRIES = 1000
 """How often a publication is read that is not whole: it has 28 bytes, so it is damaged then."""
 
-
-class Position(Struct, frozen=True):
-    """A place in a stream: everything before it was read."""
-
-    segment: int
-    """The number of the segment, from 1."""
-    offset: int
-    """In its file; 0: at its beginning."""
-    events: int
-    """How many events of the stream lie before it."""
-
-    def is_before(self, other: Position) -> bool:
-        """Return whether something lies between the two places."""
-        return (self.segment, self.offset) < (other.segment, other.offset)
-
-    def behind_the_end(self) -> Position:
-        """Return the place of a stream that has ended and was read to its end: nothing can follow there."""
-        return Position(_ENDED, 0, self.events)
-
-    @property
-    def has_ended(self) -> bool:
-        """Return whether the stream has ended, and all of it was read."""
-        return self.segment == _ENDED
-
-
-START = Position(1, 0, 0)
-
-
 _UNLOCKED: tuple[Position, bool, JournalUnavailable | None] = (START, False, None)
 """What is known of a stream whose writer has published nothing and is not at work, or has not begun yet."""
-
-
-class Stream(Struct, frozen=True):
-    """The segments of one writer."""
-
-    name: str
-    segments: Mapping[int, int]
-    """The size of each segment that is there, by its number, in order."""
-    published: Position
-    """Up to where it was synced, as its writer says."""
-    is_alive: bool
-    """The writer is at work."""
-    trouble: JournalUnavailable | None = None
-    """Why it is not known up to where it was synced; until it is, nothing of it may be read."""
-
-    @property
-    def last(self) -> int:
-        """Return the number of the last segment that there must be; 0: none was begun."""
-        begun = self.published.segment if self.published.offset else self.published.segment - 1
-        return begun if self.is_alive else max(begun, max(self.segments, default=0))
-
-    @property
-    def is_alarms(self) -> bool:
-        """Return whether a reader takes it first."""
-        return self.name.endswith(ALARMS)
-
-    def behind(self, position: Position) -> Backlog:
-        """Return what a reader has before it at this place of the stream."""
-        size = sum(
-            max(0, self._readable(number) - (position.offset if number == position.segment else 0))
-            for number in self.segments
-            if number >= position.segment
-        )
-        return Backlog(max(self.published.events - position.events, 1) if size else 0, size)
-
-    def _readable(self, number: int) -> int:
-        """Return up to where a reader may read a segment."""
-        if self.trouble is not None or not self.is_alive or number < self.published.segment:
-            return self.segments[number]
-        return min(self.segments[number], self.published.offset) if number == self.published.segment else 0
-
-
-class Backlog(Struct, frozen=True):
-    """The events and bytes that are synced and not yet read."""
-
-    events: int
-    """At least one for each stream with unread bytes; after a power cut or a failed write only reading tells more."""
-    bytes: int
 
 
 class Removed(Struct, frozen=True):
@@ -319,7 +224,7 @@ class Folder:
             return START, False
         try:
             is_alive = not try_lock(handle, fcntl.LOCK_SH)
-            published = _read_publication(handle)
+            published = decode_publication(os.pread(handle, PUBLICATION_BYTES, 0))
             tries = 0
             while published is None and is_alive:  # it is being written just now
                 if tries == _TRIES:
@@ -327,7 +232,7 @@ class Folder:
                         f"{stream}.writer is damaged; its writer writes it again with the next event"
                     )
                 tries += 1
-                published = _read_publication(handle)
+                published = decode_publication(os.pread(handle, PUBLICATION_BYTES, 0))
                 is_alive = not try_lock(handle, fcntl.LOCK_SH)
             return published or START, is_alive
         finally:
@@ -344,7 +249,8 @@ class Folder:
             try:
                 if (
                     try_lock(handle, fcntl.LOCK_EX)
-                    and (_read_publication(handle) or START) == stream.published
+                    and (decode_publication(os.pread(handle, PUBLICATION_BYTES, 0)) or START)
+                    == stream.published
                 ):
                     self.files.remove(path)
             finally:
@@ -380,20 +286,6 @@ class Folder:
             yield try_lock(handle, fcntl.LOCK_EX)
         finally:
             os.close(handle)
-
-
-def encode_publication(position: Position) -> bytes:
-    """Return the content of a writer's file: up to where its stream is synced."""
-    data = _PUBLISHED.pack(position.segment, position.offset, position.events)
-    return data + _CHECK.pack(crc32(data))
-
-
-def _read_publication(handle: int) -> Position | None:
-    data = os.pread(handle, _PUBLISHED.size + _CHECK.size, 0)
-    head, check = data[: _PUBLISHED.size], data[_PUBLISHED.size :]
-    if len(check) < _CHECK.size or _CHECK.unpack(check)[0] != crc32(head):
-        return None
-    return Position(*_PUBLISHED.unpack(head))
 
 
 def try_lock(handle: int, kind: int) -> bool:

@@ -21,7 +21,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable
-from gatepost.journal.folder import START, Folder, Position, Stream
+from gatepost.journal.folder import Folder
 from gatepost.journal.format import (
     COMMIT_BYTES,
     EVENT,
@@ -32,6 +32,7 @@ from gatepost.journal.format import (
     decode_header,
     last_commit,
 )
+from gatepost.journal.streams import START, Position, Stream
 
 __all__ = ["Batch", "Damage", "Reader"]
 

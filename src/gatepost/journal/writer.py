@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 
 from gatepost.errors import JournalUnavailable
-from gatepost.journal.folder import RECORDS, START, Folder, Position, encode_publication
+from gatepost.journal.folder import Folder
 from gatepost.journal.format import (
     COMMIT,
     EVENT,
@@ -39,7 +39,8 @@ from gatepost.journal.format import (
     encode_header,
 )
 from gatepost.journal.pack_writer import PACK_BYTES, PACK_S, PackWriter
-from gatepost.journal.packs import Image, Place
+from gatepost.journal.places import Image, Place
+from gatepost.journal.streams import RECORDS, START, Position, encode_publication
 
 __all__ = ["SEGMENT_BYTES", "SEGMENT_S", "Writer"]
 

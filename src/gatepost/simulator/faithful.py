@@ -36,8 +36,8 @@ from gatepost.simulator.passages import Door
 from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.scenario import Happening, Plan, doors, happenings
 from gatepost.simulator.services import Offer, offered
-from gatepost.terminal.push.http_client import Limits, NoReply, Transport
-from gatepost.terminal.push.http_response import Reply
+from gatepost.terminal.push.http_client import HttpClient, NoReply, Timeouts
+from gatepost.terminal.push.http_response import HttpResponse
 from gatepost.terminal.push.pusher import Pusher
 from gatepost.terminal.push.target import header_lines
 from gatepost.terminal.push.tls import Trust
@@ -87,7 +87,7 @@ class Clock:
         return max(0.0, (at - self.now()).total_seconds() / self._speed)
 
 
-class Cable(Transport):
+class Cable(HttpClient):
     """What connects one terminal with the receiver: it speaks the firmware's dialect, it fails, and it is measured."""
 
     def __init__(
@@ -100,14 +100,14 @@ class Cable(Transport):
         trust: Trust,
         faults: Faults | None = None,
     ) -> None:
-        super().__init__(trust=trust, limits=Limits(reply_s=10.0))
+        super().__init__(trust=trust, limits=Timeouts(reply_s=10.0))
         self._faults = faults
         self._faulty: dict[bytes, bool] = {}
         """Digests of the bodies that were sent with a fault, and whether they were acknowledged."""
         self._door, self._count, self._meter, self._clock = door, count, meter, clock
 
-    async def post(self, url: str, head: bytes, parts: Sequence[bytes]) -> Reply | NoReply:
-        """As `Transport.post`, for the three parts of a push: before the image, its base64, after it."""
+    async def post(self, url: str, head: bytes, parts: Sequence[bytes]) -> HttpResponse | NoReply:
+        """As `HttpClient.post`, for the three parts of a push: before the image, its base64, after it."""
         door, at = self._door, self._clock.now()
         self._count.attempts += 1
         self._count.away = door.cut_off(at)
@@ -149,7 +149,7 @@ class Cable(Transport):
 class SimulatedTerminal(Terminal):
     """A terminal whose cable is simulated. Everything else is the real one."""
 
-    def __init__(self, door: Door, folder: Path, *, seed: int, cable: Callable[[], Transport]) -> None:
+    def __init__(self, door: Door, folder: Path, *, seed: int, cable: Callable[[], HttpClient]) -> None:
         super().__init__(door.serial, folder, settings=SETTINGS, rand=lots("terminal", seed, door.serial))
         self._cable = cable
 
@@ -213,7 +213,7 @@ class Faithful:
         async def one(door: Door, count: Count) -> Terminal:
             folder = self.task.folder / door.serial
 
-            def cable() -> Transport:
+            def cable() -> HttpClient:
                 return Cable(
                     door,
                     count,

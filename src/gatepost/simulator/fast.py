@@ -33,7 +33,7 @@ from gatepost.simulator.passages import Door
 from gatepost.simulator.people import make_site
 from gatepost.simulator.prepared import Gallery, Series
 from gatepost.simulator.scenario import Plan, doors
-from gatepost.terminal.push.http_response import BadReply, ReplyParser
+from gatepost.terminal.push.http_response import BadReply, ResponseParser
 from gatepost.terminal.push.target import Target, take_apart
 from gatepost.wire import SUCCESS, Delivered, Refused, classify
 
@@ -204,7 +204,7 @@ class _Line(asyncio.Protocol):
         self.twice = False
         self.fault = ""
         self.begun = 0.0
-        self.parser: ReplyParser | None = None
+        self.parser: ResponseParser | None = None
         self.failures = 0
         self.stopping = self.over = False
         self.timer: asyncio.TimerHandle | None = None
@@ -319,7 +319,7 @@ class _Line(asyncio.Protocol):
             self._settled()
             return
         try:
-            self.parser = self.parser or ReplyParser()
+            self.parser = self.parser or ResponseParser()
             if not self.parser.feed(data):
                 return
         except BadReply as error:

@@ -17,8 +17,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gatepost.errors import JournalError, StoreUnavailable
-from gatepost.journal.folder import Position
-from gatepost.journal.packs import Packs, Place
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
+from gatepost.journal.streams import Position
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys, sample_place
 from gatepost.store.interface import (

@@ -21,8 +21,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gatepost.journal.folder import Position
-from gatepost.journal.packs import Packs, Place
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
+from gatepost.journal.streams import Position
 from gatepost.store.types import (
     EVERYTHING,
     FEED_KINDS,

@@ -10,8 +10,8 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from msgspec import Struct, field
 
-from gatepost.journal.folder import Position
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
+from gatepost.journal.streams import Position
 from gatepost.wire import Dialect, Event, Problem
 
 __all__ = [

@@ -1,4 +1,15 @@
-"""The terminal's side: for whoever makes or simulates a device that has events to deliver.
+"""The terminal's side: for makers and simulators of devices that have events to deliver.
+
+``terminal``       :class:`Terminal`: one outbox, one pusher
+``sync``           :class:`SyncTerminal`, for programs without an event loop
+``outbox/``        events on disk, until they are delivered
+``push/``          from the outbox to the receiver
+``http_api/``      the terminal's own HTTP service
+``local_socket/``  the way in for firmware in other languages, and for commands
+``program``        ``gatepost terminal run``
+``commands``       the other commands; ``cli_output`` is what they print
+``logs``           where the log goes
+``rehearsal/``     a terminal that misbehaves as it is told
 
 >>> from gatepost.terminal import Terminal
 >>> from gatepost.wire import Record
@@ -16,13 +27,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, OutboxStatus
     from gatepost.terminal.outbox.types import Stored
-    from gatepost.terminal.terminal import SyncTerminal, Terminal
+    from gatepost.terminal.sync import SyncTerminal
+    from gatepost.terminal.terminal import Terminal
 
 __all__ = ["Terminal", "SyncTerminal", "OutboxStatus", "HistoryQuery", "HistoryPage", "Stored"]
 
 _HOMES = {
     "Terminal": "gatepost.terminal.terminal",
-    "SyncTerminal": "gatepost.terminal.terminal",
+    "SyncTerminal": "gatepost.terminal.sync",
     "OutboxStatus": "gatepost.terminal.outbox.outbox",
     "HistoryQuery": "gatepost.terminal.outbox.outbox",
     "HistoryPage": "gatepost.terminal.outbox.outbox",

@@ -1,6 +1,6 @@
-"""What ``status``, ``outbox``, ``dead-letters`` and ``export`` print.
+"""The output of ``status``, ``outbox``, ``dead-letters`` and ``export``.
 
-Input is what the questions answer: plain JSON values. Nothing here says a name or shows a face, but for
+Input is the result of a command: plain JSON values. Nothing here says a name or shows a face, but for
 ``write_lines``, whose file holds whole events and is readable by its owner only.
 """
 
@@ -20,7 +20,7 @@ Status = Mapping[str, Any]
 
 
 def status_lines(found: Status) -> list[str]:
-    """Answer the status, a line a figure."""
+    """Return the status, a line a figure."""
     running = t("running", "运行中") if found.get("running", True) else t("stopped", "已停止")
     rows = [(t("terminal", "终端"), f"{found.get('serial') or ''} {running}".strip()), *_subscription(found)]
     rows += [
@@ -53,7 +53,7 @@ def status_lines(found: Status) -> list[str]:
 
 
 def outbox_lines(found: Status) -> list[str]:
-    """Answer what waits, and what was given up, a line a figure and a line a burst."""
+    """Return what waits, a line a figure, and what was dropped, a line a burst."""
     rows = [
         (t("pending", "待推送"), f"{_count(found['pending'])} / {_count(found['capacity'])}"),
         (t("  records", "  识别记录"), _count(found["pending_records"])),
@@ -82,7 +82,7 @@ def outbox_lines(found: Status) -> list[str]:
 
 
 def letter(stored: Stored) -> dict[str, object]:
-    """Answer a dead letter as plain values, without what happened at the door."""
+    """Return a dead letter as plain values, without its event."""
     return {
         "id": stored.id,
         "type": 1 if stored.lane == ALARMS else 0,
@@ -96,14 +96,14 @@ def letter(stored: Stored) -> dict[str, object]:
 
 
 def letter_line(about: Mapping[str, Any]) -> str:
-    """Answer a dead letter as one line."""
+    """Return a dead letter as one line."""
     kind = t("alarm", "告警") if about["type"] == 1 else t("record", "记录")
     refusals = t(f"refused {about['refusals']} times", f"被拒绝 {about['refusals']} 次")
     return f"{about['id']:>8}  {_moment(about['accepted_at'])}  {kind}  {refusals}: {about['reason']}"
 
 
 def write_lines(file: str, reader: Reader, states: Collection[State]) -> int:
-    """Write the events of ``states`` to ``file`` (``-``: standard output), one push body a line; answer how many.
+    """Write the events of ``states`` to ``file`` (``-``: standard output), one push body a line; return how many.
 
     A file appears whole or not at all, and only its owner may read it. Memory does not grow with what is written.
     """
@@ -184,7 +184,7 @@ def _age(seconds: float | None) -> str:
 
 
 def _moment(at: float | None) -> str:
-    """Answer a moment as the wall clock shows it where the person sits."""
+    """Return a moment in the time zone of this machine."""
     if at is None:
         return t("never", "从未")
     return datetime.fromtimestamp(at).astimezone().isoformat(sep=" ", timespec="seconds")

@@ -3,13 +3,14 @@
 Rules:
 
 - One line on standard output when it is ready, with every address; the log goes to standard error.
-- The door and the HTTP service are ways in; the terminal pushes without them. A door that cannot be opened (the disk is
-  read-only) is said in the log and does not keep the backlog from draining.
-- SIGTERM or SIGINT: no new requests, answers to those that were taken, what is in flight may end, the files are closed.
+- The terminal pushes without its local socket and its HTTP service. A socket that cannot be opened (the disk is
+  read-only) is logged, and the backlog drains all the same.
+- SIGTERM or SIGINT: no new requests, replies to those that were taken, what is in flight may end, the files are closed.
   It takes at most ``drain_timeout_s`` and some seconds; if the disk hangs the process ends without it, which loses
   nothing: what was acknowledged is on disk already. A second signal ends it at once.
 
-Flow: settings → ``prepare`` (listener) → Terminal → Service, Door → ready → wait for the signal → the same backwards.
+Flow: settings → ``prepare`` (listener) → Terminal → Service, LocalSocket → ready → wait for the signal → the same in
+reverse.
 """
 
 import asyncio
@@ -29,14 +30,14 @@ from gatepost.terminal import logs
 from gatepost.terminal.http_api.listener import Listener, prepare
 from gatepost.terminal.local_socket.client import SOCKET_FILE
 from gatepost.terminal.local_socket.control import questions
-from gatepost.terminal.local_socket.server import Door
+from gatepost.terminal.local_socket.server import LocalSocket
 from gatepost.terminal.rehearsal.faults import Faults
 from gatepost.terminal.rehearsal.serving import Status, serving
 from gatepost.terminal.terminal import Terminal
 
 log = logs.Log(__name__)
 
-# What closing the service, the door and the files may take on top of the pushes in flight.
+# What closing the service, the socket and the files may take on top of the pushes in flight.
 STOP_S = 10.0
 
 
@@ -87,7 +88,7 @@ async def _until_signal(
 async def running(
     serial: str, folder: Path, settings: TerminalServiceSettings, *, faults: Faults | None = None
 ) -> AsyncIterator[str]:
-    """Run a terminal with its service and its door; yield the line that says where they are."""
+    """Run a terminal with its service and its socket; yield the line that says where they are."""
     if faults is not None and faults.swap:
         raise SettingsError("misbehave", "swap needs a neighbour: use gatepost simulate --terminal-api")
     if not (serial and serial.isascii() and serial.isprintable()):
@@ -116,7 +117,7 @@ async def running(
 
 
 async def _open_door(stack: AsyncExitStack, folder: Path, terminal: Terminal, status: Status) -> str:
-    door = Door(folder, accept=terminal.store, questions=questions(terminal.outbox, status))
+    door = LocalSocket(folder, accept=terminal.store, questions=questions(terminal.outbox, status))
     try:
         await door.open()
     except OSError as error:
@@ -127,7 +128,7 @@ async def _open_door(stack: AsyncExitStack, folder: Path, terminal: Terminal, st
 
 
 def _of_terminal(settings: TerminalServiceSettings) -> TerminalSettings:
-    """Answer the settings of the terminal alone; its header ``account`` is the account of the service, if not set."""
+    """Return the settings of the terminal alone; its header ``account`` is the account of the service, if not set."""
     names = [field.name for field in msgspec.structs.fields(TerminalSettings)]
     values = {name: getattr(settings, name) for name in names}
     return TerminalSettings(**{**values, "account": settings.account or settings.username})

@@ -1,44 +1,38 @@
-"""A terminal as a library: what happened is on disk when ``record()`` returns, and on its way from then on.
+"""A terminal as a library: an event is on disk when ``record()`` returns, and is pushed from then on.
 
 Rules:
 
 * :class:`Terminal` is an async context manager and belongs to the event loop that entered it. It owns one data
   folder, with one outbox and one pusher.
-* :class:`SyncTerminal` is the same for firmware without an event loop. It has no logic of its own: it runs a
-  ``Terminal`` in a thread and waits for its answers.
 * It writes to no standard stream: :mod:`gatepost.terminal.logs` says where its log goes.
-* Should the pusher ever end by a defect, that is logged and another one takes its place: what is recorded must not
-  pile up in silence until somebody looks.
+* Should the pusher ever end by a defect, that is logged, and another one takes its place.
 
 Flow: ``record`` (serial, time and uuid filled in) → ``Outbox.put`` → … → ``Pusher`` → ``event_dest``.
 """
 
 import asyncio
 import random
-import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 import msgspec
 
 from gatepost.errors import OutboxUnavailable, SettingsError
 from gatepost.settings import TerminalSettings, load
 from gatepost.terminal.logs import Log
-from gatepost.terminal.outbox.contents import EVENT_BYTES
 from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, Outbox, OutboxStatus
+from gatepost.terminal.outbox.status import EVENT_BYTES
 from gatepost.terminal.outbox.types import Stored
 from gatepost.terminal.push.pusher import Pusher, PusherStatus
 from gatepost.wire import Alarm, Record, Subscription, make_subscription
 
-__all__ = ["Terminal", "SyncTerminal", "TerminalKeywords"]
-
-T = TypeVar("T")
+__all__ = ["Terminal", "TerminalKeywords"]
 
 log = Log(__name__)
 
@@ -73,7 +67,7 @@ class Terminal:
     """One terminal: ``async with Terminal("SN1", "/var/lib/door") as terminal: await terminal.record(…)``.
 
     ``serial`` goes into each record and into the header ``sn``; ``data`` is the folder that holds the outbox, made if
-    it is not there. ``now`` answers Unix seconds; ``rand`` is for the jitter of back-offs and for ``uuid``.
+    it is not there. ``now`` returns Unix seconds; ``rand`` is for the jitter of back-offs and for ``uuid``.
 
     Settings are given one by one, or all as ``settings``:
 
@@ -174,7 +168,7 @@ class Terminal:
 
     @property
     def outbox(self) -> Outbox:
-        """What is stored, for those who need more than this class shows."""
+        """Return the outbox, for what this class does not show."""
         if self._outbox is None:
             raise OutboxUnavailable("the terminal is not running; use it inside 'async with Terminal(…)'")
         return self._outbox
@@ -182,7 +176,7 @@ class Terminal:
     # --- events ---------------------------------------------------------------------------------------------
 
     async def record(self, record: Record) -> int:
-        """Store a record; answer its number once it is on disk. From then on it is delivered, or counted as dropped.
+        """Store a record; return its number once it is on disk. From then on it is delivered, or counted as dropped.
 
         What is missing of ``serial``, ``uuid`` and ``recorded_at`` is filled in; with a ``uuid`` a receiver can tell
         an event that is pushed twice from two events. Raises what :meth:`Outbox.put` raises, and then nothing was
@@ -230,21 +224,21 @@ class Terminal:
         await self.outbox.subscribe(make_subscription(event_dest, enabled=enabled))
 
     async def subscription(self) -> Subscription | None:
-        """Answer where to push to; ``None`` before anyone ever subscribed."""
+        """Return where to push to; ``None`` before the first subscription."""
         return await self.outbox.subscription()
 
     async def status(self) -> OutboxStatus:
-        """The ledger: ``accepted = delivered + pending + dead + dropped``, and what stands around it."""
+        """Return the ledger, ``accepted = delivered + pending + dead + dropped``, and the figures around it."""
         return await self.outbox.status()
 
     def pushing(self) -> PusherStatus:
-        """How pushing goes at this moment."""
+        """Return how pushing goes at this moment."""
         if self._pusher is None:
             raise OutboxUnavailable("the terminal is not running; use it inside 'async with Terminal(…)'")
         return self._pusher.status()
 
     async def history(self, query: HistoryQuery | None = None) -> HistoryPage:
-        """Records that happened, sent or not, as far as they are kept."""
+        """Return records, sent or not, as far as they are kept."""
         return await self.outbox.history(query)
 
     async def dead_letters(self, limit: int = 100, *, after: int = 0) -> tuple[Stored, ...]:
@@ -281,105 +275,3 @@ class Terminal:
             await self.outbox.release()
             await asyncio.sleep(self.settings.retry_first_s)
             self._pusher = self._new_pusher()
-
-
-class SyncTerminal:
-    """A :class:`Terminal` for programs without an event loop: ``with SyncTerminal("SN1", "/var/lib/door") as door:``.
-
-    Takes the same arguments, has the same promises, and raises the same errors. May be used from several threads at
-    once; those that record at the same time share one commit.
-    """
-
-    def __init__(
-        self,
-        serial: str,
-        data: Path | str,
-        *,
-        settings: TerminalSettings | None = None,
-        now: Callable[[], float] = time.time,
-        rand: random.Random | None = None,
-        **keywords: Unpack[TerminalKeywords],
-    ) -> None:
-        self._terminal = Terminal(serial, data, settings=settings, now=now, rand=rand, **keywords)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        loop = asyncio.new_event_loop()
-        self._loop = loop
-        self._thread = threading.Thread(
-            target=loop.run_forever, name=f"terminal {self._terminal.serial}", daemon=True
-        )
-        self._thread.start()
-        try:
-            self._do(self._terminal.__aenter__())
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop, as :meth:`Terminal.close` does. Idempotent."""
-        if self._loop is not None:
-            try:
-                self._do(self._terminal.close())
-            finally:
-                self._end()
-
-    def record(self, record: Record) -> int:
-        """See :meth:`Terminal.record`."""
-        return self._do(self._terminal.record(record))
-
-    def alarm(self, alarm: Alarm) -> int:
-        """See :meth:`Terminal.alarm`."""
-        return self._do(self._terminal.alarm(alarm))
-
-    def subscribe(self, event_dest: str, *, enabled: bool = True) -> None:
-        """See :meth:`Terminal.subscribe`."""
-        self._do(self._terminal.subscribe(event_dest, enabled=enabled))
-
-    def subscription(self) -> Subscription | None:
-        """See :meth:`Terminal.subscription`."""
-        return self._do(self._terminal.subscription())
-
-    def status(self) -> OutboxStatus:
-        """See :meth:`Terminal.status`."""
-        return self._do(self._terminal.status())
-
-    def history(self, query: HistoryQuery | None = None) -> HistoryPage:
-        """See :meth:`Terminal.history`."""
-        return self._do(self._terminal.history(query))
-
-    def dead_letters(self, limit: int = 100, *, after: int = 0) -> tuple[Stored, ...]:
-        """See :meth:`Terminal.dead_letters`."""
-        return self._do(self._terminal.dead_letters(limit, after=after))
-
-    def retry_dead(self, ids: Sequence[int] | None = None) -> list[int]:
-        """See :meth:`Terminal.retry_dead`."""
-        return self._do(self._terminal.retry_dead(ids))
-
-    def discard_dead(self, ids: Sequence[int] | None = None) -> list[int]:
-        """See :meth:`Terminal.discard_dead`."""
-        return self._do(self._terminal.discard_dead(ids))
-
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
-            work.close()
-            raise OutboxUnavailable("the terminal is not running; use it inside 'with SyncTerminal(…)'")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def _end(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is not None and self._thread is not None:
-            asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result()
-            loop.call_soon_threadsafe(loop.stop)
-            self._thread.join()
-            loop.close()

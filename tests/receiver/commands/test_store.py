@@ -6,7 +6,8 @@ from tests.receiver.kit import JPEG, SUCCESS, alarm, base64, receiving, record
 
 from gatepost.cli import run
 from gatepost.errors import StoreCorrupt, StoreUnavailable
-from gatepost.journal.folder import Folder, Position
+from gatepost.journal.folder import Folder
+from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.jobs.projector import Projector
 from gatepost.receiver.opening import open_store

@@ -26,7 +26,7 @@ from tests.wire import examples
 
 from gatepost.conformance.samples import ABSENT_ALARM, ABSENT_RECORD, DIALECTS, VARIANTS, Samples, write
 from gatepost.errors import DecodeError, EncodeError, StoreError
-from gatepost.journal.packs import Place, split_places
+from gatepost.journal.places import Place, split_places
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.receiver.ingest.push import key_of
 from gatepost.simulator import dialects

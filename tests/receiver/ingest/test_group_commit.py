@@ -17,7 +17,8 @@ from tests.journal.kit import FailingFiles, read_all
 from tests.receiver.kit import Clock, until
 
 from gatepost.errors import JournalUnavailable, StoreUnavailable
-from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
+from gatepost.journal.folder import Folder
+from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.receiver.ingest import group_commit as module
 from gatepost.receiver.ingest.group_commit import GroupCommit
 from gatepost.receiver.ingest.until_listed import PATIENCE_S, UntilListed

@@ -4,7 +4,7 @@ import pytest
 from tests.receiver.kit import SUCCESS, Running, record, until
 
 from gatepost.errors import StoreUnavailable
-from gatepost.journal.folder import Backlog
+from gatepost.journal.streams import Backlog
 
 
 async def test_a_process_that_runs_says_so_to_anybody(receiver: Running) -> None:

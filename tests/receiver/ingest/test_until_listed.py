@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.receiver.kit import Clock
 
-from gatepost.journal.folder import Position
+from gatepost.journal.streams import Position
 from gatepost.receiver.ingest.until_listed import PATIENCE_S, StreamPlace, UntilListed
 
 

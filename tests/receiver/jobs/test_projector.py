@@ -29,8 +29,10 @@ from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
 from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
-from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
-from gatepost.journal.packs import Packs, Place
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
+from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.receiver.jobs.projector import Projector

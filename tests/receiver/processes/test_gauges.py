@@ -6,7 +6,7 @@ import pytest
 from tests.receiver.kit import SUCCESS, Running, body, record, request, until
 
 from gatepost.errors import JournalUnavailable
-from gatepost.journal.folder import Position
+from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.processes.gauges import ReplyTimes
 

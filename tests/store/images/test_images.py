@@ -20,7 +20,8 @@ from gatepost import wire
 from gatepost.errors import ImageUnavailable, StoreError
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES, KEY_BYTES
-from gatepost.journal.packs import Packs, Place
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.images import images

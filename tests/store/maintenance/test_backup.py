@@ -26,8 +26,9 @@ from gatepost import wire
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
 from gatepost.journal import packs as packs_module
 from gatepost.journal.files import Files
-from gatepost.journal.folder import Position
-from gatepost.journal.packs import Packs, Place
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
+from gatepost.journal.streams import Position
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.interface import (

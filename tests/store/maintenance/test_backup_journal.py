@@ -24,9 +24,11 @@ from tests.store.packed import flip, open_at, pack_of, together
 from tests.terminals import ensured
 
 from gatepost.errors import StoreCorrupt, StoreError
-from gatepost.journal.folder import ALARMS, Folder, Position
-from gatepost.journal.packs import Image, Packs, Place, join_places, split_places
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Image, Place, join_places, split_places
 from gatepost.journal.reader import Reader
+from gatepost.journal.streams import ALARMS, Position
 from gatepost.journal.writer import Writer
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import Progress, RecordQuery, RecordRow

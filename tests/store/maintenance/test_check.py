@@ -18,7 +18,8 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreError, StoreInUse
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Image, Packs, Place, join_places, split_places
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Image, Place, join_places, split_places
 from gatepost.journal.reader import Reader
 from gatepost.journal.writer import Writer
 from gatepost.store.images.encryption import ImageKeys, read_keys

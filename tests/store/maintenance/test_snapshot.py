@@ -11,7 +11,7 @@ from tests.store.packed import Where, open_at, places
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
 from gatepost.store.images import images
 from gatepost.store.maintenance.snapshot import open_source
 from gatepost.store.postgres.store import PostgresStore

@@ -18,8 +18,9 @@ from tests.store.store_suite import JOURNAL, StoreSuite, progress, store
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
-from gatepost.journal.folder import Folder, Position
+from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs
+from gatepost.journal.streams import Position
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion import rows as a
 from gatepost.store.conversion.rows import DAY_MS

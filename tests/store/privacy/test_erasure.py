@@ -12,7 +12,7 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import JournalCorrupt
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.images import images
 from gatepost.store.interface import AlarmQuery, RecordQuery

@@ -14,7 +14,7 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import ImageUnavailable
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.images import images

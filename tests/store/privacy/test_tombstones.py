@@ -11,7 +11,7 @@ from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
 from gatepost import wire
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, Arrival, RecordQuery
 from gatepost.store.postgres.store import PostgresStore

@@ -7,7 +7,7 @@ import pytest
 from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, record
 
 from gatepost import wire
-from gatepost.journal.packs import Image
+from gatepost.journal.places import Image
 from gatepost.store.conversion.long_texts import LONG, put_back
 from gatepost.store.images.images import ALARMS, PEOPLE, QUARANTINE, STRANGERS
 from gatepost.store.interface import Arrival, QuarantineRow

@@ -4,7 +4,7 @@ import jwt
 import pytest
 
 from gatepost.terminal.http_api.auth import Accounts, Denied
-from gatepost.terminal.http_api.login_throttle import Slowdown
+from gatepost.terminal.http_api.login_throttle import LoginThrottle
 
 
 class Clock:
@@ -30,7 +30,7 @@ def accounts(clock: Clock) -> Accounts:
 
 
 def make(clock: Clock) -> Accounts:
-    return Accounts({"admin": "s3cret 门"}, slowdown=Slowdown(now=clock, sleep=clock.sleep), now=clock)
+    return Accounts({"admin": "s3cret 门"}, throttle=LoginThrottle(now=clock, sleep=clock.sleep), now=clock)
 
 
 def basic(name: str, password: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from gatepost import wire
 from gatepost.errors import OutboxUnavailable
 from gatepost.terminal.http_api.auth import Accounts
-from gatepost.terminal.http_api.login_throttle import Slowdown
+from gatepost.terminal.http_api.login_throttle import LoginThrottle
 from gatepost.terminal.http_api.routes import Inside, Service
 from gatepost.terminal.outbox.types import RECORDS, HistoryPage, HistoryQuery, State, Stored
 
@@ -86,7 +86,7 @@ async def make() -> AsyncIterator[Make]:
 
         async def start(passwords: Mapping[str, str], **options: float) -> Client:
             house = House()
-            slowdown = Slowdown(now=lambda: 0.0, sleep=house.sleep)
+            throttle = LoginThrottle(now=lambda: 0.0, sleep=house.sleep)
             service = Service(
                 Inside(
                     subscription=house.get,
@@ -94,7 +94,7 @@ async def make() -> AsyncIterator[Make]:
                     history=house.history,
                     status=house.status,
                 ),
-                accounts=Accounts(passwords, slowdown=slowdown, now=lambda: NOW),
+                accounts=Accounts(passwords, throttle=throttle, now=lambda: NOW),
                 identity={"sn": "GP0001", "model": "M1"},
                 now=lambda: NOW,
                 monotonic=asyncio.get_running_loop().time,

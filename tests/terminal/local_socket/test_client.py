@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gatepost.terminal.local_socket import client as door_client
-from gatepost.terminal.local_socket.client import DoorClosed, DoorRefused, TerminalNotRunning
+from gatepost.terminal.local_socket.client import CommandRefused, SocketClosed, TerminalNotRunning
 
 LINE = b'{"type":0,"data":{}}\n'
 
@@ -98,14 +98,14 @@ def test_a_question_answers_its_data(tmp_path: Path) -> None:
 
 def test_a_refused_question_is_an_error_with_the_terminals_words(tmp_path: Path) -> None:
     serve(tmp_path, answers(b'{"ok":false,"message":"no such number"}\n'))
-    with pytest.raises(DoorRefused, match="no such number"):
+    with pytest.raises(CommandRefused, match="no such number"):
         door_client.ask(tmp_path, "retry", ids=[5])
 
 
 def test_a_terminal_that_does_not_answer_is_named(tmp_path: Path) -> None:
     done = threading.Event()
     thread = serve(tmp_path, lambda visitor: done.wait(10) and None)
-    with pytest.raises(DoorClosed, match=str(tmp_path)):
+    with pytest.raises(SocketClosed, match=str(tmp_path)):
         door_client.ask(tmp_path, "status", timeout_s=0.01)
     done.set()
     thread.join(10)

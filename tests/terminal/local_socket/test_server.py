@@ -12,7 +12,7 @@ import pytest
 from gatepost import wire
 from gatepost.errors import NotSubscribed, OutboxFull, OutboxUnavailable
 from gatepost.terminal.local_socket.client import SOCKET_FILE, address
-from gatepost.terminal.local_socket.server import Door
+from gatepost.terminal.local_socket.server import LocalSocket
 
 RECORD = {"type": 0, "data": {"uuid": "7b0d3c1a-uuid", "rgb_image": "/9j/2Q==", "timestamp": 1685343715}}
 ALARM = {
@@ -71,8 +71,8 @@ def house() -> House:
 
 
 @pytest.fixture
-async def door(house: House, tmp_path: Path) -> AsyncIterator[Door]:
-    door = Door(
+async def door(house: House, tmp_path: Path) -> AsyncIterator[LocalSocket]:
+    door = LocalSocket(
         tmp_path,
         accept=house.accept,
         questions={"echo": house.echo, "count": house.count},
@@ -85,7 +85,7 @@ async def door(house: House, tmp_path: Path) -> AsyncIterator[Door]:
 
 
 @pytest.fixture
-async def visitor(door: Door, tmp_path: Path) -> AsyncIterator[Visitor]:
+async def visitor(door: LocalSocket, tmp_path: Path) -> AsyncIterator[Visitor]:
     visitor = await visit(tmp_path)
     yield visitor
     visitor.writer.close()
@@ -214,7 +214,7 @@ async def test_a_question_is_answered(visitor: Visitor) -> None:
     assert (await visitor.answer())["where"] == "ask"
 
 
-async def test_a_question_is_asked_in_its_place(visitor: Visitor, house: House, door: Door) -> None:
+async def test_a_question_is_asked_in_its_place(visitor: Visitor, house: House, door: LocalSocket) -> None:
     house.commit.clear()
     visitor.send(RECORD, {"ask": "count"}, RECORD)
     async with asyncio.timeout(10):
@@ -236,7 +236,7 @@ async def test_the_comma_in_the_pages_own_example_is_understood(visitor: Visitor
 
 
 async def test_a_line_longer_than_any_buffer_is_taken_whole(house: House, tmp_path: Path) -> None:
-    door = Door(tmp_path, accept=house.accept)
+    door = LocalSocket(tmp_path, accept=house.accept)
     await door.open()
     visitor = await visit(tmp_path)
     photograph = "QUFB" * 300_000
@@ -253,14 +253,14 @@ async def test_a_last_line_without_its_end_is_taken(visitor: Visitor) -> None:
     assert (await visitor.answer())["ok"] is True
 
 
-async def test_only_the_owner_may_come_in(door: Door, tmp_path: Path) -> None:
+async def test_only_the_owner_may_come_in(door: LocalSocket, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / SOCKET_FILE).stat().st_mode) == 0o600
 
 
 async def test_a_dead_socket_is_replaced(house: House, tmp_path: Path) -> None:
-    left = Door(tmp_path, accept=house.accept)
+    left = LocalSocket(tmp_path, accept=house.accept)
     await left.open()
-    again = Door(tmp_path, accept=house.accept)
+    again = LocalSocket(tmp_path, accept=house.accept)
     await again.open()
     visitor = await visit(tmp_path)
     visitor.send(RECORD)
@@ -273,7 +273,7 @@ async def test_a_dead_socket_is_replaced(house: House, tmp_path: Path) -> None:
 async def test_a_folder_deeper_than_a_socket_address_works(house: House, tmp_path: Path) -> None:
     folder = tmp_path / ("d" * 100)
     folder.mkdir()
-    door = Door(folder, accept=house.accept)
+    door = LocalSocket(folder, accept=house.accept)
     await door.open()
     visitor = await visit(folder)
     visitor.send(RECORD)
@@ -284,7 +284,7 @@ async def test_a_folder_deeper_than_a_socket_address_works(house: House, tmp_pat
 
 
 async def test_closing_answers_what_was_taken(
-    door: Door, visitor: Visitor, house: House, tmp_path: Path
+    door: LocalSocket, visitor: Visitor, house: House, tmp_path: Path
 ) -> None:
     house.commit.clear()
     visitor.send(RECORD)
@@ -299,7 +299,9 @@ async def test_closing_answers_what_was_taken(
     assert not (tmp_path / SOCKET_FILE).exists()
 
 
-async def test_closing_is_bounded_when_the_disk_hangs(door: Door, visitor: Visitor, house: House) -> None:
+async def test_closing_is_bounded_when_the_disk_hangs(
+    door: LocalSocket, visitor: Visitor, house: House
+) -> None:
     house.commit.clear()
     visitor.send(RECORD)
     async with asyncio.timeout(10):
@@ -310,7 +312,7 @@ async def test_closing_is_bounded_when_the_disk_hangs(door: Door, visitor: Visit
 
 
 async def test_one_visitor_too_many_is_told_so(house: House, tmp_path: Path) -> None:
-    door = Door(tmp_path, accept=house.accept, connections=1)
+    door = LocalSocket(tmp_path, accept=house.accept, connections=1)
     await door.open()
     first = await visit(tmp_path)
     first.send(RECORD)

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from tests.terminal.outbox_kit import Clock, SmallDisk, outbox_in, put_many, record, settle_all
 
 from gatepost.errors import OutboxUnavailable
-from gatepost.terminal.outbox.disk_log import QUIET_S, Trouble
+from gatepost.terminal.outbox.disk_log import QUIET_S, DiskLog
 
 UNAVAILABLE = ("error", "outbox.unavailable")
 KEPT = ("warning", "outbox.kept_in_memory")
@@ -46,7 +46,7 @@ async def test_results_that_wait_in_memory_are_a_warning_and_a_refused_caller_is
 
 
 def test_a_condition_that_comes_and_goes_with_each_event_is_one_line_a_minute_and_its_end() -> None:
-    trouble = Trouble()
+    trouble = DiskLog()
     with capture_logs() as logs:
         for second in range(125):
             trouble.failed("full", is_refused=True, now=1000.0 + second)
@@ -55,7 +55,7 @@ def test_a_condition_that_comes_and_goes_with_each_event_is_one_line_a_minute_an
 
 
 def test_one_that_lasts_is_said_although_another_has_just_ended() -> None:
-    trouble = Trouble()
+    trouble = DiskLog()
     with capture_logs() as logs:
         trouble.failed("full", is_refused=False, now=1000.0)
         trouble.ended(now=1001.0)
@@ -66,7 +66,7 @@ def test_one_that_lasts_is_said_although_another_has_just_ended() -> None:
 
 
 def test_a_clock_that_was_set_back_does_not_silence_it() -> None:
-    trouble = Trouble()
+    trouble = DiskLog()
     with capture_logs() as logs:
         for now in (1e9, 1e9 - 2 * QUIET_S):
             trouble.failed("full", is_refused=True, now=now)

@@ -17,7 +17,7 @@ from gatepost.journal.files import Files
 from gatepost.terminal.outbox.opening import Lock
 from gatepost.terminal.outbox.outbox import Outbox, State
 from gatepost.terminal.outbox.reader import Reader, status_of_stopped
-from gatepost.terminal.outbox.segments import segments
+from gatepost.terminal.outbox.segments.scan import Scanned
 from gatepost.terminal.outbox.state import log as state_log
 from gatepost.terminal.outbox.state import state
 
@@ -145,7 +145,7 @@ async def test_a_start_with_50_000_that_wait_reads_no_event(
     def scan(path: Path, seed: bytes) -> None:
         raise AssertionError(f"{path} was read")
 
-    monkeypatch.setattr(segments._Scanned, "of", scan)
+    monkeypatch.setattr(Scanned, "of", scan)
     async with outbox_in(tmp_path, now=now) as outbox:
         assert [event.id for event in await outbox.claim(8, now=now())] == list(range(1, 9))
         assert (await outbox.status()).pending == 50_000

@@ -22,7 +22,8 @@ from tests.terminal.outbox_kit import (
 
 from gatepost.errors import OutboxFull, OutboxUnavailable
 from gatepost.journal.files import Files
-from gatepost.journal.folder import Folder, Position
+from gatepost.journal.folder import Folder
+from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer as JournalWriter
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings

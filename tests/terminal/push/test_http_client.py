@@ -13,12 +13,12 @@ from tests.faults.bad_receiver import SUCCESS, BadReceiver, Peer, until
 from gatepost.errors import SettingsError
 from gatepost.terminal.push import connection
 from gatepost.terminal.push.dns import resolve
-from gatepost.terminal.push.http_client import Limits, NoReply, Transport
-from gatepost.terminal.push.http_response import Reply
+from gatepost.terminal.push.http_client import HttpClient, NoReply, Timeouts
+from gatepost.terminal.push.http_response import HttpResponse
 from gatepost.terminal.push.target import header_lines
 from gatepost.terminal.push.tls import Trust, fingerprint_of
 
-HASTY = Limits(connect_s=0.3, send_s=0.3, reply_s=0.3)
+HASTY = Timeouts(connect_s=0.3, send_s=0.3, reply_s=0.3)
 """For receivers that hang; with any other, a machine that stands still for a moment must not look like one."""
 SIZE = 20_000_000
 """More bytes than the buffers of two sockets take."""
@@ -27,26 +27,26 @@ BODY = (b'{"type":0,"data":{"uuid":"', b"u1", b'"}}')
 
 @pytest.fixture
 async def transport():
-    transport = Transport()
+    transport = HttpClient()
     yield transport
     await transport.close()
 
 
 @pytest.fixture
 async def hasty():
-    transport = Transport(limits=HASTY)
+    transport = HttpClient(limits=HASTY)
     yield transport
     await transport.close()
 
 
-async def post(transport: Transport, url: str, **headers: str) -> Reply | NoReply:
+async def post(transport: HttpClient, url: str, **headers: str) -> HttpResponse | NoReply:
     return await asyncio.wait_for(transport.post(url, header_lines(headers), BODY), 20)
 
 
 async def test_a_post_arrives_whole_with_its_headers_and_gives_the_reply(transport):
     async with BadReceiver(bad.good) as receiver:
         reply = await post(transport, receiver.url + "?a=b", sn="T1", account="张")
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, HttpResponse)
     assert (reply.status, reply.body) == (200, SUCCESS)
     (request,) = receiver.requests
     assert request.line == "POST /Record?a=b HTTP/1.1"
@@ -59,7 +59,7 @@ async def test_a_post_arrives_whole_with_its_headers_and_gives_the_reply(transpo
 async def test_one_connection_carries_many_requests(transport):
     async with BadReceiver(bad.good) as receiver:
         for _ in range(5):
-            assert isinstance(await post(transport, receiver.url), Reply)
+            assert isinstance(await post(transport, receiver.url), HttpResponse)
     assert receiver.connections == 1
 
 
@@ -77,7 +77,7 @@ async def test_a_kept_connection_that_the_peer_closed_is_no_failure(transport):
 
     async with BadReceiver(once) as receiver:
         replies = [await post(transport, receiver.url) for _ in range(4)]
-    assert all(isinstance(reply, Reply) for reply in replies)
+    assert all(isinstance(reply, HttpResponse) for reply in replies)
 
 
 async def test_a_kept_connection_that_is_closed_when_the_request_comes_is_asked_again_on_a_fresh_one(
@@ -91,8 +91,8 @@ async def test_a_kept_connection_that_is_closed_when_the_request_comes_is_asked_
             await bad.good(peer)
 
     async with BadReceiver(second_request_is_not_answered) as receiver:
-        assert isinstance(await post(transport, receiver.url), Reply)
-        assert isinstance(await post(transport, receiver.url), Reply)
+        assert isinstance(await post(transport, receiver.url), HttpResponse)
+        assert isinstance(await post(transport, receiver.url), HttpResponse)
     assert [len(receiver.requests), receiver.connections] == [3, 2]
 
 
@@ -103,7 +103,7 @@ async def test_a_fresh_connection_that_is_closed_unanswered_is_not_asked_again(t
 
 
 async def test_a_kept_connection_is_closed_after_its_time():
-    transport = Transport(limits=Limits(idle_s=0.01))
+    transport = HttpClient(limits=Timeouts(idle_s=0.01))
     async with BadReceiver(bad.good) as receiver:
         await post(transport, receiver.url)
         await until(lambda: receiver.open_now == 0)
@@ -120,14 +120,14 @@ async def test_a_connection_in_constant_use_is_given_up_after_its_time_and_the_n
             looked_up += 1
             return await resolve("127.0.0.1", (before if looked_up == 1 else after).port)
 
-        transport = Transport(resolver=moves, limits=Limits(kept_s=0.1))
+        transport = HttpClient(resolver=moves, limits=Timeouts(kept_s=0.1))
         async with asyncio.timeout(20):
             while not after.stored:
-                assert isinstance(await post(transport, "http://receiver.example/"), Reply)
+                assert isinstance(await post(transport, "http://receiver.example/"), HttpResponse)
         assert len(before.stored) > 1, "it is kept until then"
         assert before.connections == 1
         await transport.close()
-        kept = Transport(resolver=moves)
+        kept = HttpClient(resolver=moves)
         for _ in range(5):
             await post(kept, "http://receiver.example/")
         assert looked_up == after.connections + 1
@@ -143,7 +143,7 @@ async def test_a_receiver_that_ends_its_lines_with_line_feeds_alone_is_understoo
 
     async with BadReceiver(bare) as receiver:
         replies = [await post(transport, receiver.url) for _ in range(3)]
-    assert [one.body for one in replies if isinstance(one, Reply)] == [SUCCESS] * 3
+    assert [one.body for one in replies if isinstance(one, HttpResponse)] == [SUCCESS] * 3
     assert receiver.connections == 1
 
 
@@ -162,7 +162,7 @@ async def test_bytes_that_nobody_asked_for_do_not_answer_the_next_request(transp
 
     async with BadReceiver(talkative) as receiver:
         replies = [await post(transport, receiver.url) for _ in range(3)]
-    assert [reply.status for reply in replies if isinstance(reply, Reply)] == [200, 200, 200]
+    assert [reply.status for reply in replies if isinstance(reply, HttpResponse)] == [200, 200, 200]
     assert receiver.connections == 3
 
 
@@ -210,14 +210,14 @@ async def test_a_receiver_that_reads_slowly_may_take_longer_than_the_limit():
         await peer.send(bad._plain(200, SUCCESS))
 
     received = bytearray()
-    limits = Limits(send_s=1.5, reply_s=1.5)
-    transport = Transport(limits=limits)
+    limits = Timeouts(send_s=1.5, reply_s=1.5)
+    transport = HttpClient(limits=limits)
     async with BadReceiver(slow) as receiver:
         began = asyncio.get_running_loop().time()
         reply = await asyncio.wait_for(transport.post(receiver.url, b"", (b"x" * SIZE,)), 60)
         took = asyncio.get_running_loop().time() - began
         await transport.close()
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, HttpResponse)
     assert took > 2 * limits.send_s
 
 
@@ -237,7 +237,7 @@ async def test_a_name_that_does_not_resolve_is_a_reason():
     async def no_such_name(host: str, port: int):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    transport = Transport(resolver=no_such_name)
+    transport = HttpClient(resolver=no_such_name)
     assert await post(transport, "http://receiver.example/") == NoReply(
         "the name of the receiver cannot be resolved",
         connected=False,
@@ -255,7 +255,7 @@ async def test_a_name_server_that_does_not_answer_is_a_time_out():
     async def hangs(host: str, port: int):
         await asyncio.Event().wait()
 
-    transport = Transport(resolver=hangs, limits=Limits(connect_s=0.02))
+    transport = HttpClient(resolver=hangs, limits=Timeouts(connect_s=0.02))
     assert await post(transport, "http://receiver.example/") == NoReply(
         "time-out while connecting", connected=False, timed_out=True
     )
@@ -267,8 +267,8 @@ async def test_every_address_of_a_name_is_tried():
         async def two(host: str, port: int):
             return [*await resolve("127.0.0.1", dead.port), *await resolve("127.0.0.1", receiver.port)]
 
-        transport = Transport(resolver=two)
-        assert isinstance(await post(transport, "http://receiver.example/"), Reply)
+        transport = HttpClient(resolver=two)
+        assert isinstance(await post(transport, "http://receiver.example/"), HttpResponse)
         await transport.close()
 
 
@@ -276,7 +276,7 @@ async def test_every_address_of_a_name_is_tried():
 async def test_a_reply_of_1_gb_is_not_read(transport, behaviour):
     async with BadReceiver(behaviour) as receiver:
         reply = await post(transport, receiver.url)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, HttpResponse)
     assert (reply.status, reply.body) == (200, None)
     assert receiver.sent < 20_000_000, "what the sockets' buffers hold, but no more"
 
@@ -291,7 +291,7 @@ async def test_a_compression_bomb_costs_64_kb(transport):
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, HttpResponse)
     assert reply.body is None
     assert peak < 1_000_000
 
@@ -300,7 +300,7 @@ async def test_a_redirect_is_a_reply_and_is_not_followed(transport):
     async with BadReceiver(bad.good) as elsewhere, BadReceiver(bad.good) as receiver:
         receiver.behave(bad.answer(302, b"", f"location: {elsewhere.url}"))
         reply = await post(transport, receiver.url)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, HttpResponse)
     assert (reply.status, elsewhere.requests) == (302, [])
 
 
@@ -316,8 +316,8 @@ async def test_a_reply_before_the_whole_request_is_read_does_not_leave_the_rest_
 
     async with BadReceiver(hasty) as receiver:
         early = await asyncio.wait_for(transport.post(receiver.url, b"", (b"x" * 20_000_000,)), 20)
-        assert isinstance(early, Reply)
-        assert isinstance(await post(transport, receiver.url), Reply)
+        assert isinstance(early, HttpResponse)
+        assert isinstance(await post(transport, receiver.url), HttpResponse)
     assert [request.body for request in receiver.stored] == [b"".join(BODY)]
 
 
@@ -330,11 +330,11 @@ async def test_cancelling_a_post_closes_its_connection(transport):
             await request
         receiver.behave(bad.good)
         await until(lambda: receiver.open_now == 0)
-        assert isinstance(await post(transport, receiver.url), Reply)
+        assert isinstance(await post(transport, receiver.url), HttpResponse)
 
 
 async def test_closing_ends_requests_under_way_and_refuses_new_ones():
-    transport = Transport()
+    transport = HttpClient()
     async with BadReceiver(bad.silence) as receiver:
         request = asyncio.create_task(transport.post(receiver.url, b"", BODY))
         await until(lambda: receiver.requests)
@@ -346,11 +346,11 @@ async def test_closing_ends_requests_under_way_and_refuses_new_ones():
 
 class TestTls:
     async def test_a_trusted_receiver_is_pushed_to(self, tmp_path):
-        transport = Transport(trust=Trust(ca_file=certificates.ca_file(tmp_path)))
+        transport = HttpClient(trust=Trust(ca_file=certificates.ca_file(tmp_path)))
         async with BadReceiver(bad.good, tls=certificates.trusted()) as receiver:
             replies = [await post(transport, receiver.url) for _ in range(3)]
             await transport.close()
-        assert all(isinstance(reply, Reply) for reply in replies)
+        assert all(isinstance(reply, HttpResponse) for reply in replies)
         assert receiver.connections == 1
 
     @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ class TestTls:
         ],
     )
     async def test_a_receiver_that_is_not_to_be_trusted_gets_no_request(self, tmp_path, tls, reason):
-        transport = Transport(trust=Trust(ca_file=certificates.ca_file(tmp_path)))
+        transport = HttpClient(trust=Trust(ca_file=certificates.ca_file(tmp_path)))
         async with BadReceiver(bad.good, tls=tls()) as receiver:
             answer = await post(transport, receiver.url)
             await transport.close()
@@ -372,31 +372,31 @@ class TestTls:
         assert receiver.requests == []
 
     async def test_a_receiver_that_never_shakes_hands_is_a_time_out(self):
-        transport = Transport(limits=HASTY)
+        transport = HttpClient(limits=HASTY)
         async with BadReceiver(bad.silence) as receiver:
             answer = await post(transport, receiver.url.replace("http", "https"))
             await transport.close()
         assert answer == NoReply("time-out while connecting", connected=False, timed_out=True)
 
     async def test_a_receiver_that_shakes_hands_and_does_not_reply_is_a_time_out(self):
-        hasty = Limits(send_s=HASTY.send_s, reply_s=HASTY.reply_s)
-        transport = Transport(limits=hasty, trust=Trust(verify=False))
+        hasty = Timeouts(send_s=HASTY.send_s, reply_s=HASTY.reply_s)
+        transport = HttpClient(limits=hasty, trust=Trust(verify=False))
         async with BadReceiver(bad.silence, tls=certificates.self_signed()[0]) as receiver:
             answer = await post(transport, receiver.url)
             await transport.close()
         assert answer == NoReply("time-out while waiting for the reply", timed_out=True)
 
     async def test_without_verification_any_certificate_will_do(self):
-        transport = Transport(trust=Trust(verify=False))
+        transport = HttpClient(trust=Trust(verify=False))
         async with BadReceiver(bad.good, tls=certificates.self_signed()[0]) as receiver:
-            assert isinstance(await post(transport, receiver.url), Reply)
+            assert isinstance(await post(transport, receiver.url), HttpResponse)
             await transport.close()
 
     async def test_a_pinned_certificate_is_trusted_and_no_other(self):
         tls, der = certificates.self_signed()
-        transport = Transport(trust=Trust(fingerprint=fingerprint_of(der)))
+        transport = HttpClient(trust=Trust(fingerprint=fingerprint_of(der)))
         async with BadReceiver(bad.good, tls=tls) as receiver:
-            assert isinstance(await post(transport, receiver.url), Reply)
+            assert isinstance(await post(transport, receiver.url), HttpResponse)
         async with BadReceiver(bad.good, tls=certificates.trusted()) as impostor:
             answer = await post(transport, impostor.url)
         await transport.close()
@@ -406,24 +406,24 @@ class TestTls:
     async def test_the_terminal_identifies_itself_with_its_certificate(self, tmp_path):
         ca_file = certificates.ca_file(tmp_path)
         cert, key = certificates.client_files(tmp_path)
-        named = Transport(trust=Trust(ca_file=ca_file, client_cert=cert, client_key=key))
-        nameless = Transport(trust=Trust(ca_file=ca_file))
+        named = HttpClient(trust=Trust(ca_file=ca_file, client_cert=cert, client_key=key))
+        nameless = HttpClient(trust=Trust(ca_file=ca_file))
         async with BadReceiver(bad.good, tls=certificates.asks_for_a_client()) as receiver:
-            assert isinstance(await post(named, receiver.url), Reply)
+            assert isinstance(await post(named, receiver.url), HttpResponse)
             assert isinstance(await post(nameless, receiver.url), NoReply)
             await named.close()
             await nameless.close()
 
     def test_files_that_cannot_be_used_are_told_at_the_start(self, tmp_path):
         with pytest.raises(SettingsError, match="ca_file"):
-            Transport(trust=Trust(ca_file=tmp_path / "absent")).check()
+            HttpClient(trust=Trust(ca_file=tmp_path / "absent")).check()
 
 
 class TestProxy:
     async def test_http_goes_through_the_proxy_with_the_whole_address(self):
         async with BadReceiver(bad.good) as proxy:
-            transport = Transport(proxies={"http": f"http://u:p@127.0.0.1:{proxy.port}"})
-            assert isinstance(await post(transport, "http://receiver.example/Record"), Reply)
+            transport = HttpClient(proxies={"http": f"http://u:p@127.0.0.1:{proxy.port}"})
+            assert isinstance(await post(transport, "http://receiver.example/Record"), HttpResponse)
             await transport.close()
         assert proxy.requests[0].line == "POST http://receiver.example/Record HTTP/1.1"
         assert proxy.requests[0].headers["proxy-authorization"] == "Basic dTpw"
@@ -451,13 +451,13 @@ class TestProxy:
             BadReceiver(bad.good, tls=certificates.trusted()) as receiver,
             BadReceiver(tunnel) as proxy,
         ):
-            transport = Transport(
+            transport = HttpClient(
                 trust=Trust(ca_file=certificates.ca_file(tmp_path)),
                 proxies={"https": f"http://127.0.0.1:{proxy.port}"},
             )
             replies = [await post(transport, receiver.url) for _ in range(2)]
             await transport.close()
-        assert all(isinstance(reply, Reply) for reply in replies)
+        assert all(isinstance(reply, HttpResponse) for reply in replies)
         assert asked == [f"CONNECT 127.0.0.1:{receiver.port} HTTP/1.1"]
         assert len(receiver.stored) == 2
 
@@ -466,18 +466,18 @@ class TestProxy:
         [
             (b"HTTP/1.1 403 Forbidden\r\n\r\n", "the proxy refused: HTTP 403"),
             (b"SSH-2.0\r\n\r\n", "the proxy refused: HTTP "),
-            (b"", "the proxy gave no answer that can be used"),
-            (b"x" * 10_000, "the proxy gave no answer that can be used"),
+            (b"", "the proxy gave no reply that can be used"),
+            (b"x" * 10_000, "the proxy gave no reply that can be used"),
         ],
     )
     async def test_a_proxy_that_gives_no_tunnel_is_a_reason(self, answer, reason):
         async with BadReceiver(bad.raw(answer)) as proxy:
-            transport = Transport(proxies={"https": f"http://127.0.0.1:{proxy.port}"})
+            transport = HttpClient(proxies={"https": f"http://127.0.0.1:{proxy.port}"})
             assert await post(transport, "https://receiver.example/") == NoReply(reason, connected=False)
 
     async def test_a_proxy_that_asks_for_credentials_has_not_refused_the_event(self):
         async with BadReceiver(bad.answer(407)) as proxy:
-            transport = Transport(proxies={"http": f"http://127.0.0.1:{proxy.port}"})
+            transport = HttpClient(proxies={"http": f"http://127.0.0.1:{proxy.port}"})
             assert await post(transport, "http://receiver.example/") == NoReply(
                 "the proxy asks for credentials"
             )
@@ -485,20 +485,20 @@ class TestProxy:
 
     async def test_hosts_that_no_proxy_names_are_reached_directly(self):
         async with BadReceiver(bad.good) as receiver:
-            transport = Transport(proxies={"http": "http://127.0.0.1:1", "no": "127.0.0.1"})
-            assert isinstance(await post(transport, receiver.url), Reply)
+            transport = HttpClient(proxies={"http": "http://127.0.0.1:1", "no": "127.0.0.1"})
+            assert isinstance(await post(transport, receiver.url), HttpResponse)
             await transport.close()
 
     async def test_the_environment_says_nothing_unless_it_is_handed_over(self, monkeypatch):
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-        transport = Transport()
+        transport = HttpClient()
         async with BadReceiver(bad.good) as receiver:
-            assert isinstance(await post(transport, receiver.url), Reply)
+            assert isinstance(await post(transport, receiver.url), HttpResponse)
         await transport.close()
 
     def test_a_proxy_that_cannot_be_used_is_told_at_the_start(self):
         with pytest.raises(SettingsError, match="proxy"):
-            Transport(proxies={"https": "socks5://proxy:1080"})
+            HttpClient(proxies={"https": "socks5://proxy:1080"})
 
 
 @pytest.mark.parametrize("dribbles", [False, True])
@@ -526,7 +526,7 @@ async def test_a_connection_has_more_time_where_others_have_pushes_under_way(is_
         return await resolve("127.0.0.1", port)
 
     async with BadReceiver(bad.silence) as busy, BadReceiver(bad.good) as receiver:
-        transport = Transport(resolver=resolves_late, limits=Limits(connect_s=0.1))
+        transport = HttpClient(resolver=resolves_late, limits=Timeouts(connect_s=0.1))
         pushing = asyncio.create_task(transport.post(busy.url, b"", [bytes(20_000)]))
         if is_busy:
             await until(lambda: busy.requests)
@@ -534,7 +534,7 @@ async def test_a_connection_has_more_time_where_others_have_pushes_under_way(is_
             pushing.cancel()
         found = await post(transport, f"http://late.example:{receiver.port}/")
         assert resolving.is_set()
-        assert isinstance(found, Reply if is_busy else NoReply)
+        assert isinstance(found, HttpResponse if is_busy else NoReply)
         await transport.close()
         await asyncio.wait([pushing])
 
@@ -543,7 +543,7 @@ async def test_connections_that_are_being_made_give_each_other_no_more_time():
     async def hangs(host: str, port: int):
         await asyncio.Event().wait()
 
-    transport = Transport(resolver=hangs, limits=Limits(connect_s=0.1))
+    transport = HttpClient(resolver=hangs, limits=Timeouts(connect_s=0.1))
     async with asyncio.timeout(20):
         found = await asyncio.gather(
             *(transport.post("http://receiver.example/", b"", [bytes(100_000)]) for _ in range(8))

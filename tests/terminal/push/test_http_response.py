@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.terminal.push.http_response import MAX_BODY, MAX_HEAD, BadReply, Reply, ReplyParser
+from gatepost.terminal.push.http_response import MAX_BODY, MAX_HEAD, BadReply, HttpResponse, ResponseParser
 
 BODY = b'{"code":200,"message":"success","data":{}}'
 
 
-def fed(*pieces: bytes) -> ReplyParser:
-    parser = ReplyParser()
+def fed(*pieces: bytes) -> ResponseParser:
+    parser = ResponseParser()
     for piece in pieces:
         parser.feed(piece)
     return parser
@@ -34,7 +34,9 @@ def chunked(*chunks: bytes) -> bytes:
 
 def test_a_reply_with_a_length_is_complete_and_leaves_the_connection_usable():
     parser = fed(with_length(BODY, "Content-Type: application/json"))
-    assert parser.reply() == Reply(200, {"content-length": "42", "content-type": "application/json"}, BODY)
+    assert parser.reply() == HttpResponse(
+        200, {"content-length": "42", "content-type": "application/json"}, BODY
+    )
     assert parser.reusable
 
 
@@ -80,7 +82,7 @@ def test_a_reply_is_the_same_however_the_network_cuts_it(name, cuts):
 def test_a_reply_that_is_cut_off_anywhere_is_no_reply(name):
     data = REPLIES[name]
     for end in range(len(data)):
-        parser = fed(data[:end]) if end else ReplyParser()
+        parser = fed(data[:end]) if end else ResponseParser()
         assert not parser.complete()
         with pytest.raises(BadReply):
             parser.end_of_stream()
@@ -175,7 +177,7 @@ def test_what_is_no_http_is_said_to_be_none(data):
 def test_a_body_of_the_limit_is_read_and_one_byte_more_is_given_up():
     assert fed(with_length(b"x" * MAX_BODY)).reply().body == b"x" * MAX_BODY
     too_long = fed(with_length(b"x" * (MAX_BODY + 1)))
-    assert too_long.reply() == Reply(200, {"content-length": str(MAX_BODY + 1)}, None)
+    assert too_long.reply() == HttpResponse(200, {"content-length": str(MAX_BODY + 1)}, None)
     assert not too_long.reusable
 
 
@@ -226,7 +228,7 @@ def test_a_coding_that_was_not_asked_for_counts_as_unreadable():
 
 @given(st.binary(max_size=400), st.booleans())
 def test_any_bytes_at_all_are_a_reply_or_a_reason(data, behind_a_head):
-    parser = ReplyParser()
+    parser = ResponseParser()
     try:
         if not parser.feed(
             (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" if behind_a_head else b"") + data

@@ -14,8 +14,8 @@ from tests.faults.line import HASTY, Clock, alarm, line, names, record, settings
 from gatepost.errors import OutboxUnavailable, SettingsError
 from gatepost.terminal.outbox.outbox import Outbox
 from gatepost.terminal.outbox.reader import Reader
-from gatepost.terminal.push.http_client import Transport
-from gatepost.terminal.push.pusher import Pusher, transport_for
+from gatepost.terminal.push.http_client import HttpClient
+from gatepost.terminal.push.pusher import Pusher, client_for
 from gatepost.terminal.push.window import Window
 from gatepost.wire import Subscription
 
@@ -217,7 +217,7 @@ class TestUnreachable:
             await made.records([f"r{n}" for n in range(30)])
             assert await made.pusher.push_once() == 8
             for _ in range(5):
-                assert await made.pusher.push_once() == 0, "the gate is closed"
+                assert await made.pusher.push_once() == 0, "the circuit is open"
                 clock.pass_(made.pusher.status().backoff_s)
                 assert await made.pusher.push_once() == 1
             receiver.behave(bad.good)
@@ -874,7 +874,7 @@ class TestEnds:
             assert (status.pending, status.in_flight) == (20, 0)
 
     async def test_a_defect_ends_the_run_with_its_error_and_loses_nothing(self, tmp_path):
-        class Broken(Transport):
+        class Broken(HttpClient):
             async def post(self, *_: object) -> None:  # type: ignore[override]
                 raise ZeroDivisionError("a defect")
 
@@ -924,7 +924,7 @@ class TestSettings:
         async with BadReceiver(bad.answer(299)) as proxy, BadReceiver(bad.good) as receiver:
             monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
             monkeypatch.setenv("no_proxy", "elsewhere.example")
-            transport = transport_for(settings(proxy_from_environment=asked))
+            transport = client_for(settings(proxy_from_environment=asked))
             reply = await transport.post(receiver.url, b"", (b"{}",))
             await transport.close()
         assert reply.status == (299 if asked else 200)  # type: ignore[union-attr]
@@ -936,7 +936,7 @@ class TestSettings:
     async def test_a_setting_that_cannot_be_used_is_named_at_the_start(self, setting, value):
         name = {"client_cert": "client_certificate_file"}.get(setting, setting)
         with pytest.raises(SettingsError, match=setting):
-            transport_for(settings(**{name: value}))
+            client_for(settings(**{name: value}))
 
     async def test_a_serial_that_is_no_header_is_named_at_the_start(self, tmp_path):
         async with line(tmp_path, None) as made:

@@ -23,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import StoreError
-from gatepost.journal.packs import Place, join_places
+from gatepost.journal.places import Place, join_places
 from gatepost.receiver.ingest.push import kept_raw
 from gatepost.settings import ReceiverSettings
 from gatepost.store.conversion.rows import text
@@ -64,7 +64,7 @@ class _Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _Joined = tuple[tuple[Place, ...], _Frame]
-"""As :func:`~gatepost.journal.packs.join_places` writes it."""
+"""As :func:`~gatepost.journal.places.join_places` writes it."""
 
 
 def image_keys(settings: ReceiverSettings) -> ImageKeys:

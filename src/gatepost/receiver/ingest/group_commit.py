@@ -34,9 +34,10 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import JournalError, StoreUnavailable
-from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
+from gatepost.journal.folder import Folder
 from gatepost.journal.format import MAX_BODY
-from gatepost.journal.packs import Image, Place, join_places
+from gatepost.journal.places import Image, Place, join_places
+from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.until_listed import StreamPlace, UntilListed
 

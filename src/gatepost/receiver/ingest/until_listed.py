@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from gatepost.journal.folder import START, Position
+from gatepost.journal.streams import START, Position
 
 __all__ = ["PATIENCE_S", "StreamPlace", "UntilListed"]
 

@@ -16,8 +16,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import JournalError, StoreUnavailable
-from gatepost.journal.folder import ALARMS, RECORDS, Folder
-from gatepost.journal.packs import Image, Place
+from gatepost.journal.folder import Folder
+from gatepost.journal.places import Image, Place
+from gatepost.journal.streams import ALARMS, RECORDS
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.store.conversion.limits import cut_texts

@@ -36,10 +36,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
-from gatepost.journal.folder import START, Folder, Position
+from gatepost.journal.folder import Folder
 from gatepost.journal.format import KEY_BYTES
-from gatepost.journal.packs import Packs, Place
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
 from gatepost.journal.reader import Damage, Reader
+from gatepost.journal.streams import START, Position
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.receiver.ingest.push import kept_raw
 from gatepost.receiver.processes.wake import Wake

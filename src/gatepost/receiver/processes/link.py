@@ -25,7 +25,7 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import StoreError, StoreUnavailable
-from gatepost.journal.folder import Position
+from gatepost.journal.streams import Position
 from gatepost.receiver.processes.gauges import Gauges
 from gatepost.receiver.terminals.identify import Known
 from gatepost.store.types import RefusalSample, RefusedPush, RefusedTimes

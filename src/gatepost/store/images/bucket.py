@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 
 from gatepost.errors import SettingsError
 from gatepost.journal.archive import OpenPack, data_of
-from gatepost.journal.packs import STEP, Pack, as_pack
+from gatepost.journal.pack_files import STEP, Pack, as_pack
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select, tuple_, update
 
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
 from gatepost.store.images.places import (
     ALARMS,
     IMAGE,

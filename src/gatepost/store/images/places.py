@@ -11,7 +11,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from gatepost.journal.format import KEY_BYTES
-from gatepost.journal.packs import Place, parse_name
+from gatepost.journal.pack_files import parse_name
+from gatepost.journal.places import Place
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.types import Arrival
 

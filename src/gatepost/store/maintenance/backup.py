@@ -39,10 +39,11 @@ from sqlalchemy import Connection, Table, false, null, select
 
 from gatepost import __version__
 from gatepost.errors import StoreError
-from gatepost.journal.folder import ALARMS, RECORDS, Folder
+from gatepost.journal.folder import Folder
 from gatepost.journal.format import KEY_BYTES
-from gatepost.journal.packs import Place, split_places
+from gatepost.journal.places import Place, split_places
 from gatepost.journal.reader import Reader
+from gatepost.journal.streams import ALARMS, RECORDS
 from gatepost.store.images import images
 from gatepost.store.maintenance import age
 from gatepost.store.maintenance.snapshot import Source, open_source

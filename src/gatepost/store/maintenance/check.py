@@ -22,10 +22,12 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gatepost.errors import JournalCorrupt, JournalGone
-from gatepost.journal.folder import START, Folder, Position
+from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES, KEY_BYTES
-from gatepost.journal.packs import Packs, Place
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
 from gatepost.journal.reader import Reader
+from gatepost.journal.streams import START, Position
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.images import images
 from gatepost.store.images.images import IMAGE, by_pack

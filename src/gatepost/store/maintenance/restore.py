@@ -31,10 +31,13 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatepost.errors import GatepostError, SettingsError, StoreCorrupt, StoreError, StoreTooNew
-from gatepost.journal.folder import ALARMS, RECORDS, Folder
+from gatepost.journal.folder import Folder
 from gatepost.journal.format import MAX_BODY
+from gatepost.journal.pack_files import parse_name
 from gatepost.journal.pack_writer import PackCopies
-from gatepost.journal.packs import Packs, Place, parse_name
+from gatepost.journal.packs import Packs
+from gatepost.journal.places import Place
+from gatepost.journal.streams import ALARMS, RECORDS
 from gatepost.journal.writer import Writer
 from gatepost.store.base import unavailable
 from gatepost.store.images import images

@@ -46,7 +46,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import ImageUnavailable, JournalError
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
 from gatepost.store.conversion.rows import text
 from gatepost.store.dialect import insert
 from gatepost.store.images import images

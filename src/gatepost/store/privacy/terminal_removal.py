@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import JournalError, StoreUnavailable
-from gatepost.journal.packs import Place
+from gatepost.journal.places import Place
 from gatepost.store.images import images
 from gatepost.store.interface import Leaving
 from gatepost.store.people import identities, moving

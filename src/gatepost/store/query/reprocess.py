@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from gatepost.errors import DecodeError
-from gatepost.journal.packs import Image
+from gatepost.journal.places import Image
 from gatepost.store.conversion.long_texts import take_out
 from gatepost.store.conversion.rows import clock_problems, is_stranger, ms
 from gatepost.store.images.places import ALARMS, PEOPLE, QUARANTINE, STRANGERS

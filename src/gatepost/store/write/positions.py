@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from gatepost.errors import StoreError
-from gatepost.journal.folder import Position
+from gatepost.journal.streams import Position
 from gatepost.store.schema.tables import journal_positions
 from gatepost.store.types import Progress
 

@@ -1,12 +1,12 @@
-"""Who may ask the terminal: accounts, tokens, and the two ways to show them.
+"""Accounts and tokens of the terminal's HTTP service, and the two ways to show them.
 
 Rules (the family's integration guide, "authentication"):
 
-- ``POST /v1/auth/login`` with ``username``, ``password`` and ``validTime`` (minutes, 1 to 1440, default 5) answers a
+- ``POST /v1/auth/login`` with ``username``, ``password`` and ``validTime`` (minutes, 1 to 1440, default 5) returns a
   JSON Web Token (RFC 7519, HS256), which goes into ``Authorization: Bearer TOKEN``; or HTTP Basic (RFC 7617) with each
   request. An account that does not exist is code 1000, a wrong password 1001, anything else without permission 401.
-- The key of the tokens is made anew at each start and is never stored: a restart ends every session, so a copied
-  folder opens nothing.
+- The key of the tokens is made at each start and never stored: a restart ends every session, and a copied folder
+  opens none.
 - Passwords are compared in constant time. Wrong ones make the next attempts slow, for Basic as for the login.
 
 Flow: ``login`` → token; ``authenticate(Authorization header)`` → the account's name, or None if nothing was shown.
@@ -20,7 +20,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 
 from gatepost.errors import GatepostError
-from gatepost.terminal.http_api.login_throttle import Slowdown
+from gatepost.terminal.http_api.login_throttle import LoginThrottle
 
 MINUTES_DEFAULT = 5
 MINUTES_MAX = 1440
@@ -40,16 +40,19 @@ class Denied(GatepostError):
 
 
 class Accounts:
-    """The terminal's accounts: ``passwords`` maps a name to its password (an empty map: anyone on loopback may ask).
+    """The terminal's accounts.
 
-    ``now`` answers Unix seconds; tokens expire by it.
+    ``passwords`` maps a name to its password; an empty map: any program on loopback may call.
+    ``now`` returns Unix seconds; tokens expire by it.
     """
 
-    def __init__(self, passwords: Mapping[str, str], *, slowdown: Slowdown, now: Callable[[], float]) -> None:
+    def __init__(
+        self, passwords: Mapping[str, str], *, throttle: LoginThrottle, now: Callable[[], float]
+    ) -> None:
         self._pepper = secrets.token_bytes(32)
         self._key = secrets.token_bytes(32)
         self._digests = {name: self._digest(password) for name, password in passwords.items()}
-        self._slowdown = slowdown
+        self._throttle = throttle
         self._now = now
 
     def __bool__(self) -> bool:
@@ -57,12 +60,12 @@ class Accounts:
 
     @property
     def first(self) -> str:
-        """The name of the first account, or the empty string: what the header ``account`` says of the device."""
+        """Return the name of the first account, or the empty string; the header ``account`` has it."""
         return next(iter(self._digests), "")
 
     async def login(self, username: str, password: str, *, minutes: int, peer: str) -> str:
-        """Answer a token that is good for ``minutes``. Raises Denied (1000, 1001) and TooManyAttempts."""
-        import jwt  # loaded when somebody logs in: most terminals never see it
+        """Return a token that is good for ``minutes``. Raises Denied (1000, 1001) and TooManyAttempts."""
+        import jwt  # loaded at the first login: most terminals have none
 
         await self._check(username, password, peer=peer)
         now = int(self._now())
@@ -70,7 +73,7 @@ class Accounts:
         return jwt.encode(claims, self._key, algorithm="HS256")
 
     async def authenticate(self, authorization: str | None, *, peer: str) -> str | None:
-        """Answer the account that ``authorization`` (the request's header) proves, or None if there is no such header.
+        """Return the account that ``authorization`` (the request's header) proves, or None if there is no such header.
 
         Raises Denied if it proves nothing, and TooManyAttempts.
         """
@@ -86,7 +89,7 @@ class Accounts:
         raise Denied(UNAUTHORIZED, "Unauthorized: use Basic, or Bearer with a token of /v1/auth/login")
 
     async def _check(self, username: str, password: str, *, peer: str) -> None:
-        async with self._slowdown.turn(peer) as turn:
+        async with self._throttle.turn(peer) as turn:
             expected = self._digests.get(username)
             right = hmac.compare_digest(self._digest(password), expected or bytes(32))
             if expected is not None and right:

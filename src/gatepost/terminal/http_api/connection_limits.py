@@ -1,12 +1,11 @@
-"""How many may hold a connection to the terminal's HTTP service, and for how long without asking anything.
+"""Limit the connections of the terminal's HTTP service, in number and in idle time.
 
 Rules:
 
 - At most ``limit`` connections; one more is closed before it is read. Those that were made and have not asked anything
   yet, be it that the TLS handshake still runs, count for ``HANDSHAKE_S`` towards a bound of their own.
 - A connection on which no request is being answered for ``idle_s`` is closed: whether it never spoke, stopped in the
-  middle of a header, or is an idle keep-alive. Pushing does not depend on any of this; the service alone could be
-  starved.
+  middle of a header, or is an idle keep-alive. Pushing does not depend on any of this.
 
 Flow: the connection is made through ``Connections`` (a protocol factory); ``busy`` and ``idle`` are told by the request
 handler; ``sweep`` is one step, ``run`` is the loop around it.
@@ -34,7 +33,7 @@ class Connections:
         self._silent: dict[asyncio.Protocol, float] = {}
 
     def __call__(self) -> asyncio.Protocol:
-        """Answer the protocol of a new connection: the server's, or one that closes at once."""
+        """Return the protocol of a new connection: the server's, or one that closes at once."""
         now = self._now()
         open_now = self._server.connections
         if len(open_now) >= self._limit:
@@ -50,16 +49,16 @@ class Connections:
         return protocol
 
     def busy(self, protocol: asyncio.Protocol) -> None:
-        """A request has arrived on this connection and is being answered."""
+        """Take in that a request of this connection is being processed."""
         self._idle_since[protocol] = None
         self._silent.pop(protocol, None)
 
     def idle(self, protocol: asyncio.Protocol) -> None:
-        """The request has been answered."""
+        """Take in that the request has its reply."""
         self._idle_since[protocol] = self._now()
 
     def sweep(self) -> int:
-        """Close what has been idle for too long, and answer how many that were."""
+        """Close what has been idle for too long; return how many that were."""
         now = self._now()
         self._idle_since = {one: self._idle_since.get(one, now) for one in self._server.connections}
         closed = 0

@@ -2,8 +2,8 @@
 
 Rules:
 
-- On loopback it may do without an account and without TLS. Anywhere else it wants an account, and always speaks TLS:
-  whoever may post a subscription decides where the faces go.
+- On loopback it needs neither an account nor TLS. Anywhere else it needs an account, and always speaks TLS: a client
+  that may post a subscription decides where the faces go.
 - ``HOST:PORT``; an IPv6 address in brackets; port 0 for any free one. A name other than ``localhost`` counts as not
   loopback, whatever it resolves to.
 """
@@ -33,7 +33,7 @@ class Listener:
     """SHA-256 of the certificate, hexadecimal; empty without TLS."""
 
     def url(self, port: int) -> str:
-        """Answer the address for people, with the port that was bound."""
+        """Return the address for people, with the port that was bound."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'http' if self.tls is None else 'https'}://{host}:{port}"
 
@@ -73,7 +73,7 @@ def split(listen: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only programs on this machine reach ``host``."""
+    """Return whether only programs on this machine reach ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,16 +1,16 @@
-"""Guessing passwords, made slow.
+"""Slow down the guessing of passwords.
 
 Rules:
 
 - The first ``free`` wrong attempts of a peer cost nothing: a person mistypes. From then on each attempt waits before it
-  is looked at: 1 s, 2 s, 4 s … at most ``longest_s``. The wait comes before the answer is known, so hanging up early
-  tells nothing.
-- One attempt at a time for a peer that has to wait, and a short queue behind it; whoever comes on top of that is told
-  to come back later (429). Opening many connections therefore gains nothing.
-- A right password, or quiet for ``forget_s``, starts the peer anew.
+  is looked at: 1 s, 2 s, 4 s … at most ``longest_s``. The wait comes before the result is known, so hanging up early
+  reveals nothing.
+- One attempt at a time for a peer that has to wait, and a short queue; a further one is refused (429). Opening
+  many connections therefore gains nothing.
+- A right password, or ``forget_s`` without an attempt, resets the peer.
 - A peer is an IPv4 address or an IPv6 /64 (RFC 6177: what one site has). At most ``peers`` are remembered.
 
-Flow: ``async with slowdown.turn(peer) as turn: …; turn.failed()`` or ``turn.succeeded()``.
+Flow: ``async with throttle.turn(peer) as turn: …; turn.failed()`` or ``turn.succeeded()``.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from gatepost.errors import GatepostError
 
 
 class TooManyAttempts(GatepostError):
-    """Too many wrong passwords came from this address; ``retry_after_s`` says when to come back."""
+    """Too many wrong passwords came from this address; ``retry_after_s``: when to try again."""
 
     def __init__(self, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
@@ -41,23 +41,23 @@ class _Peer:
 
 @dataclass(slots=True)
 class Turn:
-    """One attempt that may now be looked at; say how it ended."""
+    """One attempt that may now be looked at; its result has to be noted."""
 
     _peer: _Peer
     _now: Callable[[], float]
 
     def failed(self) -> None:
-        """The password or the account was wrong: the next attempt waits longer."""
+        """Note that the password or the account was wrong: the next attempt waits longer."""
         self._peer.failures += 1
         self._peer.last_at = self._now()
 
     def succeeded(self) -> None:
-        """The password was right: start anew."""
+        """Note that the password was right: the peer is reset."""
         self._peer.failures = 0
 
 
-class Slowdown:
-    """Remembers who guessed wrong, and holds the next attempts back.
+class LoginThrottle:
+    """The wrong attempts of each peer, and how long its next one waits.
 
     ``now`` is a monotonic clock in seconds, ``sleep`` waits that many seconds.
     """
@@ -83,7 +83,7 @@ class Slowdown:
         self._peers: OrderedDict[str, _Peer] = OrderedDict()
 
     def wait_s(self, address: str) -> float:
-        """Answer how many seconds the next attempt of ``address`` will be held back."""
+        """Return how many seconds the next attempt of ``address`` will be held back."""
         peer = self._peers.get(_site(address))
         return 0.0 if peer is None else self._wait_s(peer)
 

@@ -1,18 +1,18 @@
-"""The terminal's own HTTP service: where it pushes to, what it has seen, how it is.
+"""The paths of the terminal's own HTTP service: subscription, history, status, login.
 
 Rules:
 
-- Every answer is the envelope ``{"code", "msg", "data"}`` (protocol page, 提交配置 and 获取配置), with the headers that
+- Every reply is the envelope ``{"code", "msg", "data"}`` (protocol page, 提交配置 and 获取配置), with the headers that
   the family sends: ``sn``, ``model``, ``timestamp`` (Unix milliseconds) and ``account``. The HTTP status is the code
   where the code is one of HTTP; 1000 and 1001 (account, password) travel with 401.
-- What is wrong with a request is said with the name of the field; what is wrong inside is said without details.
-- With accounts, everything but the heartbeat and the login wants one; ``/status`` also answers a program on the same
-  machine. Without accounts the service exists on loopback only, and then a web page must not reach it either: a request
-  that a browser sends for another site (``Origin``), or to a name that only pretends to be this machine (``Host``), is
-  refused with 403.
-- Nothing here can hold up the outbox: bodies, time and connections are bounded.
+- An error in a request names the field. An error inside has no details.
+- With accounts, every path but the heartbeat and the login needs one; a program on the same machine may read
+  ``/status`` without. Without accounts the service exists on loopback only, and then a web page must not reach it
+  either: a request that a browser sends for another site (``Origin``), or to a name that only pretends to be this
+  machine (``Host``), is refused with 403.
+- Bodies, time and connections are bounded, so that no client delays the outbox.
 
-Flow: connection (``connections``) → ``_answer`` (envelope, headers, errors) → ``_allow`` (who asks) → a route.
+Flow: connection (``connection_limits``) → ``_answer`` (envelope, headers, errors) → ``_allow`` (account) → a route.
 """
 
 import asyncio
@@ -78,10 +78,10 @@ Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Inside:
-    """What the service shows of the terminal, as functions that it awaits.
+    """The functions of the terminal that the service calls.
 
-    ``subscription`` and ``subscribe`` read and store where events go; ``history`` answers the records that
-    fit a query; ``status`` answers the figures.
+    ``subscription`` and ``subscribe`` read and store where events go; ``history`` returns the records that
+    fit a query; ``status`` returns the figures.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Inside:
 class Service:
     """The HTTP service of one terminal.
 
-    ``headers`` answers ``sn`` and ``model`` (both fit for an HTTP header); ``now`` Unix seconds; ``monotonic`` a clock
+    ``identity``: the headers ``sn`` and ``model``; ``now`` Unix seconds; ``monotonic`` a clock
     for time-outs, in seconds; ``connections`` how many may be open, ``body_s`` how long a body may take.
     """
 
@@ -186,7 +186,7 @@ class Service:
         return response if response.prepared else self._dressed(response, self._accounts.first)
 
     def _dressed(self, response: web.StreamResponse, account: str) -> web.StreamResponse:
-        """Answer the reply with the headers of the family."""
+        """Return the reply with the headers of the family."""
         response.headers.update(self._identity)
         response.headers["timestamp"] = str(int(self._now() * 1000))
         response.headers.setdefault("account", account)
@@ -201,7 +201,7 @@ class Service:
                 response.headers["account"] = account
             return response
         except ConnectionError:
-            raise  # the client left in the middle of its answer
+            raise  # the client closed the connection
         except DecodeError as error:
             return envelope(400, str(error))
         except TooManyAttempts as error:
@@ -224,7 +224,7 @@ class Service:
             return envelope(500, "Internal Server Error")
 
     async def _allow(self, request: web.Request) -> str | None:
-        """Let the request through and answer its account, if it showed one.
+        """Let the request through; return its account, if it showed one.
 
         Raises Denied, TooManyAttempts or a web.HTTPException if it must not pass.
         """

@@ -1,8 +1,8 @@
-"""The visiting side of the door: what ``emit``, ``status`` and the other commands use to reach a running terminal.
+"""The client of the local socket: ``emit``, ``status`` and the other commands reach a running terminal with it.
 
 Plain blocking sockets and one thread: a command that hands in three lines should not start an event loop.
 
-Flow of ``emit``: lines of input → socket, as they come; answers → output, as they come; the two never wait for each
+Flow of ``emit``: lines of input → socket, as they come; replies → output, as they come. The two never wait for each
 other, so a stream is limited by the disk and not by round trips.
 """
 
@@ -25,7 +25,7 @@ _SUN_PATH = 107
 
 
 class TerminalNotRunning(GatepostError):
-    """No terminal answers at the door of this data folder."""
+    """No terminal listens on the local socket of this data folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,17 +34,17 @@ class TerminalNotRunning(GatepostError):
         )
 
 
-class DoorClosed(GatepostError):
-    """The door is there, and does not let us in or does not answer."""
+class SocketClosed(GatepostError):
+    """The local socket is there, and refuses the connection or does not reply."""
 
 
-class DoorRefused(GatepostError):
-    """The running terminal answered that it cannot do what was asked; the text is its own."""
+class CommandRefused(GatepostError):
+    """The running terminal refused a command; the text is its own."""
 
 
 @contextmanager
 def address(folder: Path) -> Iterator[str]:
-    """Answer a path to the door of ``folder`` that fits into a socket address, however deep the folder lies."""
+    """Yield a path to the socket of ``folder`` that fits into a socket address, however deep the folder is."""
     path = folder / SOCKET_FILE
     if len(os.fsencode(path)) <= _SUN_PATH:
         yield str(path)
@@ -57,7 +57,7 @@ def address(folder: Path) -> Iterator[str]:
 
 
 def connect(folder: Path, *, timeout_s: float | None = None) -> socket.socket:
-    """Answer a connection to the terminal that runs on ``folder``. Raises TerminalNotRunning and DoorClosed."""
+    """Return a connection to the terminal that runs on ``folder``. Raises TerminalNotRunning and SocketClosed."""
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     door.settimeout(timeout_s)
     try:
@@ -69,7 +69,7 @@ def connect(folder: Path, *, timeout_s: float | None = None) -> socket.socket:
     except PermissionError:
         door.close()
         owner = folder.stat().st_uid
-        raise DoorClosed(
+        raise SocketClosed(
             f"the terminal on {folder} runs as another user (uid {owner}); run this command as that user"
         ) from None
     except BaseException:
@@ -79,9 +79,9 @@ def connect(folder: Path, *, timeout_s: float | None = None) -> socket.socket:
 
 
 def ask(folder: Path, question: str, *, timeout_s: float = 30.0, **fields: object) -> Any:
-    """Ask the terminal that runs on ``folder``, and answer the ``data`` of its reply.
+    """Send a command to the terminal that runs on ``folder``; return the ``data`` of its reply.
 
-    Raises TerminalNotRunning, DoorRefused, and DoorClosed if it does not answer within ``timeout_s``.
+    Raises TerminalNotRunning, CommandRefused, and SocketClosed if it does not reply within ``timeout_s``.
     """
     with connect(folder, timeout_s=timeout_s) as door:
         try:
@@ -89,7 +89,7 @@ def ask(folder: Path, question: str, *, timeout_s: float = 30.0, **fields: objec
             with door.makefile("rb") as answers:
                 line = answers.readline()
         except TimeoutError:
-            raise DoorClosed(
+            raise SocketClosed(
                 f"the terminal on {folder} has not answered for {timeout_s:g} s; look at its log and its disk"
             ) from None
         except ConnectionError:
@@ -98,23 +98,23 @@ def ask(folder: Path, question: str, *, timeout_s: float = 30.0, **fields: objec
         raise TerminalNotRunning(folder)
     answer = msgspec.json.decode(line)
     if not answer.get("ok"):
-        raise DoorRefused(str(answer.get("message", "the terminal refused, without a reason")))
+        raise CommandRefused(str(answer.get("message", "the terminal refused, without a reason")))
     return answer.get("data")
 
 
 def emit(folder: Path, lines: Iterable[bytes], out: IO[bytes]) -> bool:
-    """Hand every line of ``lines`` in, write one line of answer each to ``out``, and answer whether all were accepted.
+    """Hand every line of ``lines`` in, write its reply to ``out``; return whether all were accepted.
 
-    Empty lines are passed over. If the terminal goes away, every line without an answer gets one that says so, and the
+    Empty lines are passed over. If the terminal goes away, every line without a reply gets one that says so, and the
     rest of ``lines`` is not read: those events may or may not be on disk, and are safe to hand in again if they carry a
     ``uuid`` or ``trace_id``. Raises TerminalNotRunning if there is none to begin with.
     """
     with connect(folder) as door:
-        answers = _Answers(door, out)
+        answers = _Replies(door, out)
         reading = threading.Thread(target=answers.read, name="door-answers", daemon=True)
         reading.start()
         sent = 0
-        # A broken pipe here is the terminal's end; what it means is said below, a line an event.
+        # A broken pipe here is the end of the terminal; each event gets a line about it below.
         with suppress(BrokenPipeError, ConnectionError):
             for line in lines:
                 if line.strip():
@@ -143,8 +143,8 @@ _GONE = (
 )
 
 
-class _Answers:
-    """Copies the answers to the output and counts them."""
+class _Replies:
+    """Copies the replies to the output and counts them."""
 
     def __init__(self, door: socket.socket, out: IO[bytes]) -> None:
         self._door = door
@@ -167,7 +167,7 @@ class _Answers:
         try:
             self._out.write(line)
             self._out.flush()
-        except OSError as error:  # nobody reads our output any more: the sender has to stop too
+        except OSError as error:  # the output is closed: the sender has to stop, too
             self.error = error
             with suppress(OSError):
                 self._door.shutdown(socket.SHUT_RDWR)

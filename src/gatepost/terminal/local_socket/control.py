@@ -1,13 +1,13 @@
-"""Define what may be asked of a terminal, the same of a running one and of a stopped one.
+"""The commands of a terminal, the same for a running one and a stopped one.
 
-``status``                                the figures (``report`` says which)
+``status``                                the figures (see :mod:`gatepost.terminal.cli_output`)
 ``subscription``                          where events go, or null
 ``subscribe`` ``event_dest`` ``enabled``  store where events go
 ``retry`` ``ids``                         make dead letters pending again; null: all
 ``discard`` ``ids``                       give dead letters up; null: all
 
-A running terminal answers them at its door; for a stopped one ``ask_stopped`` reads the outbox, and opens it only for
-what changes it.
+A running terminal takes them on its local socket. For a stopped one ``ask_stopped`` reads the outbox, and opens it only
+for what changes it.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class NoOutbox(GatepostError):
 
 
 class BadQuestion(GatepostError):
-    """A question lacks a field, or has one of the wrong type."""
+    """A command lacks a field, or has one of the wrong type."""
 
 
 def outbox_folder(folder: Path) -> Path:
@@ -51,7 +51,7 @@ def outbox_folder(folder: Path) -> Path:
 
 
 def questions(outbox: Outbox, status: Callable[[], Awaitable[Mapping[str, object]]]) -> dict[str, Question]:
-    """Answer the questions by name, as functions of what was asked."""
+    """Return the commands by name, as functions of the request."""
 
     async def ask_status(asked: Mapping[str, Any]) -> object:
         return await status()
@@ -80,9 +80,9 @@ def questions(outbox: Outbox, status: Callable[[], Awaitable[Mapping[str, object
 
 
 def ask_stopped(folder: Path, question: str, fields: Mapping[str, Any]) -> Any:
-    """Answer a question about a terminal that is not running.
+    """Run a command for a terminal that is not running; return its result.
 
-    Raises NoOutbox, and OutboxInUse if one is running that does not answer at its door.
+    Raises NoOutbox, and OutboxInUse if one is running that does not reply on its socket.
     """
     path = outbox_folder(folder)
     if question in ("status", "subscription"):
@@ -113,7 +113,7 @@ def _ids(asked: Mapping[str, Any]) -> list[int] | None:
 
 
 async def _each(step: Callable[[list[int] | None], Awaitable[list[int]]], ids: list[int] | None) -> int:
-    """Do ``step`` for the chosen ones, or for all that there are now; answer for how many it was done."""
+    """Do ``step`` for the chosen ones, or for all that there are now; return how many these were."""
     if ids is not None:
         return len(await step(ids))
     done = 0

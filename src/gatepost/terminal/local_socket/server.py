@@ -1,24 +1,25 @@
-"""The local door: a Unix socket for firmware in other languages, and for the commands of this package.
+"""The local socket: a Unix socket for firmware in other languages, and for the commands of this package.
 
 Rules:
 
-- A request is one line of JSON, an answer is one line of JSON, answers come in the order of the requests. A line may be
-  sent before the answer to the one before has come; many events then share one commit.
-- ``{"type": 0|1, "data": {…}}`` (the body of a push, protocol page "事件推送协议") hands an event in. Its answer
+- A request is one line of JSON, and so is its reply. Replies come in the order of the requests. A line may be sent
+  before the reply to the one before; many events then share one commit.
+- ``{"type": 0|1, "data": {…}}`` (the body of a push, protocol page "事件推送协议") hands an event in. Its reply
   ``{"ok": true, "id": N}`` is written once the event is on disk, never before. ``{"ok": false, "error": KIND,
-  "message": …, "retry": true|false}`` says that nothing was accepted, and whether the same line may be accepted later.
-- ``{"ask": NAME, …}`` is a question; the answer is ``{"ok": true, "data": …}``. It is asked when every line before it
-  has been answered, and the lines behind it wait: what was subscribed holds for the next event.
+  "message": …, "retry": true|false}`` means that nothing was accepted; ``retry``: the same line may be
+  accepted later.
+- ``{"ask": NAME, …}`` is a command; its reply is ``{"ok": true, "data": …}``. It runs when every line before it has its
+  reply, and the lines after it wait: a subscription holds for the next event.
 - A line is decoded as a receiver decodes a push: a detail that cannot be read costs the detail, not the event. The
-  answer then has ``"problems": [{"where": …, "why": …}, …]``, and what they name is not in the event that is pushed.
+  reply then has ``"problems": [{"where": …, "why": …}, …]``, and what they name is not in the event that is pushed.
   A time without a zone is one of the machine's own zone.
-- A line may be a JSON array of events. Then all of it has to be events, and the answer has ``"ids": [N, …]``. They are
+- A line may be a JSON array of events. Then all of it has to be events, and the reply has ``"ids": [N, …]``. They are
   accepted together or not at all, so that the same line may be handed in again.
-- Each line has an answer, a blank one too. A line over the limit is refused and skipped; the connection goes on.
+- Each line has a reply, a blank one too. A line over the limit is refused and skipped; the connection goes on.
 - What is in memory is bounded by ``pipeline`` lines and ``pipeline_bytes`` per connection, and by ``connections``.
 - The socket belongs to the user that runs the terminal (mode 0600 from its first moment).
 
-Flow: line → ``_start`` (decode, hand in) → the queue of answers, in order → ``_answer`` awaits the commit → line out.
+Flow: line → ``start`` (decode, hand in) → the queue of replies, in order → ``_reply`` awaits the commit → line out.
 """
 
 import asyncio
@@ -62,15 +63,15 @@ Question = Callable[[Mapping[str, Any]], Awaitable[object]]
 # An event with the largest image that a terminal takes (settings) is far below; a line beyond this is no event.
 LINE_LIMIT = 4 * 1024 * 1024
 
-# What asyncio holds of a visitor that sends faster than the disk takes is twice this; longer lines come in pieces.
+# asyncio holds twice this of a client that sends faster than the disk takes; longer lines come in pieces.
 _BUFFER = 64 * 1024
 
 
-class Door:
-    """The listening side of the door.
+class LocalSocket:
+    """The listening side of the local socket.
 
-    ``accept`` makes events durable, all or none, and answers their numbers; ``questions`` are the names that ``ask``
-    may use.
+    ``accept`` makes events durable, all or none, and returns their numbers; ``questions`` are the commands, by the
+    names that ``ask`` may use.
     """
 
     def __init__(
@@ -92,10 +93,10 @@ class Door:
         self._pipeline_bytes = pipeline_bytes
         self._limit = connections
         self._server: asyncio.Server | None = None
-        self._visitors: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Listen. The caller holds the outbox, so a socket file that is there already is a dead one and is replaced.
+        """Listen. The caller holds the outbox, so a socket file that is there already is a leftover, and replaced.
 
         Raises OSError if the folder cannot be written.
         """
@@ -110,42 +111,44 @@ class Door:
                 finally:
                     os.umask(before)
             self._server = await asyncio.start_unix_server(
-                self._visit, sock=listener, limit=_BUFFER, backlog=64
+                self._serve, sock=listener, limit=_BUFFER, backlog=64
             )
         except BaseException:
             listener.close()
             raise
 
     async def close(self, *, timeout_s: float = 5.0) -> None:
-        """Take no more lines, answer those taken, remove the socket; at most ``timeout_s``. May be called twice."""
+        """Take no more lines, reply to those taken, remove the socket; at most ``timeout_s``. May be called twice."""
         server, self._server = self._server, None
         if server is None:
             return
         with address(self._folder) as path, suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 (as above)
         server.close()
-        if self._visitors:
-            for visitor in list(self._visitors):
-                visitor.cancel()
-            await asyncio.wait(self._visitors, timeout=timeout_s)
+        if self._clients:
+            for client in list(self._clients):
+                client.cancel()
+            await asyncio.wait(self._clients, timeout=timeout_s)
 
-    async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())  # the stream server runs each visit as one
-        if len(self._visitors) >= self._limit:
+        if len(self._clients) >= self._limit:
             writer.write(
-                _refusal("busy", "too many connections to the door; close one and try again", retry=True)
+                _refusal(
+                    "busy", "too many connections to the local socket; close one and try again", retry=True
+                )
             )
             writer.close()
             return
-        self._visitors.add(task)
+        self._clients.add(task)
         try:
-            await _Visit(self, reader, writer).run()
+            await _Client(self, reader, writer).run()
         finally:
-            self._visitors.discard(task)
+            self._clients.discard(task)
             writer.close()
 
     def start(self, line: bytes) -> Awaitable[bytes]:
-        """Begin what one line asks for, and answer what will become its line of answer.
+        """Begin what one line asks for; return its reply, to be awaited.
 
         An event has taken its place in the outbox's queue in the order of these calls. An empty ``line`` stands for one
         that was over the limit.
@@ -200,52 +203,54 @@ class Door:
             return _defect(error)
 
 
-class _Visit:
-    """One connection: lines in, answers out in the same order."""
+class _Client:
+    """One connection: lines in, replies out in the same order."""
 
-    def __init__(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._door = door
+    def __init__(
+        self, server: LocalSocket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._server = server
         self._reader = reader
         self._writer = writer
-        self._answers: asyncio.Queue[tuple[Awaitable[bytes], int] | None] = asyncio.Queue(door._pipeline)
-        self._open = 0  # lines taken and not answered yet
-        self._bytes = 0  # … and what they hold
+        self._replies: asyncio.Queue[tuple[Awaitable[bytes], int] | None] = asyncio.Queue(server._pipeline)
+        self._open = 0  # lines taken that have no reply yet
+        self._bytes = 0  # their bytes
         self._room = asyncio.Event()
 
     async def run(self) -> None:
-        answering = asyncio.create_task(self._answer())
+        replying = asyncio.create_task(self._reply())
         try:
             await self._read()
         except asyncio.CancelledError:
-            pass  # the door closes: what was taken is still answered below
+            pass  # the socket closes: what was taken still has its reply below
         except ConnectionError:
-            pass  # the visitor left; what it handed in stays accepted
+            pass  # the client closed the connection; what it handed in stays accepted
         finally:
-            await self._answers.put(None)
-            await answering
+            await self._replies.put(None)
+            await replying
 
     async def _read(self) -> None:
         while True:
-            while self._bytes > self._door._pipeline_bytes:
-                await self._one_answered()
+            while self._bytes > self._server._pipeline_bytes:
+                await self._one_replied()
             line = await self._line()
             if line is None:
                 return
             alone = is_question(line)
             while alone and self._open:
-                await self._one_answered()
+                await self._one_replied()
             self._open += 1
             self._bytes += len(line)
-            await self._answers.put((self._door.start(line), len(line)))
+            await self._replies.put((self._server.start(line), len(line)))
             while alone and self._open:
-                await self._one_answered()
+                await self._one_replied()
 
-    async def _one_answered(self) -> None:
+    async def _one_replied(self) -> None:
         self._room.clear()
         await self._room.wait()
 
     async def _line(self) -> bytes | None:
-        """Answer the next line, b"" for one over the limit (it is skipped, not kept), or None at the end."""
+        """Return the next line, b"" for one over the limit (it is skipped, not kept), or None at the end."""
         pieces: list[bytes] = []
         size = 0
         while True:
@@ -259,18 +264,18 @@ class _Visit:
             except asyncio.LimitOverrunError as over:
                 piece = await self._reader.readexactly(over.consumed)
                 size += len(piece)
-                if size <= self._door._line_limit:
+                if size <= self._server._line_limit:
                     pieces.append(piece)
                 else:
                     pieces.clear()
                 continue
             else:
                 size += len(piece)
-            return b"" if size > self._door._line_limit else b"".join((*pieces, piece))
+            return b"" if size > self._server._line_limit else b"".join((*pieces, piece))
 
-    async def _answer(self) -> None:
+    async def _reply(self) -> None:
         broken = False
-        while (item := await self._answers.get()) is not None:
+        while (item := await self._replies.get()) is not None:
             answer, size = item
             line = await answer
             self._open -= 1
@@ -286,7 +291,7 @@ class _Visit:
 
 
 def _decoded(line: bytes) -> tuple[wire.Decoded, ...]:
-    """Decode a line as a receiver does, but keep an image of a format that nobody here knows.
+    """Decode a line as a receiver does, but keep an image of an unknown format.
 
     Raises ``DecodeError`` if it is no JSON.
     """
@@ -332,7 +337,7 @@ def _no_event(event: wire.Unknown, problems: tuple[wire.Problem, ...]) -> tuple[
 
 
 def is_question(line: bytes) -> bool:
-    """Tell a question from an event, without decoding events: they are large, and many."""
+    """Return whether a line is a command. Events are not decoded for it: they are large, and many."""
     if b'"ask"' not in line.lstrip(_AROUND)[:64]:
         return False
     try:
@@ -343,7 +348,7 @@ def is_question(line: bytes) -> bool:
 
 
 def refusal(error: GatepostError) -> bytes:
-    """Answer the line that says why nothing was accepted."""
+    """Return the reply that says why nothing was accepted."""
     for kind, (name, retry) in _KINDS.items():
         if isinstance(error, kind):
             return _refusal(name, str(error), retry=retry)

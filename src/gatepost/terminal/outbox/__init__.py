@@ -4,6 +4,8 @@
 ``writer``     the one thread that works on the contents, and the shared syncs
 ``contents``   events and what became of them, changed together
 ``admission``  which events are accepted, refused or dropped at the limits
+``saving``     writes what became of events, on a disk that may be full or failing
+``space``      makes space on a full disk
 ``shortage``   whose fault a full disk is: the outbox's own, or another program's
 ``loading``    reads an outbox at a start
 ``opening``    the folder and its lock, also after damage

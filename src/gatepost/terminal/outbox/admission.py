@@ -1,4 +1,4 @@
-"""How an event comes into an outbox, and what has to leave for it.
+"""Accept events into an outbox, or refuse them; drop what has to make room.
 
 Rules, at the cap (``overflow = "drop-oldest"``):
 
@@ -20,15 +20,16 @@ from collections.abc import Callable, Sequence
 from gatepost.errors import OutboxFull
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.segments.frames import Facts, encode_body
-from gatepost.terminal.outbox.segments.segments import Segments, Staged
+from gatepost.terminal.outbox.segments.segment import Staged
+from gatepost.terminal.outbox.segments.segments import Segments
 from gatepost.terminal.outbox.state.state import State
 from gatepost.terminal.outbox.types import ALARMS, RECORDS, NewEvent
 
-__all__ = ["Room"]
+__all__ = ["Admission"]
 
 
-class Room:
-    """Takes events in."""
+class Admission:
+    """Accepts events. One thread at a time."""
 
     def __init__(self, state: State, segments: Segments, settings: TerminalSettings) -> None:
         self._state = state

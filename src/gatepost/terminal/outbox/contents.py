@@ -7,15 +7,8 @@ Rules:
 * An event that the disk does not give is read again each minute, and counts as damaged after some times: what comes
   behind it, such as the end of its alarm, does not wait for a sector that is gone.
 * Where the disk does not let go of an event that was refused, its number is used up, and counts as dropped.
-* A disk that takes nothing refuses events, and nothing else: results are kept in memory, and written when it does.
-* **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
-  are not needed, then, after damaged bytes that were set aside, those with delivered history alone, then the delivered
-  history of others, whose bytes are given back to the disk, then, with
-  ``drop-oldest``, the oldest of records, and for an alarm, where there are no records, the oldest of alarms. Nothing
-  goes for what would not fit all the same.
-* A disk whose space another program takes costs no more events than new ones need (:mod:`.shortage`).
-* A segment is deleted when what is on disk says that it is not needed. Where the disk has no space for saying so, it is
-  deleted first, and its space is used for that.
+* A disk that takes nothing refuses events, and nothing else: results are kept in memory (:mod:`.saving`).
+* A full disk lets go what is worth least (:mod:`.space`).
 """
 
 from __future__ import annotations
@@ -30,23 +23,21 @@ from msgspec.structs import replace
 from gatepost.cursor import Tried
 from gatepost.errors import JournalUnavailable, OutboxError, OutboxFull
 from gatepost.journal.files import Files
-from gatepost.journal.format import HEADER_BYTES
 from gatepost.retry import Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
-from gatepost.terminal.outbox.admission import Room
-from gatepost.terminal.outbox.disk_log import Trouble
+from gatepost.terminal.outbox.admission import Admission
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import explain, is_full
-from gatepost.terminal.outbox.segments.frames import decode_body, frame_bytes
-from gatepost.terminal.outbox.segments.segments import Segment
-from gatepost.terminal.outbox.shortage import Shortage
-from gatepost.terminal.outbox.state.owner import Owner, read_owner, write_owner
-from gatepost.terminal.outbox.state.state import (
+from gatepost.terminal.outbox.saving import Saver
+from gatepost.terminal.outbox.segments.frames import decode_body
+from gatepost.terminal.outbox.segments.segment import Segment
+from gatepost.terminal.outbox.space import Space
+from gatepost.terminal.outbox.state.drops import DAMAGED
+from gatepost.terminal.outbox.state.operations import (
     ACCEPTED,
     CLAIMED,
     CLOCK_SET_BACK,
-    DAMAGED,
     DEAD,
     DONE,
     DROPPED,
@@ -57,22 +48,19 @@ from gatepost.terminal.outbox.state.state import (
     SERIAL,
     SUBSCRIBED,
     TAKEN_UP,
-    Looks,
     Op,
 )
-from gatepost.terminal.outbox.status import capacity_bytes, free_bytes, segment_bytes, status_of
-from gatepost.terminal.outbox.types import ALARMS, DAMAGE, RECORDS, Claimed, NewEvent, OutboxStatus
+from gatepost.terminal.outbox.state.state import Looks
+from gatepost.terminal.outbox.status import segment_bytes, status_of
+from gatepost.terminal.outbox.types import DAMAGE, RECORDS, Claimed, NewEvent, OutboxStatus
 from gatepost.wire import Subscription, receiver_of
 
-__all__ = ["EVENT_BYTES", "MAX_DEAD", "Contents"]
+__all__ = ["MAX_DEAD", "Contents"]
 
 log = Log(__name__)
 
 MAX_DEAD = 10_000
 """Dead letters that are kept."""
-
-EVENT_BYTES = 31_000
-"""Of a record with an image of 30 KB, in a segment."""
 
 DAY_S = 86_400.0
 _GROWN_OLD = 1_000
@@ -84,19 +72,6 @@ READ_AGAIN_S = 60.0
 READS = 5
 """How often the disk may fail to give an event before it counts as damaged."""
 
-RESERVE_BYTES = 64 * 1024
-"""Kept back on the disk for what became of events."""
-
-_ATTEMPTS = (CLAIMED, RETRY)
-"""What does not use the reserve: without it an event is tried sooner, and without a delivery it is sent once more."""
-
-_BLOCK = 4096
-"""Bytes of a file system that are taken together."""
-_ROUGHLY = 64
-"""Bytes by which the size of a frame that is not written yet may be too large."""
-_WORTH_BYTES = 4 * _BLOCK
-"""For so many bytes a segment is opened, to give them back."""
-
 
 class Contents:
     """One outbox that is written to. One thread at a time."""
@@ -106,46 +81,52 @@ class Contents:
     ) -> None:
         """Open it, or make it. Raises :class:`~gatepost.errors.OutboxError`."""
         self.path = path
-        self.storage_error: str | None = None
-        """Why the disk takes nothing now."""
         self._settings = settings
         self._files = files
         self._now = now
-        self._segment_bytes = segment_bytes(path, settings, files)
-        self._segments, self._state, self._log = load(
+        size = segment_bytes(path, settings, files)
+        self._segments, self._state, state_log = load(
             path,
             max_refusals=settings.max_refusals,
             files=files,
-            segment_bytes=self._segment_bytes,
+            segment_bytes=size,
             is_writer=True,
             now=now(),
         )
         self._cursor = self._state.cursor
-        self._room = Room(self._state, self._segments, settings)
-        self._trouble = Trouble()
-        self._shortage = Shortage()
-        self._reserved = path / "reserve"
-        self._has_reserve = False
-        self._shortened = 0
+        self._admission = Admission(self._state, self._segments, settings)
+        self._saver = Saver(
+            path, self._state, self._segments, state_log, files=files, segment_bytes=size, now=now
+        )
+        self._space = Space(
+            path,
+            self._state,
+            self._segments,
+            self._saver,
+            settings=settings,
+            files=files,
+            segment_bytes=size,
+            now=now,
+        )
         self._unread: Counter[int] = Counter()
         """How often the disk did not give an event; a start counts from the beginning."""
-        self._begin_log()
-        self._keep_owner()
+        self._saver.begin_log()
+        self._saver.keep_owner()
         self.tidy()
-        self._recovered()
+        self._saver.recovered()
 
     # --- events come in -----------------------------------------------------------------------------------------
 
     def put(self, groups: Sequence[Sequence[NewEvent]]) -> list[list[int] | OutboxError]:
         """Store groups of events, each all or none, with one sync; return the numbers of each, or the refusal."""
-        self._keep_free()
+        self._space.keep_free()
         try:
             return self._put(groups)
         except JournalUnavailable as error:
             cause = _cause(error)
         events = [event for group in groups for event in group]
         for _ in range(_TRIES):
-            if not (is_full(cause) and self._make_space_for(events)):
+            if not (is_full(cause) and self._space.make_for(events)):
                 break
             try:
                 return self._put(groups)
@@ -153,8 +134,8 @@ class Contents:
                 cause = _cause(error)
         if len(groups) > 1:
             return [self.put([group])[0] for group in groups]
-        self._shortage.refused()
-        self._failed(cause, is_refused=True)
+        self._space.shortage.refused()
+        self._saver.failed(cause, is_refused=True)
         return [explain(cause, self.path)]
 
     def _put(self, groups: Sequence[Sequence[NewEvent]]) -> list[list[int] | OutboxError]:
@@ -162,11 +143,11 @@ class Contents:
         results: list[list[int] | OutboxError] = []
         for group in groups:
             try:
-                results.append(self._room.accept(group, now=now))
+                results.append(self._admission.accept(group, now=now))
             except OutboxFull as error:
                 results.append(error)
             except BaseException:
-                self._room.take_back()
+                self._admission.take_back()
                 raise
         stored = [number for numbers in results if isinstance(numbers, list) for number in numbers]
         if stored:
@@ -174,19 +155,19 @@ class Contents:
                 self._segments.append()
             except BaseException:
                 lost = [(number, self._segments.facts(number)) for number in stored]
-                self._room.take_back()
+                self._admission.take_back()
                 if self._segments.may_remain:
                     for number, facts in lost:
                         if facts is not None:
                             self._state.do(DROPPED, number, "disk", facts.lane, facts.happened_at, now)
                 raise
-            self._shortage.stored()
+            self._space.shortage.stored()
             self._state.do(ACCEPTED, self._cursor.last)
             for number in stored:
                 if number not in self._cursor.waiting:
                     self._segments.left(number)
-            self._recovered()
-        self._room.keep()
+            self._saver.recovered()
+        self._admission.keep()
         refused = sum(
             len(group)
             for group, result in zip(groups, results, strict=True)
@@ -312,17 +293,17 @@ class Contents:
             if revived:
                 ops.append((TAKEN_UP, revived))
         ops.append((SUBSCRIBED, subscription.event_dest, subscription.enabled, now))
-        self._decide(ops)
+        self._saver.decide(ops)
         if len(ops) == 3:
             log.info("outbox.dead_letters_taken_up", count=len(ops[1][1]), left=len(self._cursor.dead))
-        self._begin_log()  # so that it stands in two files
-        self._keep_owner()
+        self._saver.begin_log()  # so that it stands in two files
+        self._saver.keep_owner()
 
     def retry_dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
         """Make dead letters pending again, as far as there is room; return which."""
         chosen = self._within_capacity(self._dead(numbers, limit))
         if chosen:
-            self._decide([(TAKEN_UP, chosen)])
+            self._saver.decide([(TAKEN_UP, chosen)])
         return chosen
 
     def discard_dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
@@ -334,7 +315,7 @@ class Contents:
             lane, happened = (RECORDS, None) if facts is None else (facts.lane, facts.happened_at)
             ops.append((DROPPED, number, "discarded", lane, happened, now))
         if ops:
-            self._decide(ops)
+            self._saver.decide(ops)
         return chosen
 
     def _dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
@@ -344,19 +325,6 @@ class Contents:
 
     def _within_capacity(self, numbers: Sequence[int]) -> list[int]:
         return list(numbers[: max(0, self._settings.capacity - len(self._cursor.waiting))])
-
-    def _decide(self, ops: Sequence[Op]) -> None:
-        """Write operations, synced, and then apply them. Raises :class:`~gatepost.errors.OutboxUnavailable`."""
-        self.flush()
-        if not self._log.is_writable:
-            self._begin_log()
-        try:
-            self._log.write(ops, sync=True)
-        except OSError as error:
-            self._failed(error, is_refused=True)
-            raise explain(error, self.path) from error
-        for op in ops:
-            self._state.apply(op)
 
     # --- whose it is ------------------------------------------------------------------------------------------------
 
@@ -373,13 +341,8 @@ class Contents:
     def belongs_to(self, serial: str) -> None:
         """Remember whose events these are. On a disk that takes nothing it is remembered later."""
         self._state.do(SERIAL, serial)
-        self._begin_log()  # so that it stands in two files
-        self._keep_owner()
-
-    def _keep_owner(self) -> None:
-        """Write once more whose events these are and where they go, for where the state is lost."""
-        if self._state.owner not in (Owner(), read_owner(self.path)):
-            write_owner(self.path, self._state.owner, self._files)
+        self._saver.begin_log()  # so that it stands in two files
+        self._saver.keep_owner()
 
     def newest_records(self, count: int) -> list[bytes]:
         """Return the heads of the newest records."""
@@ -396,311 +359,42 @@ class Contents:
 
     # --- the disk -------------------------------------------------------------------------------------------------
 
+    @property
+    def storage_error(self) -> str | None:
+        """Return why the disk takes nothing now; ``None`` while it does."""
+        return self._saver.storage_error
+
     def flush(self) -> None:
         """Write what was done. What the disk does not take is kept, and the status says so."""
-        state, ops = self._state, self._state.ops
-        if ops or self._log.unwritten:
-            state.ops = []
-            try:
-                if all(op[0] in _ATTEMPTS for op in (*ops, *self._log.unwritten)):
-                    self._log.write(ops)
-                else:
-                    self._with_reserve(lambda: self._log.write(ops))
-            except OSError as error:
-                self._log.keep(ops)
-                self._failed(error)
-            except BaseException:
-                self._log.keep(ops)
-                raise
-        told, state.told = state.told, []
-        for tell in told:
-            tell()
+        self._saver.flush()
 
     def tidy(self) -> None:
         """Delete the segments that are not needed, and begin another file of the state where it is due."""
-        if self._segments.has_empty:
-            self._segments.has_empty = False
-            self._remove(self._segments.empty())
-        self._keep_within_budget()
-        if self._log.is_due and self.storage_error is None:
-            self._begin_log()
+        self._space.tidy()
+        self._saver.begin_log_if_due()
 
     def try_again(self) -> None:
         """See whether the disk takes something again, and then write what it did not take."""
-        if self._log.is_writable:
-            if not self._log.unwritten:
-                self._state.ops.append((ACCEPTED, self._cursor.last))
-            self.flush()
-        else:
-            self._begin_log()
-        if self._free() >= self._segment_bytes:
-            self._recovered()
+        self._saver.try_again()
 
     def close(self) -> None:
         """Write what was done, and let go of the files."""
-        self.flush()
-        with contextlib.suppress(OSError):
-            self._log.write([], sync=True)
-            self._mark(())
-        self._segments.close()
-        self._log.close()
-
-    def _begin_log(self) -> OSError | None:
-        """Begin another file of the state, with everything that was done; return why the disk did not take it."""
-        ops, self._state.ops = self._state.ops, []
-        try:
-            self._with_reserve(lambda: self._log.begin(self._state.dump()))
-        except OSError as error:
-            self._state.ops = ops
-            self._failed(error)
-            return error
-        return None
-
-    def _failed(self, error: OSError, *, is_refused: bool = False) -> None:
-        """Note that the disk does not take something. ``is_refused``: a caller is told so."""
-        self.storage_error = str(explain(error, self.path))
-        self._trouble.failed(self.storage_error, is_refused=is_refused, now=self._now())
-
-    def _recovered(self) -> None:
-        """Note that the disk takes everything."""
-        if self.storage_error is not None and self._log.is_clean:
-            self.storage_error = None
-            self._trouble.ended(now=self._now())
-        if self.storage_error is None:
-            self._reserve()
-
-    def _reserve(self) -> None:
-        """Take some space now, for what became of events must be written on a full disk, too."""
-        if self._has_reserve:
-            return
-        self._has_reserve = self._reserved.exists()
-        if not self._has_reserve and self._free() >= 2 * self._segment_bytes:
-            with contextlib.suppress(OSError):
-                handle = self._files.create(self._reserved)
-                try:
-                    self._files.write(handle, bytes(RESERVE_BYTES), 0)
-                finally:
-                    self._files.close(handle)
-                self._has_reserve = True
-
-    def _with_reserve(self, write: Callable[[], None]) -> None:
-        """Write, and on a full disk once more without the reserve. Raises ``OSError``."""
-        try:
-            write()
-        except OSError as error:
-            if not is_full(error) or not self._reserved.exists():
-                raise
-            self._files.remove(self._reserved)
-            self._has_reserve = False
-            write()
-
-    # --- space ------------------------------------------------------------------------------------------------------
-
-    def _free(self) -> int:
-        """Return the bytes that the disk has left for this user."""
-        return free_bytes(self.path, self._files)
-
-    def _keep_free(self) -> None:
-        """Let damaged bytes and history go before the disk is full."""
-        while self._free() < 2 * self._segment_bytes:
-            if not (self._segments.aside.drop_oldest() or self._forget_a_segment()):
-                return
-        self._shortage.ended()
-
-    def _keep_within_budget(self) -> None:
-        """Give bytes back that are not needed, where the files have more than the setting allows."""
-        budget, segments = self._settings.capacity_bytes, self._segments
-        if budget is None or self.storage_error is not None or not segments.has_waste:
-            return
-        while segments.held > budget and (segment := segments.wasteful) is not None:
-            if not self._give_back(segment):
-                return
-
-    def _give_back(self, segment: Segment) -> int:
-        """Give the bytes of a segment back that are not needed, once that is on disk; return how many."""
-        self.flush()
-        if self._save() is not None or not self._log.is_clean:
-            return 0
-        self._mark(())
-        try:
-            return self._segments.give_back(segment, self._state.is_needed)
-        except OSError as error:
-            # Nothing is refused for it: the segment stays as it is.
-            log.warning("outbox.bytes_not_given_back", file=segment.path.name, error=str(error.strerror))
-            segment.waste = 0
-            segment.seen = (segment.live, segment.history)
-            return 0
-
-    def _make_space_for(self, events: Sequence[NewEvent]) -> bool:
-        """Let go what these events need, and not much more; return whether something went."""
-        lanes, held, is_made = {event.lane for event in events}, self._segments.held, False
-        frames = sum(map(frame_bytes, events))
-        # A segment begins with a header, has an index, and its last block is not full.
-        needed = frames + len(lanes) * (HEADER_BYTES + 2 * _BLOCK)
-        if needed > self._free() + self._may_go(lanes):
-            return False
-        going = (RECORDS, ALARMS) if ALARMS in lanes else (RECORDS,)
-        while held - self._segments.held < needed + self._segment_bytes:
-            if not (self._segments.aside.drop_oldest() or self._forget_a_segment()):
-                if self._settings.overflow == "refuse-newest" or self._shortage.is_in_vain:
-                    break
-                files = self._segments.size()
-                if self._shortage.others_take(files, slack=needed + self._segment_bytes // 4):
-                    return any(self._drop_oldest(lane, frames) for lane in going) or is_made
-                self._shortage.given_up(files)
-                if not any(self._drop_a_segment(lane) for lane in going):
-                    break
-            is_made = True
-            if self._free() >= needed:
-                break
-        return is_made
-
-    def _may_go(self, lanes: set[int]) -> int:
-        """Return the bytes that may go for events of these lanes."""
-        segments = self._segments
-        if self._settings.overflow == "drop-oldest":
-            going = sum(segment.size for lane in lanes | {RECORDS} for segment in segments.lanes[lane])
-        elif segments.makes_holes:
-            going = self._state.history_bytes + sum(segment.waste for segment in segments.all)
-        else:
-            going = sum(segment.size for segment in segments.all if segment.history == segment.live)
-        return going + segments.aside.count()[1]
-
-    def _forget_a_segment(self) -> bool:
-        """Let the oldest segment go that holds nothing but delivered history, else what others hold of it."""
-        candidates = self._candidates(RECORDS) if self._state.history else self._segments.closed
-        for segment in candidates:
-            if segment.history and segment.history == segment.live:
-                self._forget_history_of(segment)
-                return bool(self._remove([segment]))
-        if not self._segments.makes_holes:
-            return False
-        cursor = self._cursor
-        for segment in self._segments.closed:
-            if (segment.waste or segment.history) and segment.seen != (segment.live, segment.history):
-                if (
-                    self._segments.worth(segment, lambda one: one in cursor.waiting or one in cursor.dead)
-                    >= _WORTH_BYTES
-                ):
-                    self._forget_history_of(segment)
-                    return bool(self._give_back(segment))
-                segment.seen = (segment.live, segment.history)
-        return False
-
-    def _history_of(self, segment: Segment) -> list[int]:
-        return [number for number in segment.columns.numbers if number in self._state.history]
-
-    def _forget_history_of(self, segment: Segment) -> None:
-        numbers = self._history_of(segment)
-        if numbers:
-            if not self._shortened:
-                log.warning("outbox.history_shortened", advice="the disk is full; the status counts on")
-            self._shortened += len(numbers)
-            self._state.do(FORGOTTEN, numbers)
-            self.flush()
-
-    def _drop_a_segment(self, lane: int) -> bool:
-        """Drop the events of the oldest segment of a lane."""
-        for segment in self._candidates(lane):
-            numbers = segment.columns.numbers
-            self._state.do(FORGOTTEN, [number for number in numbers if number in self._state.history])
-            for number in numbers:
-                if number in self._cursor.waiting or number in self._cursor.dead:
-                    self._state.drop(number, "disk", self._now())
-            self.flush()
-            return bool(self._remove([segment]))
-        return False
-
-    def _drop_oldest(self, lane: int, needed: int) -> bool:
-        """Drop so many bytes of the oldest events of a lane, and no more; return whether some went.
-
-        It takes a file system that gives their blocks back, and a disk that takes what is said of it.
-        """
-        if not self._segments.makes_holes or self._save() is not None:
-            return False
-        left = needed = max(needed - self._free(), _BLOCK)
-        for segment in self._candidates(lane):
-            for at, number in enumerate(segment.columns.numbers):
-                if left > _ROUGHLY and (number in self._cursor.waiting or number in self._cursor.dead):
-                    self._state.drop(number, "disk", self._now())
-                    left -= segment.bytes_of(at)
-            if segment.waste:
-                self._give_back(segment)
-            if left <= _ROUGHLY:
-                break
-        if left < needed:
-            self._shortage.gave()
-        return left < needed
-
-    def _candidates(self, lane: int) -> list[Segment]:
-        """Return the segments of a lane by age; the last one is closed where it is the only one."""
-        segments = self._segments.lanes[lane]
-        if len(segments) == 1:
-            self._segments.finish(lane)
-        return [segment for segment in segments if not segment.is_open]
-
-    def _remove(self, segments: Sequence[Segment]) -> int:
-        """Delete segments that are not needed, once that is on disk; return how many.
-
-        Where that finds no space, they go first, and it is written into theirs. A crash in between costs what became of
-        their events: they count as dropped.
-        """
-        if not segments:
-            return 0
-        removed, error = 0, self._save()
-        self._mark(segments)
-        if error is None or is_full(error):
-            try:
-                for segment in segments:
-                    self._segments.remove(segment)
-                    removed += 1
-            except OSError as failed:
-                self._failed(failed)
-            if error is not None:
-                self._save()
-                self._mark(segments)
-        if removed < len(segments):
-            self._segments.has_empty = True
-        return removed
-
-    def _mark(self, segments: Sequence[Segment]) -> None:
-        """Note what is deleted, where what became of it is on disk."""
-        up_to = self._segments.deleted_up_to
-        for segment in segments:
-            up_to[segment.lane] = max(up_to[segment.lane], segment.columns.numbers[-1])
-        if self._log.is_clean:
-            self._log.mark(up_to)
-
-    def _save(self) -> OSError | None:
-        """Write what was done, synced; return why the disk did not take it."""
-        if not self._log.is_writable:
-            return self._begin_log()
-        try:
-            self._with_reserve(lambda: self._log.write([], sync=True))
-        except OSError as error:
-            self._failed(error)
-            return error
-        return None
+        self._saver.close()
 
     # --- people look --------------------------------------------------------------------------------------------------
 
     def status(self) -> OutboxStatus:
         """Return the ledger and what stands around it."""
-        unsaved = {op[1] for op in self._log.unwritten if op[0] in (DONE, DEAD, RETRY)}
         return status_of(
             self._state,
             self._segments,
             settings=self._settings,
             files=self._files,
             now=self._now(),
-            shortened=self._shortened,
-            unsaved=len(unsaved),
-            storage_error=self.storage_error,
+            shortened=self._space.shortened,
+            unsaved=self._saver.unsaved,
+            storage_error=self._saver.storage_error,
         )
-
-    def capacity_bytes(self) -> int:
-        """Return how many bytes it may hold: the setting, and at most what the file system allows."""
-        return capacity_bytes(self._segments, self._settings, self._files)
 
     def copy(self) -> tuple[list[Segment], Looks]:
         """Return what another thread may read meanwhile."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from gatepost.terminal.logs import Log
 
-__all__ = ["Trouble"]
+__all__ = ["DiskLog"]
 
 log = Log(__name__)
 
@@ -23,8 +23,8 @@ QUIET_S = 60.0
 _NOTHING, _KEPT, _REFUSED = range(3)
 
 
-class Trouble:
-    """Remember what was said of a disk, so that it is not said again."""
+class DiskLog:
+    """The log lines about one disk."""
 
     def __init__(self) -> None:
         self._said = _NOTHING

@@ -21,10 +21,13 @@ from gatepost.cursor import Spans
 from gatepost.journal.files import Files
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.opening import open_folder
-from gatepost.terminal.outbox.segments.segments import Segment, Segments
+from gatepost.terminal.outbox.segments.segment import Segment
+from gatepost.terminal.outbox.segments.segments import Segments
+from gatepost.terminal.outbox.segments.spans import damaged_spans, deleted_spans, written_spans
 from gatepost.terminal.outbox.state.log import StateLog
+from gatepost.terminal.outbox.state.operations import ACCEPTED, LOST, SKIPPED
 from gatepost.terminal.outbox.state.owner import read_owner
-from gatepost.terminal.outbox.state.state import ACCEPTED, LOST, SKIPPED, State
+from gatepost.terminal.outbox.state.state import State
 from gatepost.terminal.outbox.types import ALARMS, RECORDS
 
 __all__ = ["load"]
@@ -120,7 +123,7 @@ def _skip_unwritten(state: State, segments: Segments, told: int) -> None:
     """Skip the numbers above ``told`` that no event was written under."""
     written = Spans(state.cursor.settled)
     written.add(1, max(1, told))
-    for first, last in (*segments.spans(), *segments.damaged(), *segments.deleted()):
+    for first, last in (*written_spans(segments), *damaged_spans(segments), *deleted_spans(segments)):
         if first <= last:
             written.add(first, last)
     for first, last in list(written.gaps(state.cursor.last)):
@@ -131,15 +134,15 @@ def _settle_missing(state: State, segments: Segments, *, is_damaged: bool, now: 
     """Count what was accepted and stands nowhere."""
     cursor = state.cursor
     there = Spans(cursor.settled)
-    for first, last in segments.spans():
+    for first, last in written_spans(segments):
         there.add(first, last)
     if is_damaged:
         # What became of the last events is not known, so some of what was delivered seems to be missing.
         # Not so where a segment has damaged bytes: an event stood there that was not deleted.
         seen = Spans(there)
-        for first, last in segments.damaged():
+        for first, last in damaged_spans(segments):
             seen.add(first, last)
-        deleted = [span for span in segments.deleted() if span[0] <= span[1]]
+        deleted = [span for span in deleted_spans(segments) if span[0] <= span[1]]
         for first, last in list(seen.gaps(cursor.last)):
             for begin, end in deleted:
                 if max(first, begin) <= min(last, end):

@@ -26,7 +26,7 @@ from gatepost.errors import (
 from gatepost.journal.files import Files, give_to_owner
 from gatepost.journal.folder import Folder
 from gatepost.terminal.logs import Log
-from gatepost.terminal.outbox.segments.segments import most_likely_id
+from gatepost.terminal.outbox.segments.loader import most_likely_id
 from gatepost.terminal.outbox.types import DAMAGE
 
 __all__ = ["FOLDER", "Lock", "explain", "is_full", "open_folder", "refuse_old", "refuse_open"]

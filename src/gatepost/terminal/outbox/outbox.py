@@ -37,7 +37,7 @@ from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.contents import Contents
 from gatepost.terminal.outbox.opening import Lock, explain, refuse_old
 from gatepost.terminal.outbox.reader import View
-from gatepost.terminal.outbox.state.state import BURST_S
+from gatepost.terminal.outbox.state.drops import BURST_S
 from gatepost.terminal.outbox.types import (
     Claimed,
     Dropped,

@@ -23,7 +23,7 @@ from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import refuse_open
 from gatepost.terminal.outbox.segments.frames import decode_body
-from gatepost.terminal.outbox.segments.segments import Segment, read_frame
+from gatepost.terminal.outbox.segments.segment import Segment, read_frame
 from gatepost.terminal.outbox.state.state import Looks
 from gatepost.terminal.outbox.status import status_of
 from gatepost.terminal.outbox.types import (

@@ -14,7 +14,10 @@ from gatepost.terminal.outbox.segments.segments import Segments
 from gatepost.terminal.outbox.state.state import State
 from gatepost.terminal.outbox.types import ALARMS, RECORDS, OutboxStatus
 
-__all__ = ["capacity_bytes", "free_bytes", "segment_bytes", "status_of"]
+__all__ = ["EVENT_BYTES", "capacity_bytes", "free_bytes", "segment_bytes", "status_of"]
+
+EVENT_BYTES = 31_000
+"""Of a record with an image of 30 KB, in a segment."""
 
 _LARGEST, _SMALLEST = 4 * 1024 * 1024, 64 * 1024
 _OF_CAPACITY = 16

@@ -1,26 +1,25 @@
-"""How much may be under way to a receiver: everything, one try, or nothing yet. Pure: times are passed in.
+"""A circuit breaker for one receiver: all attempts may begin, one trial, or none yet. Pure: times are passed in.
 
 Rules:
 
-- *Unreachable* is said of the receiver. The gate closes for the back-off (full jitter, ``Retry-After``
-  honoured); then one event at a time is tried, and the first that is delivered opens the window at once.
-- Of attempts that were under way together and fail together, one counts: the others began before the gate
-  closed, in an earlier *epoch*.
-- An event for which there was no connection keeps its place: it is tried first again, so that after an outage
-  the oldest comes first. One that failed on a connection goes to the back of the line, so that the next try is
-  another one. When others get through and it fails again, it is to *blame*: it waits by itself, longer each
-  time, and closes no gate. An event that makes a receiver answer 500 therefore holds up nobody.
-- *Refused* is said of the event and closes no gate. But a receiver that has refused `REFUSES_ALL` different
-  events and delivered none in between says nothing about events any more: it is treated as one that is away,
-  or a broken receiver would be asked about a whole backlog again and again. That no event becomes a dead letter
-  meanwhile is the rule of `gatepost.retry`.
+- *Unreachable* is said of the receiver. The circuit opens for the back-off (full jitter, ``Retry-After`` honoured).
+  Then it is half-open: one event at a time is tried, and the first that is delivered or refused closes it.
+- Of attempts that were under way together and fail together, one counts: the others began before the circuit opened, in
+  an earlier *epoch*.
+- An event for which there was no connection keeps its place: it is tried first again, so that after an outage the
+  oldest comes first. One that failed on a connection waits behind the others, so that the next trial is another one.
+- When others get through and the same event fails again, a *strike* is counted against it: it waits by itself, longer
+  each time, and opens no circuit. So an event that makes a receiver reply with 500 delays no other.
+- *Refused* is said of the event and opens no circuit. But a receiver that has refused `REFUSES_ALL` different events
+  and delivered none in between is treated as unreachable, so that it is not asked about a whole backlog again and
+  again. The rule of `gatepost.retry` keeps events from becoming dead letters meanwhile.
 
 ::
 
-             unreachable                    a try is delivered or refused
-    open ─────────────────▶ closed ──▶ trying ─────────────────▶ open
-                               ▲         │
-                               └─────────┘ unreachable: a longer back-off
+               unreachable            back-off ends             a trial is delivered or refused
+    closed ─────────────────▶ open ─────────────────▶ half-open ───────────────────────────────▶ closed
+                               ▲                          │
+                               └──────────────────────────┘ unreachable: a longer back-off
 """
 
 from __future__ import annotations
@@ -32,114 +31,113 @@ from msgspec import Struct
 from gatepost.retry import Backoff, RetryAt, next_step
 from gatepost.wire import Refused, Unreachable
 
-__all__ = ["Gate", "REFUSES_ALL", "SUSPECTS"]
+__all__ = ["FAILING_EVENTS", "REFUSES_ALL", "CircuitBreaker"]
 
-SUSPECTS = 1000
+FAILING_EVENTS = 1000
 """Events whose failures are remembered one by one."""
 
 REFUSES_ALL = 64
 """Different events refused in a row: eight windows full."""
 
 
-class _Suspect(Struct):
-    """An event that failed: how often although others got through, and how many answers there were when it
-    last did."""
+class _Failing(Struct):
+    """An event that failed."""
 
-    blame: int
-    answers: int
+    strikes: int
+    """How often it failed although others got through."""
+    replies: int
+    """How many replies there were when it last failed."""
 
 
-class Gate:
-    """What is known about the receiver. ``tick`` is in seconds, of a clock that is never set."""
+class CircuitBreaker:
+    """The circuit of one receiver. ``tick`` is in seconds, of a clock that is never set."""
 
     def __init__(self, policy: Backoff, rand: Callable[[], float]) -> None:
         self._policy = policy
         self._rand = rand
         self.failures = 0
-        """How often in a row the receiver was found to be away; 0 while it is there."""
+        """How often in a row the receiver could not be reached; 0 while the circuit is closed."""
         self.reason: str | None = None
-        """Why it is taken to be away."""
+        """Why the circuit is not closed."""
         self.epoch = 0
         """Attempts that begin now belong to this one."""
-        self._opens_at = 0.0
-        self._answers = 0
-        self._suspects: dict[int, _Suspect] = {}
+        self._open_until = 0.0
+        self._replies = 0
+        self._failing: dict[int, _Failing] = {}
         self._refused: set[int] = set()
 
     # -- what may begin
 
-    def room(self, free: int, epochs: Collection[int], tick: float) -> int:
-        """How many attempts may begin, of ``free`` places, with attempts of these epochs under way."""
+    def allowed(self, free: int, epochs: Collection[int], tick: float) -> int:
+        """Return how many attempts may begin, of ``free`` places, with attempts of these epochs under way."""
         if not self.failures:
             return free
-        return 0 if self._trying(epochs) or self._opens_at > tick else min(free, 1)
+        return 0 if self._is_trying(epochs) or self._open_until > tick else min(free, 1)
 
     def wait(self, epochs: Collection[int], tick: float) -> float | None:
-        """Seconds until an attempt may begin, 0 if one may now; None while it is for a try under way to
-        decide."""
-        if self.failures and self._trying(epochs):
+        """Return the seconds until an attempt may begin; ``None`` while a trial is under way, which decides."""
+        if self.failures and self._is_trying(epochs):
             return None
         return self.backoff(tick)
 
     def backoff(self, tick: float) -> float:
-        """Seconds for which the gate stays closed."""
-        return max(0.0, self._opens_at - tick) if self.failures else 0.0
+        """Return the seconds for which the circuit stays open."""
+        return max(0.0, self._open_until - tick) if self.failures else 0.0
 
-    def knock(self) -> None:
+    def retry_now(self) -> None:
         """Allow the next attempt at once, and keep the count of failures. Called when the receiver may be back."""
-        self._opens_at = 0.0
+        self._open_until = 0.0
 
-    def readdress(self) -> None:
-        """Start afresh: what was found out about one address says nothing about the next."""
-        self._open()
+    def reset(self) -> None:
+        """Forget everything: what is known of one address says nothing about the next."""
+        self._close()
         self.epoch += 1
-        self._suspects.clear()
+        self._failing.clear()
         self._refused.clear()
 
-    def _trying(self, epochs: Collection[int]) -> bool:
+    def _is_trying(self, epochs: Collection[int]) -> bool:
         return self.epoch in epochs
 
     # -- what came of it
 
     def delivered(self, event_id: int) -> None:
-        """The receiver took this event."""
-        self._answers += 1
-        self._suspects.pop(event_id, None)
+        """Take in that the receiver took this event."""
+        self._replies += 1
+        self._failing.pop(event_id, None)
         self._refused.clear()
-        self._open()
+        self._close()
 
     def refused(self, event_id: int, epoch: int, outcome: Refused, tick: float) -> None:
-        """The receiver does not take this event."""
-        self._answers += 1
-        self._suspects.pop(event_id, None)
+        """Take in that the receiver refused this event."""
+        self._replies += 1
+        self._failing.pop(event_id, None)
         if len(self._refused) < REFUSES_ALL:
             self._refused.add(event_id)
         if len(self._refused) < REFUSES_ALL:
-            self._open()
+            self._close()
         elif epoch == self.epoch:
-            self._close(Unreachable(f"every event is refused, {outcome.kind}"), tick)
+            self._open(Unreachable(f"every event is refused, {outcome.kind}"), tick)
 
     def unreachable(self, event_id: int, epoch: int, outcome: Unreachable, tick: float) -> float:
-        """The receiver was not there for this event. Answer the seconds after which the event may be tried
-        again."""
-        blame = self._blame(event_id)
-        if blame:
-            return self._delay(outcome, blame)
+        """Take in that this event failed; return the seconds after which it may be tried again."""
+        strikes = self._strikes(event_id)
+        if strikes:
+            return self._delay(outcome, strikes)
         if epoch == self.epoch:
-            self._close(outcome, tick)
-        # Behind those that did not fail, but no longer than the cap: a Retry-After is for the gate to keep
+            self._open(outcome, tick)
+        # Behind those that did not fail, but no longer than the cap: Retry-After is for the circuit to keep.
         return min(self.backoff(tick), self._policy.cap) + self._policy.first / 10
 
-    def absent(self, epoch: int, outcome: Unreachable, tick: float) -> None:
-        """There was not even a connection, whatever the event."""
+    def connect_failed(self, epoch: int, outcome: Unreachable, tick: float) -> None:
+        """Take in that there was no connection, whatever the event."""
         if epoch == self.epoch:
-            self._close(outcome, tick)
+            self._open(outcome, tick)
 
-    def _open(self) -> None:
-        self.failures, self._opens_at, self.reason = 0, 0.0, None
+    def _close(self) -> None:
+        self.failures, self._open_until, self.reason = 0, 0.0, None
 
-    def _close(self, outcome: Unreachable, tick: float) -> None:
-        self._opens_at = tick + self._delay(outcome, self.failures)
+    def _open(self, outcome: Unreachable, tick: float) -> None:
+        self._open_until = tick + self._delay(outcome, self.failures)
         self.failures += 1
         self.epoch += 1
         self.reason = outcome.reason
@@ -157,14 +155,14 @@ class Gate:
         assert isinstance(step, RetryAt)  # noqa: S101 - the unreachable are retried for ever
         return step.at
 
-    def _blame(self, event_id: int) -> int:
-        """How often this event has failed although the receiver answers others; 0 while it answers nobody."""
-        suspect = self._suspects.get(event_id)
-        if suspect is None:
-            if len(self._suspects) >= SUSPECTS:
-                del self._suspects[next(iter(self._suspects))]
-            suspect = self._suspects[event_id] = _Suspect(0, self._answers)
-        elif not self.failures and self._answers > suspect.answers:
-            suspect.blame += 1
-        suspect.answers = self._answers
-        return 0 if self.failures else suspect.blame
+    def _strikes(self, event_id: int) -> int:
+        """Count a failure; return how often this event failed although the receiver replies to others, else 0."""
+        failing = self._failing.get(event_id)
+        if failing is None:
+            if len(self._failing) >= FAILING_EVENTS:
+                del self._failing[next(iter(self._failing))]
+            failing = self._failing[event_id] = _Failing(0, self._replies)
+        elif not self.failures and self._replies > failing.replies:
+            failing.strikes += 1
+        failing.replies = self._replies
+        return 0 if self.failures else failing.strikes

@@ -20,17 +20,17 @@ from typing import cast
 
 from msgspec import Struct
 
-from gatepost.terminal.push.http_response import BadReply, Reply, ReplyParser
+from gatepost.terminal.push.http_response import BadReply, HttpResponse, ResponseParser
 from gatepost.terminal.push.progress import Pace, Progress
 
-__all__ = ["Connection", "Limits", "TimedOut", "moved", "why"]
+__all__ = ["Connection", "Timeouts", "TimedOut", "moved", "why"]
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _BYTES_ACKED, _BYTES_RECEIVED = slice(120, 128), slice(128, 136)
 """Where these stand in ``struct tcp_info`` of linux/tcp.h, as 64 bits."""
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class Timeouts(Struct, frozen=True, kw_only=True):
     """Time limits, in seconds. Each phase of a request has its own."""
 
     connect_s: float = (
@@ -54,8 +54,8 @@ class Connection(asyncio.Protocol):
         self._tcp = tcp
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._parser: ReplyParser | None = None
-        self._answer: asyncio.Future[Reply] | None = None
+        self._parser: ResponseParser | None = None
+        self._answer: asyncio.Future[HttpResponse] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._sending = False
         self._written = 0
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
         self.reusable = False
         self.was_closed_unanswered = False
 
-    async def exchange(self, request: bytes, limits: Limits, pace: Pace) -> Reply:
+    async def exchange(self, request: bytes, limits: Timeouts, pace: Pace) -> HttpResponse:
         """Send and wait for the whole reply.
 
         Raise `BadReply` if there was none, `TimedOut` if nothing got through any more.
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
             self.was_closed_unanswered = True
             raise BadReply("closed without a reply")
         self.used, self.reusable = True, False
-        self._parser, self._answer = ReplyParser(), self._loop.create_future()
+        self._parser, self._answer = ResponseParser(), self._loop.create_future()
         self._sending, self._received = False, 0
         progress = Progress(
             len(request),

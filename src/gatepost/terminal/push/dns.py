@@ -1,8 +1,7 @@
-"""From a host name to addresses, without holding up anything that has to end.
+"""Look up the addresses of a host name, in a thread that a stop does not wait for.
 
 ``getaddrinfo`` blocks, and a name server that does not answer makes it block for half a minute. It runs in a
-thread of its own, which nobody waits for: the event loop's shared threads would be joined when the process
-ends.
+thread of its own: the event loop's shared threads would be joined when the process ends.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from typing import Any
 __all__ = ["Resolver", "resolve"]
 
 Resolver = Callable[[str, int], Awaitable[Sequence[tuple[Any, ...]]]]
-"""Answers what ``socket.getaddrinfo`` answers for a TCP connection to this host and port."""
+"""Returns what ``socket.getaddrinfo`` returns for a TCP connection to this host and port."""
 
 
 async def resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
     """Look a host up. Raises ``OSError`` if it has no address, ``UnicodeError`` if it can be no host name.
 
-    An address is answered at once. Cancelling stops the waiting, not the look-up.
+    An address needs no look-up. Cancelling stops the waiting, not the look-up.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -46,7 +45,7 @@ async def resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
             result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             result = error
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, result)
 
     threading.Thread(target=look_up, name="gatepost-resolve", daemon=True).start()

@@ -6,14 +6,14 @@ of some forty bytes: the figures are in ``docs/decisions/http-client.md``.
 Rules:
 
 - **Everything has an end.** Reaching the receiver (name, TCP) has a time limit; proxy, TLS, sending and the reply go on
-  as long as something gets through (`progress`), and the reply has a size limit (`http1`).
-- **A reply, or a reason.** ``post`` answers ``Reply`` or ``NoReply``; it raises only ``CancelledError``. It
+  as long as something gets through (`progress`), and the reply has a size limit (`http_response`).
+- **A reply, or a reason.** ``post`` returns ``HttpResponse`` or ``NoReply``; it raises only ``CancelledError``. It
   never follows a redirect and never retries, with one exception: a *kept* connection which the peer had
   closed before a byte of the reply. Every HTTP/1.1 server closes idle connections, that says nothing about
   the receiver, and the request is repeated once on a fresh one (RFC 9112, section 9.3.1; a receiver of events
   takes the same event twice).
-- **A name is looked up again.** A kept connection carries requests for at most five minutes (`Limits.kept_s`), so that
-  a receiver that moved to another address is followed without a restart.
+- **A name is looked up again.** A kept connection carries requests for at most five minutes (`Timeouts.kept_s`), so
+  that a receiver that moved to another address is followed without a restart.
 - **Proxies only when asked for**: http:// proxies, absolute-form for http, CONNECT for https.
 
 Flow: ``post`` → an idle connection of this origin, or ``_connect`` → ``Connection.exchange`` → back to the idle ones if
@@ -27,12 +27,14 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from msgspec import Struct
 
-from gatepost.terminal.push.connection import Connection, Limits, TimedOut, moved, why
+from gatepost.settings import TerminalSettings
+from gatepost.terminal.push.connection import Connection, TimedOut, Timeouts, moved, why
 from gatepost.terminal.push.dns import Resolver, resolve
-from gatepost.terminal.push.http_response import BadReply, Reply
+from gatepost.terminal.push.http_response import BadReply, HttpResponse
 from gatepost.terminal.push.progress import LOOKS, Handshake, Pace
 from gatepost.terminal.push.target import (
     Target,
@@ -44,7 +46,7 @@ from gatepost.terminal.push.target import (
 )
 from gatepost.terminal.push.tls import Trust, matches
 
-__all__ = ["Limits", "NoReply", "Transport"]
+__all__ = ["Timeouts", "NoReply", "HttpClient", "client_for"]
 
 _NO_LIMIT_S = 86_400.0
 """Longer than any handshake lasts that moves."""
@@ -55,16 +57,16 @@ class NoReply(Struct, frozen=True):
 
     reason: str
     connected: bool = True
-    """Whether there was anybody to send to. If not, it cannot have been for what was to be sent."""
+    """Whether there was a connection. If not, the reason cannot be what was to be sent."""
     timed_out: bool = False
     """Whether a time limit ended it."""
 
 
-class Transport:
+class HttpClient:
     """Connections to receivers. One per pusher; not for use from two event loops.
 
-    ``trust``: see `trust.Trust`. ``limits``: see `Limits`. ``proxies``: scheme → URL of an http:// proxy, for
-    example what ``urllib.request.getproxies()`` answers; the key ``no`` lists hosts that are reached
+    ``trust``: see `tls.Trust`. ``limits``: see `Timeouts`. ``proxies``: scheme → URL of an http:// proxy, for
+    example what ``urllib.request.getproxies()`` returns; the key ``no`` lists hosts that are reached
     directly. ``resolver``: as ``getaddrinfo``.
     """
 
@@ -72,13 +74,13 @@ class Transport:
         self,
         *,
         trust: Trust | None = None,
-        limits: Limits | None = None,
+        limits: Timeouts | None = None,
         proxies: Mapping[str, str] | None = None,
         resolver: Resolver | None = None,
     ) -> None:
         self._trust = trust or Trust()
         self._pin = self._trust.pin()
-        self._limits = limits or Limits()
+        self._limits = limits or Timeouts()
         self._proxies = dict(proxies or {})
         for scheme, url in self._proxies.items():
             if scheme in ("http", "https"):
@@ -91,12 +93,11 @@ class Transport:
         self._closed = False
 
     def check(self) -> None:
-        """Read the trust settings' files now. Raise `SettingsError` if one cannot be used."""
+        """Read the files of the trust settings now. Raise `SettingsError` if one cannot be used."""
         self._tls()
 
-    async def post(self, url: str, head: bytes, parts: Sequence[bytes]) -> Reply | NoReply:
-        """POST the body made of ``parts``, with the header lines ``head`` (each ended by CR LF) beside those
-        of HTTP itself.
+    async def post(self, url: str, head: bytes, parts: Sequence[bytes]) -> HttpResponse | NoReply:
+        """POST the body made of ``parts``; ``head``: further header lines, each ended by CR LF.
 
         Cancelling it aborts the connection; whether the receiver has got the request is then unknown.
         """
@@ -111,7 +112,7 @@ class Transport:
         request = b"".join((request_head(target, proxy, head, sum(map(len, parts))), *parts))
         return await self._post(target, proxy, request)
 
-    async def _post(self, target: Target, proxy: Target | None, request: bytes) -> Reply | NoReply:
+    async def _post(self, target: Target, proxy: Target | None, request: bytes) -> HttpResponse | NoReply:
         kept = self._take_idle(target.origin)
         if kept is not None:
             answer = await self._exchange(kept, target, request)
@@ -127,7 +128,9 @@ class Transport:
 
     async def close(self) -> None:
         """Abort every connection, requests under way included, and wait until the sockets are closed.
-        Idempotent."""
+
+        Idempotent.
+        """
         self._closed = True
         self._idle.clear()
         lost = [connection.lost for connection in self._open]
@@ -148,9 +151,8 @@ class Transport:
 
     async def _exchange(
         self, connection: Connection, target: Target, request: bytes
-    ) -> Reply | NoReply | None:
-        """One request and its reply. None: the kept connection had been closed, nothing was answered, ask a
-        fresh one."""
+    ) -> HttpResponse | NoReply | None:
+        """Make one request; return its reply. None: the kept connection was closed without a reply, use a fresh one."""
         was_kept, began = connection.used, asyncio.get_running_loop().time()
         self._pace.begun(len(request))
         try:
@@ -258,14 +260,16 @@ class Transport:
     async def _tunnel(
         self, loop: asyncio.AbstractEventLoop, tcp: socket.socket, target: Target, proxy: Target
     ) -> None:
-        """CONNECT (RFC 9110, section 9.3.6). The answer is read byte by byte: what follows it belongs to
-        TLS."""
+        """Open a tunnel with CONNECT (RFC 9110, section 9.3.6).
+
+        The reply is read byte by byte: what follows it belongs to TLS.
+        """
         await loop.sock_sendall(tcp, connect_head(target, proxy))
         answer = bytearray()
         while not answer.endswith((b"\r\n\r\n", b"\n\n")):
             byte = await loop.sock_recv(tcp, 1)
             if not byte or len(answer) > 8192:
-                raise BadReply("the proxy gave no answer that can be used")
+                raise BadReply("the proxy gave no reply that can be used")
             answer += byte
         status = answer.split(b" ", 2)[1:2]
         if not answer.startswith(b"HTTP/1.") or not status or not status[0].startswith(b"2"):
@@ -281,3 +285,34 @@ class Transport:
         if url is None or bypassed(target, self._proxies.get("no", "")):
             return None
         return proxy_target(url)
+
+
+def client_for(settings: TerminalSettings) -> HttpClient:
+    """Make the client that these settings ask for. Raise `SettingsError` if a file or a proxy cannot be used."""
+    transport = HttpClient(
+        trust=Trust(
+            ca_file=_path(settings.ca_file),
+            client_cert=_path(settings.client_certificate_file),
+            client_key=_path(settings.client_key_file),
+            fingerprint=settings.fingerprint,
+            verify=settings.verify,
+        ),
+        limits=Timeouts(
+            connect_s=settings.connect_timeout_s,
+            send_s=settings.send_timeout_s,
+            reply_s=settings.reply_timeout_s,
+        ),
+        proxies=_proxies_of_the_environment() if settings.proxy_from_environment else None,
+    )
+    transport.check()
+    return transport
+
+
+def _proxies_of_the_environment() -> dict[str, str]:
+    import urllib.request  # it brings a whole HTTP client with it, which few ask for
+
+    return urllib.request.getproxies()
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

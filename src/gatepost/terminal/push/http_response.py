@@ -1,6 +1,6 @@
-"""One HTTP/1.1 reply, parsed from bytes: pure, incremental, and bounded whatever the peer sends.
+"""Parse one HTTP/1.1 response from bytes: pure, incremental, and bounded whatever the peer sends.
 
-A receiver can be broken, hostile, or no HTTP server at all, so the rules come first:
+The peer may be broken, hostile, or no HTTP server at all. Rules:
 
 - **Bounded.** A head of at most 16 KB, a body of at most 64 KB *after* decompression, a chunk-size line of at
   most 256 bytes. A decompressor is never asked for more than what is left of the 64 KB, so a compression bomb
@@ -27,7 +27,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-__all__ = ["MAX_BODY", "MAX_HEAD", "BadReply", "Reply", "ReplyParser"]
+__all__ = ["MAX_BODY", "MAX_HEAD", "BadReply", "HttpResponse", "ResponseParser"]
 
 MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
@@ -38,24 +38,26 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
 class BadReply(Exception):
-    """What came back is not HTTP/1.x. `reason` is a few words for logs and for the status."""
+    """The response is not HTTP/1.x. `reason` is a few words for logs and for the status."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-class Reply(Struct, frozen=True):
-    """A complete reply: header names in lower case, `body` decompressed, None when it was longer than 64 KB
-    or not readable."""
+class HttpResponse(Struct, frozen=True):
+    """A complete response.
+
+    Header names are in lower case. `body` is decompressed; None: it was longer than 64 KB, or not readable.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes | None
 
 
-class ReplyParser:
-    """Parse one reply. Make a new one for every request."""
+class ResponseParser:
+    """Parses one response. Make another one for every request."""
 
     __slots__ = (
         "_body",
@@ -114,12 +116,14 @@ class ReplyParser:
         return self.complete()
 
     def complete(self) -> bool:
-        """Whether the reply is all there."""
+        """Return whether the response is complete."""
         return self._complete
 
     def end_of_stream(self) -> bool:
-        """The peer closed. True: that was the end of the reply. Raise `BadReply` when the reply was not
-        complete."""
+        """Take in that the peer closed.
+
+        True: that was the end of the response. Raise `BadReply` if it was incomplete.
+        """
         self.reusable = False
         if self._complete:
             return True
@@ -130,11 +134,11 @@ class ReplyParser:
         self._finish()
         return True
 
-    def reply(self) -> Reply:
-        """The complete reply."""
+    def reply(self) -> HttpResponse:
+        """Return the complete response."""
         assert self._complete, "ask only after feed() or end_of_stream() returned True"  # noqa: S101 - a programming error
         body = None if self._too_much else b"".join(self._body)
-        return Reply(self._status, self._headers, body)
+        return HttpResponse(self._status, self._headers, body)
 
     # -- head
 
@@ -154,7 +158,7 @@ class ReplyParser:
                 break
             self._interim += 1  # 100 Continue, 103 Early Hints: the reply itself follows
             if status == 101 or self._interim > _MAX_INTERIM:
-                raise BadReply("the reply never came, only interim answers")
+                raise BadReply("the reply never came, only interim ones")
             if not buffer:
                 self._buffer = b""
                 return None
@@ -236,7 +240,7 @@ class ReplyParser:
         return data
 
     def _chunk_line(self, line: bytes) -> None:
-        self._raw += len(line) + 2  # extensions and trailers count too: nobody sends those without an end
+        self._raw += len(line) + 2  # extensions and trailers count too
         if self._raw > 2 * MAX_BODY or len(line) > MAX_SIZE_LINE:
             raise BadReply("the chunks of the reply are broken")
         if self._in_trailer:
@@ -272,8 +276,7 @@ class ReplyParser:
             self._body.append(data)
 
     def _give_up(self) -> None:
-        """Stop reading: the status is known, the body is of no use, and the connection is not read to its
-        end."""
+        """Stop reading: the status is known, the body is of no use, and the rest of the connection is not read."""
         self._too_much = True
         self._body.clear()
         self._complete = True

@@ -2,22 +2,22 @@
 
 Rules:
 
-- **An attempt is written before it is made** (`Outbox.claim`), and an event is in flight until its
-  acknowledgement is committed (`Outbox.settle`): a crash sends again at most what was in flight. No event is
-  attempted twice within the first back-off, so a terminal that crashes and starts in a loop does not hammer
-  the receiver.
+- **An attempt is written before it is made** (`Outbox.claim`), and an event is in flight until its acknowledgement is
+  committed (`Outbox.settle`): a crash sends again at most what was in flight. No event is attempted twice within the
+  first back-off, so a terminal that crashes and starts in a loop does not hammer the receiver.
 - **Delivered** is only what `wire.classify` calls so.
 - **Unreachable** and **refused** are told apart by `wire.classify`. The first is retried for ever. The second
-  may end in the dead letters, as `gatepost.retry` says; what either means for the other events, `gate` decides.
+  may end in the dead letters, as `gatepost.retry` says. What either means for the other events, `circuit_breaker`
+  decides.
 - **The address** is read before every claim. What is in flight to the old one ends there, and its failures
   say nothing of the new one.
-- **How many at once** is for the link to say: `window` learns it. What hangs from before the receiver was away takes no
-  place in the window, but counts in ``max_in_flight``.
-- Waiting goes by a clock that nobody sets; only what is written to the outbox is in Unix seconds.
+- **How many at once** depends on the link: `window` learns it. Attempts that hang since before an outage take no place
+  in the window, but count in ``max_in_flight``.
+- Waiting goes by a clock that is never set; only what is written to the outbox is in Unix seconds.
 
 Flow of one turn: results of finished attempts → `settle`, and with it in the same commit `claim` for the
-places that become free → an attempt each (`Transport.post` → `wire.classify` → `retry.next_step`) → wait
-until one ends, something new is recorded, the gate opens, or an event is due.
+places that become free → an attempt each (`HttpClient.post` → `wire.classify` → `retry.next_step`) → wait
+until one ends, something new is recorded, a back-off ends, or an event is due.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pybase64
 from msgspec import Struct
@@ -36,25 +35,24 @@ from gatepost.retry import Backoff, DeadLetter, RetryAt, Step, next_step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.outbox import Claimed, Outbox
-from gatepost.terminal.push.circuit_breaker import Gate
-from gatepost.terminal.push.http_client import Limits, NoReply, Transport
+from gatepost.terminal.push.circuit_breaker import CircuitBreaker
+from gatepost.terminal.push.http_client import HttpClient, NoReply, client_for
 from gatepost.terminal.push.target import header_lines
-from gatepost.terminal.push.tls import Trust
 from gatepost.terminal.push.window import Window
 from gatepost.wire import Outcome, Refused, Subscription, Unreachable, classify
 
-__all__ = ["Pusher", "PusherStatus", "transport_for"]
+__all__ = ["Pusher", "PusherStatus"]
 
 log = Log(__name__)
 
 LONGEST_LOOK_AWAY = 5.0
-"""Seconds after which the clock of the outbox is looked at again: somebody may have set it."""
+"""Seconds after which the clock of the outbox is looked at again: it may have been set."""
 
 LONGEST_WAIT_FOR_A_PLACE = 1.0
 """Seconds after which the address is looked at again while all places are taken: what hangs may have the old one."""
 
 BURST_S = 60.0
-"""Seconds of dead letters that are told in one line of the log."""
+"""Seconds of dead letters that share one line of the log."""
 
 
 class PusherStatus(Struct, frozen=True):
@@ -75,32 +73,10 @@ class _Attempt(Struct, frozen=True, eq=False):
     epoch: int
 
 
-def transport_for(settings: TerminalSettings) -> Transport:
-    """Make the transport that these settings ask for. Raise `SettingsError` if a file or a proxy cannot be
-    used."""
-    transport = Transport(
-        trust=Trust(
-            ca_file=_path(settings.ca_file),
-            client_cert=_path(settings.client_certificate_file),
-            client_key=_path(settings.client_key_file),
-            fingerprint=settings.fingerprint,
-            verify=settings.verify,
-        ),
-        limits=Limits(
-            connect_s=settings.connect_timeout_s,
-            send_s=settings.send_timeout_s,
-            reply_s=settings.reply_timeout_s,
-        ),
-        proxies=_proxies_of_the_environment() if settings.proxy_from_environment else None,
-    )
-    transport.check()
-    return transport
-
-
 class Pusher:
     """Pushes what an outbox holds. One per outbox, for one `run`.
 
-    ``headers``: what every push carries beside ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix
+    ``headers``: what every push carries next to ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix
     seconds. ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``transport``: by
     default the one that ``settings`` ask for; it is closed when the pusher ends. ``window``: by default one that begins
     with a single push.
@@ -112,7 +88,7 @@ class Pusher:
         *,
         settings: TerminalSettings | None = None,
         headers: Mapping[str, str] | None = None,
-        transport: Transport | None = None,
+        transport: HttpClient | None = None,
         window: Window | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -126,11 +102,11 @@ class Pusher:
             max_refusals=self._settings.max_refusals,
         )
         self._head = header_lines(headers or {})
-        self._transport = transport or transport_for(self._settings)
+        self._transport = transport or client_for(self._settings)
         self._now = now
         self._monotonic = monotonic
         self._rand = (rand or random.Random()).random  # noqa: S311 - jitter is no secret
-        self._gate = Gate(self._policy, self._rand)
+        self._circuit = CircuitBreaker(self._policy, self._rand)
         self._window = window or Window(self._settings.max_in_flight)
         self._under_way: dict[asyncio.Task[None], _Attempt] = {}
         self._results: list[tuple[int, Step]] = []
@@ -172,7 +148,7 @@ class Pusher:
         self._answered.set()
 
     async def push_once(self) -> int:
-        """One round: push what the window allows now, and settle all of it. Answer the number of attempts."""
+        """Push what the window allows now, and settle all of it. Return the number of attempts."""
         began = await self._turn()
         await self._drain(None)
         return began
@@ -182,9 +158,11 @@ class Pusher:
         await self._give_up()
 
     def status(self) -> PusherStatus:
-        """How pushing goes."""
-        gate = self._gate
-        return PusherStatus(len(self._under_way), gate.failures, gate.backoff(self._monotonic()), gate.reason)
+        """Return how pushing goes."""
+        circuit = self._circuit
+        return PusherStatus(
+            len(self._under_way), circuit.failures, circuit.backoff(self._monotonic()), circuit.reason
+        )
 
     # -- one turn
 
@@ -196,7 +174,7 @@ class Pusher:
         room = self._room()
         loop = asyncio.get_running_loop()
         if results:
-            # Handed over together with the claim, it shares its commit. A task: whoever cancels us, it is written.
+            # Handed over together with the claim, it shares its commit. A task: a cancelled turn writes it, too.
             self._settling = loop.create_task(self._outbox.settle(results))
         if room:
             await loop.create_task(self._claim(room))
@@ -218,7 +196,7 @@ class Pusher:
             self._storage_wait = self._monotonic() + self._policy.first
 
     def _room(self) -> int:
-        """How many attempts may begin now."""
+        """Return how many attempts may begin now."""
         subscription = self._outbox.current_subscription
         if subscription is None or not subscription.enabled or self._stopping:
             return 0
@@ -227,30 +205,30 @@ class Pusher:
         tick = self._monotonic()
         if self._storage_wait > tick:
             return 0
-        return self._gate.room(self._free(), self._epochs(), tick)
+        return self._circuit.allowed(self._free(), self._epochs(), tick)
 
     def _free(self) -> int:
-        """How many places are not taken, 0 or more."""
-        in_window = self._epochs().count(self._gate.epoch)
+        """Return how many places are not taken, 0 or more."""
+        in_window = self._epochs().count(self._circuit.epoch)
         return max(0, min(self._window.size - in_window, self._window.most - len(self._under_way)))
 
     def _epochs(self) -> list[int]:
         return [attempt.epoch for attempt in self._under_way.values()]
 
     def _subscribed(self, subscription: Subscription) -> None:
-        """Whoever subscribes, again or anew, is there now: do not let it wait for the end of a back-off."""
+        """Take over a subscription. Its receiver is there now, so a back-off ends."""
         before, self._subscription = self._subscription, subscription
         if before is None or before.event_dest == subscription.event_dest:
-            self._gate.knock()
+            self._circuit.retry_now()
             return
         log.info("pusher.address_changed")
         self._transport.drop_idle()
-        self._gate.readdress()
+        self._circuit.reset()
         self._window.readdress()
 
     def _begin(self, event: Claimed) -> None:
         assert self._subscription is not None  # noqa: S101 - no claim without one
-        attempt = _Attempt(event, self._subscription, self._gate.epoch)
+        attempt = _Attempt(event, self._subscription, self._circuit.epoch)
         task = asyncio.get_running_loop().create_task(self._attempt(attempt))
         self._under_way[task] = attempt
         task.add_done_callback(self._ended)
@@ -266,9 +244,7 @@ class Pusher:
         event = attempt.event
         await self._not_at_once_again(event)
         if self._outbox.current_subscription is not attempt.subscription:
-            await self._outbox.release(
-                [event.id]
-            )  # changed since the claim: the next request goes by the new one
+            await self._outbox.release([event.id])  # changed since the claim
             return
         parts = (event.head, pybase64.b64encode(event.image) if event.image else b"", event.tail)
         head = b"%btimestamp: %d\r\n" % (self._head, self._now() * 1000)
@@ -287,7 +263,7 @@ class Pusher:
         self._results.append((event.id, self._decide(attempt, outcome, connected=connected)))
 
     async def _not_at_once_again(self, event: Claimed) -> None:
-        """Hold an event whose last attempt was just now, which happens only when a process died over it."""
+        """Hold an event whose last attempt was just now, which happens only after a process has died."""
         if event.last_attempt_at is not None:
             since = self._now() - event.last_attempt_at
             if 0 <= since < self._policy.first:
@@ -296,36 +272,34 @@ class Pusher:
     # -- what an outcome means
 
     def _is_current(self, attempt: _Attempt) -> bool:
-        """Whether it went to the address that is used now."""
-        # What comes of an address that is no longer used says nothing about the one that is, from the moment on in
-        # which that is stored: the turn that takes it over may come later.
+        """Return whether an attempt went to the address that is stored now; another one says nothing about it."""
         current = self._outbox.current_subscription
         return current is not None and attempt.subscription.event_dest == current.event_dest
 
     def _decide(self, attempt: _Attempt, outcome: Outcome, *, connected: bool) -> Step:
-        event, gate, tick = attempt.event, self._gate, self._monotonic()
+        event, circuit, tick = attempt.event, self._circuit, self._monotonic()
         counts = self._is_current(attempt)
-        failures = gate.failures
+        failures = circuit.failures
         step: Step
         if isinstance(outcome, Unreachable):
             if not connected:
                 if counts:
-                    gate.absent(attempt.epoch, outcome, tick)
+                    circuit.connect_failed(attempt.epoch, outcome, tick)
                 step = RetryAt(0.0, reason=outcome.reason)  # the first in line as before
             else:
-                again = gate.unreachable(event.id, attempt.epoch, outcome, tick) if counts else 0.0
+                again = circuit.unreachable(event.id, attempt.epoch, outcome, tick) if counts else 0.0
                 step = RetryAt(self._now() + again, reason=outcome.reason)
         elif isinstance(outcome, Refused) and not counts:
             step = RetryAt(self._now(), reason=outcome.reason)
         else:
             if counts and isinstance(outcome, Refused):
-                gate.refused(event.id, attempt.epoch, outcome, tick)
+                circuit.refused(event.id, attempt.epoch, outcome, tick)
             elif counts:
-                gate.delivered(event.id)
+                circuit.delivered(event.id)
             step = self._next_step(event, outcome)
-        if gate.failures and not failures:
-            log.warning("pusher.unreachable", reason=gate.reason)
-        elif failures and not gate.failures:
+        if circuit.failures and not failures:
+            log.warning("pusher.unreachable", reason=circuit.reason)
+        elif failures and not circuit.failures:
             log.info("pusher.recovered", failures=failures)
         return step
 
@@ -353,7 +327,7 @@ class Pusher:
     # -- waiting
 
     async def _wait(self) -> None:
-        """Until there may be something to do."""
+        """Wait until there may be something to do."""
         if self._results or self._stopping:
             return
         if not self._free():
@@ -366,16 +340,16 @@ class Pusher:
             await _first_of(self._pause(), self._answered, self._outbox.kicked)
 
     def _pause(self) -> float | None:
-        """Seconds after which to look again by ourselves; None: only when something happens."""
+        """Return the seconds after which to look again; None: only when something happens."""
         subscription = self._outbox.current_subscription
         if subscription is None or not subscription.enabled:
             return None
         tick = self._monotonic()
         if self._storage_wait > tick:
             return self._storage_wait - tick
-        closed = self._gate.wait(self._epochs(), tick)
-        if closed is None or closed > 0.0:
-            return closed
+        wait_s = self._circuit.wait(self._epochs(), tick)
+        if wait_s is None or wait_s > 0.0:
+            return wait_s
         due = self._outbox.next_due()
         if due is None:
             return None
@@ -427,13 +401,3 @@ async def _first_of(seconds: float | None, *events: asyncio.Event) -> None:
     finally:
         for wait in waits:
             wait.cancel()
-
-
-def _proxies_of_the_environment() -> dict[str, str]:
-    import urllib.request  # it brings a whole HTTP client with it, which few ask for
-
-    return urllib.request.getproxies()
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

@@ -37,13 +37,13 @@ class Target(Struct, frozen=True):
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What a kept connection belongs to."""
+        """Return what a kept connection belongs to: scheme, host and port."""
         return self.scheme, self.host, self.port
 
 
 @lru_cache(maxsize=64)
 def take_apart(url: str) -> Target:
-    """Raise ``ValueError`` for what is no http or https address with a host."""
+    """Take an address apart. Raise ``ValueError`` for what is no http or https address with a host."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("no http or https address")
@@ -58,7 +58,7 @@ def take_apart(url: str) -> Target:
 
 
 def proxy_target(url: str) -> Target:
-    """A proxy's address. Raise `SettingsError` if it is no http:// one."""
+    """Return the address of a proxy. Raise `SettingsError` if it is no http:// one."""
     try:
         target = take_apart(url if "://" in url else f"http://{url}")
     except ValueError:
@@ -69,8 +69,10 @@ def proxy_target(url: str) -> Target:
 
 
 def bypassed(target: Target, no_proxy: str) -> bool:
-    """Whether ``no_proxy`` (comma-separated hosts, ``.domain`` or ``*``, each with an optional port) names
-    this target."""
+    """Return whether ``no_proxy`` names this target.
+
+    ``no_proxy``: comma-separated hosts, ``.domain`` or ``*``, each with an optional port.
+    """
     for entry in no_proxy.replace(" ", ",").split(","):
         name = entry.strip().lower()
         if name == "*":
@@ -87,7 +89,7 @@ def bypassed(target: Target, no_proxy: str) -> bool:
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:
-    """Header lines, each ended by CR LF. Raise `SettingsError` for a value that does not fit on one line."""
+    """Return header lines, each ended by CR LF. Raise `SettingsError` for a value that does not fit on one line."""
     lines = []
     for name, value in headers.items():
         if not value.isprintable():
@@ -97,12 +99,12 @@ def header_lines(headers: Mapping[str, str]) -> bytes:
 
 
 def request_head(target: Target, proxy: Target | None, head: bytes, length: int) -> bytes:
-    """Request line and header section of the POST, ``head`` (header lines) included."""
+    """Return request line and header section of the POST, ``head`` (header lines) included."""
     return b"%b%bcontent-length: %d\r\n\r\n" % (_fixed(target, proxy), head, length)
 
 
 def connect_head(target: Target, proxy: Target) -> bytes:
-    """The CONNECT that asks a proxy for a tunnel (RFC 9110, section 9.3.6): the port is always said."""
+    """Return the CONNECT that asks a proxy for a tunnel (RFC 9110, section 9.3.6); it always has the port."""
     name = (f"[{target.host}]" if ":" in target.host else target.host) + f":{target.port}"
     return f"CONNECT {name} HTTP/1.1\r\nhost: {name}\r\n".encode() + _proxy_line(proxy) + b"\r\n"
 

@@ -1,5 +1,4 @@
-"""Whom the pusher trusts when ``event_dest`` begins with https: one value, checked at the start, and the TLS
-context made of it.
+"""Which receivers the pusher trusts when ``event_dest`` begins with https, and the TLS context for it.
 
 Rules:
 
@@ -10,8 +9,7 @@ Rules:
   together with ``ca_file`` both must hold.
 - ``verify = False`` only when it is asked for; :meth:`Trust.warning` is then logged at every start.
 
-The private key and the certificates are read once, so that a missing file is told at the start and not at
-three in the morning.
+The private key and the certificates are read once, at the start, so that a missing file is an error then.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ class Trust(Struct, frozen=True, kw_only=True):
     verify: bool = True
 
     def pin(self) -> bytes | None:
-        """The pinned fingerprint as 32 bytes. Raise `SettingsError` if it is none."""
+        """Return the pinned fingerprint as 32 bytes. Raise `SettingsError` if it is none."""
         if self.fingerprint is None:
             return None
         try:
@@ -60,10 +58,10 @@ class Trust(Struct, frozen=True, kw_only=True):
         return pin
 
     def warning(self) -> str | None:
-        """What to log at each start when this trusts anybody, else None."""
+        """Return what to log at each start when any certificate is accepted, else None."""
         if self.verify or self.fingerprint is not None:
             return None
-        return "the receiver's certificate is not verified: whoever answers at event_dest gets the faces"
+        return "the receiver's certificate is not verified: any program at event_dest gets the faces"
 
     def context(self) -> ssl.SSLContext:
         """Make the context. Raise `SettingsError` that names the setting whose file cannot be used."""
@@ -91,12 +89,12 @@ class Trust(Struct, frozen=True, kw_only=True):
 
 
 def fingerprint_of(der: bytes) -> str:
-    """SHA-256 of a certificate in DER, in hexadecimal."""
+    """Return the SHA-256 of a certificate in DER, in hexadecimal."""
     return hashlib.sha256(der).hexdigest()
 
 
 def matches(pin: bytes, der: bytes | None) -> bool:
-    """Whether this certificate is the pinned one."""
+    """Return whether this certificate is the pinned one."""
     return der is not None and hmac.compare_digest(hashlib.sha256(der).digest(), pin)
 
 

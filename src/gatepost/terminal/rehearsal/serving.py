@@ -15,7 +15,7 @@ from pathlib import Path
 from gatepost import certificate
 from gatepost.terminal.http_api.auth import Accounts
 from gatepost.terminal.http_api.listener import Listener
-from gatepost.terminal.http_api.login_throttle import Slowdown
+from gatepost.terminal.http_api.login_throttle import LoginThrottle
 from gatepost.terminal.http_api.routes import Inside, Service
 from gatepost.terminal.rehearsal.faults import Faults
 from gatepost.terminal.rehearsal.rehearsal import Rehearsal, forgetful
@@ -47,7 +47,7 @@ async def serving(
     identity = {"sn": terminal.serial, "model": model}
 
     def accounts() -> Accounts:
-        return Accounts(listener.passwords, slowdown=Slowdown(now=time.monotonic), now=time.time)
+        return Accounts(listener.passwords, throttle=LoginThrottle(now=time.monotonic), now=time.time)
 
     def faulty(faults: Faults) -> FaultyService:
         return FaultyService(

@@ -2,7 +2,7 @@
 
 Rules:
 
-* An event is a frame of the journal; what is returned for by :meth:`Segments.append` is on disk.
+* An event is a frame of the journal; it is on disk when :meth:`Segments.append` returns.
 * In memory there are some bytes an event: the columns of its segment. A closed segment has an index next to it, so that
   a start does not read the events; where that is missing or damaged, the segment is read, and the index made again. The
   index of an open segment has its seed alone.
@@ -14,9 +14,7 @@ Rules:
 * A frame that is damaged costs its event, no other. Its bytes are set aside (:mod:`.set_aside`); so is a whole segment
   whose header is gone in both copies and in the index.
 * A segment is deleted when no event in it is needed; the caller says when that is. Where some of its events are needed,
-  the others' bytes can be given back: a *hole* takes their place, a frame of zeros without blocks on the disk. What is
-  needed stays where it is, so readers go on, and a crash in between harms only what was not needed. A file system that
-  cannot make holes is asked once.
+  the others' bytes can be given back (:mod:`.holes`). A file system that cannot make holes is asked once.
 * A rescue reads what it can, from segments of another journal and of a later version as well.
 """
 
@@ -25,55 +23,30 @@ from __future__ import annotations
 import contextlib
 import os
 from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
-from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable, OutboxTooNew, OutboxUnavailable
-from gatepost.journal import folder as folder_module
-from gatepost.journal.folder import Folder, Position, Stream
-from gatepost.journal.format import (
-    EVENT,
-    FRAME_BYTES,
-    HEADER_BYTES,
-    Frame,
-    Framing,
-    Gap,
-    decode_header,
-    encode_commit,
-    last_commit,
-)
+from gatepost.errors import JournalUnavailable, OutboxUnavailable
+from gatepost.journal.folder import Folder
+from gatepost.journal.format import FRAME_BYTES
+from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
-from gatepost.terminal.logs import Log
-from gatepost.terminal.outbox.segments.frames import (
-    Columns,
-    Facts,
-    Index,
-    Texts,
-    decode_facts,
-    decode_index,
-    encode_index,
+from gatepost.terminal.outbox.segments.frames import Columns, Facts
+from gatepost.terminal.outbox.segments.holes import PAGE, punch
+from gatepost.terminal.outbox.segments.loader import SegmentLoader
+from gatepost.terminal.outbox.segments.segment import (
+    LANES,
+    Segment,
+    Staged,
+    index_of,
+    read_frame,
+    write_index,
 )
 from gatepost.terminal.outbox.segments.set_aside import Aside
-from gatepost.terminal.outbox.state.log import marked_id
 from gatepost.terminal.outbox.types import ALARMS, RECORDS
 
-__all__ = ["Segment", "Segments", "Staged", "index_of", "most_likely_id", "read_frame"]
+__all__ = ["Segments"]
 
-log = Log(__name__)
-
-LANES: dict[int, str] = {ALARMS: folder_module.ALARMS, RECORDS: folder_module.RECORDS}
-"""The journal's name of each lane."""
-
-_HOLE = 4
-"""The kind of the frame that stands in place of events whose bytes were given back."""
-
-_COMMIT_BYTES = FRAME_BYTES + len(encode_commit(0))
-"""Between two events of a segment stands at most one commit."""
-_STEP = 1024 * 1024
-_PAGE = 4096
 _SURELY_BLOCKS = 64 * 1024
 """So many bytes in a row have blocks of the disk that nothing else stands in."""
 _YEAR_S = 365 * 86_400.0
@@ -81,97 +54,6 @@ _OPEN = 4
 """Segments that are kept open for reading."""
 _ASIDE_SEGMENTS = 4
 """Damaged bytes take the space of so many segments at most."""
-
-
-class Staged(Struct, frozen=True):
-    """An event that is about to be appended."""
-
-    number: int
-    facts: Facts
-    texts: Texts
-    body: bytes
-
-
-class Segment:
-    """One segment, and what is known of its events."""
-
-    __slots__ = (
-        "_texts",
-        "columns",
-        "given_back",
-        "history",
-        "is_open",
-        "live",
-        "path",
-        "seed",
-        "seen",
-        "synced",
-        "waste",
-    )
-
-    def __init__(self, path: Path, seed: bytes, columns: Columns, texts: list[Texts] | None) -> None:
-        self.path = path
-        self.seed = seed
-        self.columns = columns
-        self._texts = texts
-        self.live = 0
-        """How many of its events are still needed."""
-        self.history = 0
-        """How many of these are delivered records."""
-        self.waste = 0
-        """Bytes of events that are not needed, and were not given back."""
-        self.seen = (0, 0)
-        """How many were needed, and were history, when so little could be given back that it was let be."""
-        at_hand = range(len(columns)) if columns.gone() else ()
-        self.given_back = sum(self.bytes_of(at) for at in at_hand if columns.is_gone(at))
-        """Bytes of events that take no space any more."""
-        self.is_open = False
-        self.synced: int | None = None
-        """Up to where it is known to have been synced, where a start has read all of it; ``None``: to its end."""
-
-    def place(self, number: int) -> int | None:
-        """Return the place of an event in the columns."""
-        numbers = self.columns.numbers
-        at = bisect_left(numbers, number)
-        return at if at < len(numbers) and numbers[at] == number else None
-
-    def bytes_of(self, at: int) -> int:
-        """Return the bytes of the frame at a place."""
-        return self.columns.ends[at] - self.columns.starts[at]
-
-    @property
-    def size(self) -> int:
-        """Return the bytes that it takes on the disk."""
-        return (self.columns.ends[-1] if len(self.columns) else 0) - self.given_back
-
-    def texts(self) -> list[Texts]:
-        """Return the texts of each event; of a closed segment they are read. Empty: they cannot be."""
-        if self._texts is not None:
-            return self._texts
-        try:
-            index = decode_index(index_of(self.path).read_bytes())
-            if index is not None and index.name == self.path.name and len(index.columns) >= len(self.columns):
-                return index.decode_texts()
-            return list(_Scanned.of(self.path, self.seed).texts)
-        except (OSError, JournalCorrupt):
-            return []
-
-    @property
-    def lane(self) -> int:
-        """Return the lane of its events."""
-        return ALARMS if self.path.stem.rpartition("-")[0].endswith(LANES[ALARMS]) else RECORDS
-
-    @property
-    def place_in_stream(self) -> tuple[str, int]:
-        """Return its stream, and its number in it."""
-        stream, _, number = self.path.stem.rpartition("-")
-        return stream, int(number)
-
-    def copy(self) -> Segment:
-        """Return what another thread may read."""
-        if not self.is_open:
-            return self
-        return Segment(self.path, self.seed, self.columns.copy(), list(self._texts or ()))
 
 
 class Segments:
@@ -192,10 +74,11 @@ class Segments:
         self._handles: dict[Path, int] = {}
         self._staged: dict[int, Staged] = {}
         self.has_empty = False
+        """A segment may be among them of which no event is needed."""
         self.has_waste = False
         """A segment may be among them of which bytes can be given back."""
         self._makes_holes = True
-        """A segment may be among them of which no event is needed."""
+        """The file system gives bytes back, as far as it is known."""
         self.deleted_up_to = [0, 0]
         """The highest number that was deleted, by lane."""
         self.may_remain = False
@@ -214,7 +97,7 @@ class Segments:
         except JournalUnavailable as error:
             raise OutboxUnavailable(str(error)) from error
         aside = Aside(folder.path, folder.files, most_bytes=_ASIDE_SEGMENTS * segment_bytes)
-        loader = _Loader(folder, aside, is_writer=is_writer, is_rescue=is_rescue)
+        loader = SegmentLoader(folder, aside, is_writer=is_writer, is_rescue=is_rescue)
         lanes: tuple[list[Segment], list[Segment]] = ([], [])
         for stream in streams:
             for number in stream.segments:
@@ -282,48 +165,6 @@ class Segments:
             return None
         at, texts = segment.place(number) or 0, segment.texts()
         return texts[at][0] if at < len(texts) else None
-
-    def spans(self) -> Iterator[tuple[int, int]]:
-        """Return the first and last number of each unbroken row of events."""
-        for segment in self.all:
-            numbers = segment.columns.numbers
-            start = 0
-            if numbers[-1] - numbers[0] + 1 == len(numbers):
-                yield numbers[0], numbers[-1]
-                continue
-            for at in range(1, len(numbers) + 1):
-                if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
-                    yield numbers[start], numbers[at - 1]
-                    start = at
-
-    def deleted(self) -> Iterator[tuple[int, int]]:
-        """Return the spans of numbers that may have stood in segments that were deleted."""
-        for lane, up_to in zip(self.lanes, self.deleted_up_to, strict=True):
-            before: Segment | None = None
-            for segment in lane:
-                first = segment.columns.numbers[0]
-                if before is None:
-                    yield 1, first - 1
-                else:
-                    stream, number = before.place_in_stream
-                    # A stream that ended may have had segments behind the last one that is there.
-                    if segment.place_in_stream != (stream, number + 1):
-                        yield before.columns.numbers[-1] + 1, first - 1
-                before = segment
-            yield 1 if before is None else before.columns.numbers[-1] + 1, up_to
-
-    def damaged(self) -> Iterator[tuple[int, int]]:
-        """Return the spans of numbers between two events of a segment with bytes between them that are no event.
-
-        Not so those of a write that a power cut has cut short: none of it was told to a caller.
-        """
-        for segment in self.all:
-            numbers, starts, ends = segment.columns.numbers, segment.columns.starts, segment.columns.ends
-            for at in range(1, len(numbers)):
-                is_tail = segment.synced is not None and ends[at - 1] >= segment.synced
-                has_bytes = starts[at] - ends[at - 1] > _COMMIT_BYTES
-                if numbers[at] > numbers[at - 1] + 1 and has_bytes and not is_tail:
-                    yield numbers[at - 1] + 1, numbers[at] - 1
 
     def size(self) -> int:
         """Return the bytes of all files in the folder."""
@@ -408,7 +249,7 @@ class Segments:
             path = self.folder.segment(writer.stream, place.segment)
             segment = Segment(path, writer.seed, Columns(), [])
             # Both copies of the header stand in one page of the disk; without the seed no event can be read.
-            _write_index(self.folder, segment, [])
+            write_index(self.folder, segment, [])
             segment.is_open = True
             segments.append(segment)
             self._firsts[lane].append(events[0].number)
@@ -436,9 +277,8 @@ class Segments:
         """Write the index of the segment that was written last: it takes nothing more."""
         if self.lanes[lane] and self.lanes[lane][-1].is_open:
             segment = self.lanes[lane][-1]
-            segment.is_open = False
-            _write_index(self.folder, segment, segment.texts())
-            segment._texts = None
+            write_index(self.folder, segment, segment.texts())
+            segment.close()
             self.has_waste |= segment.waste > 0
 
     # --- what goes --------------------------------------------------------------------------------------------
@@ -475,19 +315,13 @@ class Segments:
         """Return the oldest closed segment of which many bytes can be given back; ``None``: there is none."""
         if not (self.has_waste and self._makes_holes):
             return None
-        least = max(self._segment_bytes // 4, 2 * _PAGE)
+        least = max(self._segment_bytes // 4, 2 * PAGE)
         for segment in self.all:
-            is_much = segment.waste >= least or segment.waste >= max(segment.size // 3, 2 * _PAGE)
+            is_much = segment.waste >= least or segment.waste >= max(segment.size // 3, 2 * PAGE)
             if is_much and segment.live and not segment.is_open:
                 return segment
         self.has_waste = False
         return None
-
-    def worth(self, segment: Segment, is_needed: Callable[[int], bool]) -> int:
-        """Return the bytes of the whole blocks that :meth:`give_back` would free."""
-        starts, ends = segment.columns.starts, segment.columns.ends
-        rows = ((starts[first], ends[last]) for first, last in _rows(segment.columns, is_needed))
-        return sum(max(0, end // _PAGE - -(-start // _PAGE)) * _PAGE for start, end in rows)
 
     @property
     def makes_holes(self) -> bool:
@@ -499,28 +333,12 @@ class Segments:
 
         Raises ``OSError``. The caller has on disk that these events are not needed.
         """
-        columns, texts, freed = segment.columns, segment.texts(), 0
-        handle = self._files.open(segment.path, writes=True)
-        try:
-            before, longest = os.fstat(handle).st_blocks, 0
-            for first, last in _rows(columns, is_needed):
-                start, end = columns.starts[first], columns.ends[last]
-                longest = max(longest, end - start)
-                self._files.punch(handle, start, end - start)
-                head = Framing(segment.seed).head(_HOLE, bytes(end - start - FRAME_BYTES))
-                self._files.write(handle, head, start)
-                for at in range(first, last + 1):
-                    size = 0 if columns.is_gone(at) else segment.bytes_of(at)
-                    freed += size
-                    segment.given_back += size
-                    columns.mark_gone(at)
-            gained = os.fstat(handle).st_blocks < before
-            self._makes_holes = gained or longest < _SURELY_BLOCKS
-        finally:
-            self._files.close(handle)
+        texts = segment.texts()
+        punched = punch(segment, self._files, is_needed)
+        self._makes_holes = punched.has_gained or punched.longest < _SURELY_BLOCKS
         segment.waste = 0
-        _write_index(self.folder, segment, texts)
-        return freed if gained else 0
+        write_index(self.folder, segment, texts)
+        return punched.freed if punched.has_gained else 0
 
     def finish(self, lane: int) -> None:
         """Close the last segment of a lane, so that it can be deleted."""
@@ -571,218 +389,3 @@ class Segments:
             self._finish_last(lane)
         while self._handles:
             os.close(self._handles.popitem()[1])
-
-
-def index_of(path: Path) -> Path:
-    """Return the path of a segment's index."""
-    return path.with_suffix(".index")
-
-
-def read_frame(handle: int, segment: Segment, at: int) -> bytes | None:
-    """Return the body of the event at a place of a segment; ``None``: it is damaged. Raises ``OSError``."""
-    start, end = segment.columns.starts[at], segment.columns.ends[at]
-    data = os.pread(handle, end - start, start)
-    frames = Framing(segment.seed).scan(data, start, is_end=True).frames
-    if len(frames) != 1 or frames[0].end != end:
-        return None
-    return frames[0].body
-
-
-def _write_index(folder: Folder, segment: Segment, texts: Sequence[Texts]) -> None:
-    """Write the index of a segment, as far as the disk lets it: it can be made again."""
-    files, path = folder.files, index_of(segment.path)
-    with contextlib.suppress(OSError):
-        data = encode_index(
-            segment.columns,
-            list(texts),
-            journal=folder.id,
-            name=segment.path.name,
-            seed=segment.seed,
-            size=segment.path.stat().st_size,
-        )
-        files.remove(path)
-        handle = files.create(path)
-        try:
-            files.write(handle, data, 0)
-        finally:
-            files.close(handle)
-
-
-def _rows(columns: Columns, is_needed: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
-    """Yield first and last place of each row of events that are not needed, but for those that are gone already."""
-    first: int | None = None
-    has_more = False
-    for at, number in enumerate(columns.numbers):
-        if is_needed(number):
-            if first is not None and has_more:
-                yield first, at - 1
-            first, has_more = None, False
-            continue
-        first = at if first is None else first
-        has_more |= not columns.is_gone(at)
-    if first is not None and has_more:
-        yield first, len(columns) - 1
-
-
-class _Scanned:
-    """What a segment says that is read from its beginning."""
-
-    def __init__(self) -> None:
-        self.columns = Columns()
-        self.texts: list[Texts] = []
-        self.gaps: list[Gap] = []
-        self.committed = 0
-        """Up to where it is known to have been synced."""
-
-    @classmethod
-    def of(cls, path: Path, seed: bytes) -> _Scanned:
-        """Read a segment; what the disk does not give is damaged. Raises ``OSError`` where it cannot be opened."""
-        found, framing = cls(), Framing(seed)
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            size, at, step = os.fstat(handle).st_size, HEADER_BYTES, _STEP
-            while at < size:
-                data = _pread(handle, min(step, size - at), at)
-                scan = framing.scan(data, at, is_end=at + len(data) >= size)
-                found._add(scan.frames, scan.gaps)
-                step = max(2 * step, scan.needs) if scan.needs and scan.end == at else _STEP
-                at = scan.end
-        finally:
-            os.close(handle)
-        return found
-
-    def _add(self, frames: Sequence[Frame], gaps: Sequence[Gap]) -> None:
-        self.gaps += gaps
-        for frame in frames:
-            if frame.kind != EVENT:
-                continue
-            try:
-                number, facts, texts = decode_facts(frame.body)
-            except JournalCorrupt:
-                continue
-            if self.columns.numbers and number <= self.columns.numbers[-1]:
-                at = bisect_left(self.columns.numbers, number)
-                self.columns.cut(at)
-                del self.texts[at:]
-            self.columns.append(number, facts, frame.start, frame.end)
-            self.texts.append(texts)
-        self.committed = max(self.committed, last_commit(frames))
-
-
-class _Loader:
-    """Looks at the segments of a folder, one after the other."""
-
-    def __init__(self, folder: Folder, aside: Aside, *, is_writer: bool, is_rescue: bool) -> None:
-        self._folder = folder
-        self._aside = aside
-        self._is_writer = is_writer
-        self._is_rescue = is_rescue
-
-    def load(self, stream: Stream, number: int) -> Segment | None:
-        """Return a segment; ``None``: there is nothing in it that can be used."""
-        path, size = self._folder.segment(stream.name, number), stream.segments[number]
-        try:
-            index = self._index(path)
-            if index is not None and index.size == size and len(index.columns):
-                return Segment(path, index.seed, index.columns, None)
-            seed = self._seed(path, index)
-            if seed is None:
-                self._without_header(path, size)
-                return None
-            scanned = _Scanned.of(path, seed)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            if self._is_rescue:
-                return None
-            raise OutboxUnavailable(f"the outbox cannot be read: {path}: {error.strerror}") from error
-        published = stream.published.offset if stream.published.segment == number else 0
-        synced = max(scanned.committed, published)
-        for gap in scanned.gaps:
-            # What lies behind the last sync is the tail of a write that was cut short.
-            if gap.start < synced:
-                log.error("outbox.damaged", file=path.name, start=gap.start, end=gap.end)
-                if self._is_writer:
-                    self._aside.take_part(path, gap.start, gap.end)
-        if not len(scanned.columns):
-            if self._is_writer:
-                self._remove(path)
-            return None
-        segment = Segment(path, seed, scanned.columns, None)
-        segment.synced = synced
-        if self._is_writer and not stream.is_alive:
-            _write_index(self._folder, segment, scanned.texts)
-        else:
-            segment._texts = scanned.texts
-        return segment
-
-    def _index(self, path: Path) -> Index | None:
-        try:
-            index = decode_index(index_of(path).read_bytes())
-        except OSError:
-            return None
-        if index is None or index.name != path.name or not self._is_ours(index.journal):
-            return None
-        return index
-
-    def _is_ours(self, journal: bytes) -> bool:
-        return self._is_rescue or journal == self._folder.id
-
-    def _seed(self, path: Path, index: Index | None) -> bytes | None:
-        """Return the seed of a segment; ``None``: it is lost."""
-        try:
-            with path.open("rb") as file:
-                header = decode_header(file.read(HEADER_BYTES), reads_later=self._is_rescue)
-        except JournalTooNew as error:
-            raise OutboxTooNew(
-                f"the outbox {self._folder.path} was written by a later gatepost: {error}"
-            ) from error
-        except (JournalCorrupt, OSError):
-            return None if index is None else index.seed
-        return header.seed if self._is_ours(header.journal) else None
-
-    def _without_header(self, path: Path, size: int) -> None:
-        if size <= HEADER_BYTES:
-            if self._is_writer:
-                self._remove(path)  # it was being made when the power went
-            return
-        log.error("outbox.damaged", file=path.name, start=0, end=size)
-        if self._is_writer:
-            self._aside.take(path)
-
-    def _remove(self, path: Path) -> None:
-        with contextlib.suppress(OSError):
-            self._folder.files.remove(path)
-            self._folder.files.remove(index_of(path))
-
-
-def _pread(handle: int, size: int, offset: int) -> bytes:
-    """Read a part of a file, with zeros for the pages that the disk does not give."""
-    try:
-        return os.pread(handle, size, offset)
-    except OSError:
-        parts = []
-        for at in range(offset, offset + size, _PAGE):
-            length = min(_PAGE, offset + size - at)
-            try:
-                parts.append(os.pread(handle, length, at))
-            except OSError:
-                parts.append(bytes(length))
-        return b"".join(parts)
-
-
-def most_likely_id(path: Path) -> bytes | None:
-    """Return the id that most files of a folder name as that of their journal; ``None``: none does."""
-    votes: Counter[bytes] = Counter()
-    for file in path.iterdir():
-        if file.suffix == ".events" or file.name.startswith("state-"):
-            with contextlib.suppress(OSError, JournalCorrupt, JournalTooNew), file.open("rb") as begin:
-                votes[decode_header(begin.read(HEADER_BYTES)).journal] += 1
-    if not votes:  # each of these has lost its first page: the others are asked
-        marked = marked_id(path)
-        votes.update([] if marked is None else [marked])
-        for file in path.glob("*.index"):
-            with contextlib.suppress(OSError):
-                index = decode_index(file.read_bytes())
-                votes.update([] if index is None else [index.journal])
-    return votes.most_common(1)[0][0] if votes else None

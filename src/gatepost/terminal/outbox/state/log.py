@@ -49,7 +49,7 @@ from gatepost.journal.format import (
     encode_header,
 )
 from gatepost.terminal.logs import Log
-from gatepost.terminal.outbox.state.state import DEAD, DONE, DROPPED, FORGOTTEN, LOST, TAKEN_UP, VERSION, Op
+from gatepost.terminal.outbox.state.operations import ENDS, VERSION, Op
 from gatepost.terminal.outbox.types import DAMAGE
 
 __all__ = ["LEAST_BYTES", "MOST_UNWRITTEN", "Kept", "Mark", "StateLog", "marked_id"]
@@ -63,9 +63,6 @@ LEAST_BYTES = 256 * 1024
 
 MOST_UNWRITTEN = 10_000
 """Operations that are kept in memory of those that only a checkpoint needs."""
-
-_ENDS = (DONE, DEAD, FORGOTTEN, DROPPED, LOST, TAKEN_UP)
-"""Operations that are kept in memory however many they are: each event has but a few of them."""
 
 _MARK = "deleted"
 _MARKED = struct.Struct("<16s4Q")
@@ -246,7 +243,7 @@ class StateLog:
         """Keep in memory what the disk did not take, the latest attempts not without a bound."""
         self.unwritten += ops
         if len(self.unwritten) > self._most_unwritten:
-            self.unwritten = [op for op in self.unwritten if op[0] in _ENDS]
+            self.unwritten = [op for op in self.unwritten if op[0] in ENDS]
             self._most_unwritten = max(MOST_UNWRITTEN, 2 * len(self.unwritten))
             self._lacks_some = True
 

@@ -2,10 +2,7 @@
 
 Nothing here touches the disk. Whatever changes is an *operation*, a tuple of plain values: :meth:`State.do` applies it
 and puts it among those that are to be written; :meth:`State.apply` alone is what a start does with those that it reads.
-So a state that was read can tell no other story than the one that was kept.
-
-Drops come in bursts (a receiver is away for a weekend and ten thousand records make room, one by one), and a burst is
-one entry (which events, how many, why, when) and one line in the log.
+So the state that is read is the state that was written.
 """
 
 from __future__ import annotations
@@ -15,69 +12,38 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from gatepost.cursor import Cursor, Tried
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.segments.frames import Facts
+from gatepost.terminal.outbox.state.drops import DAMAGED, with_drop
+from gatepost.terminal.outbox.state.operations import (
+    ACCEPTED,
+    CLAIMED,
+    CLOCK_SET_BACK,
+    DEAD,
+    DONE,
+    DROPPED,
+    FORGOTTEN,
+    LOST,
+    REFUSALS_FORGOTTEN,
+    REFUSED_FULL,
+    RETRY,
+    SERIAL,
+    SKIPPED,
+    SUBSCRIBED,
+    TAKEN_UP,
+    VERSION,
+    Op,
+)
 from gatepost.terminal.outbox.state.owner import Owner
-from gatepost.terminal.outbox.types import ALARMS, RECORDS, Dropped
+from gatepost.terminal.outbox.types import RECORDS, Dropped
 from gatepost.wire import Subscription
 
-__all__ = [
-    "ACCEPTED",
-    "BURST_S",
-    "CLAIMED",
-    "CLOCK_SET_BACK",
-    "DAMAGED",
-    "DEAD",
-    "DONE",
-    "DROPPED",
-    "FORGOTTEN",
-    "LOST",
-    "Looks",
-    "REFUSALS_FORGOTTEN",
-    "REFUSED_FULL",
-    "RETRY",
-    "SERIAL",
-    "SUBSCRIBED",
-    "TAKEN_UP",
-    "VERSION",
-    "Op",
-    "State",
-]
+__all__ = ["Looks", "State"]
 
 log = Log(__name__)
-
-VERSION = 1
-"""Of what :meth:`State.dump` returns and of the operations."""
-
-Op = tuple[Any, ...]
-
-ACCEPTED, CLAIMED, RETRY, DONE, DEAD, FORGOTTEN, DROPPED, LOST, TAKEN_UP = (
-    "a",
-    "c",
-    "r",
-    "d",
-    "x",
-    "f",
-    "p",
-    "l",
-    "u",
-)
-SUBSCRIBED, REFUSALS_FORGOTTEN, CLOCK_SET_BACK, SERIAL, REFUSED_FULL, SKIPPED = "s", "n", "b", "o", "q", "k"
-"""The first value of an operation."""
-
-DAMAGED = "damaged"
-"""Why an event was dropped whose bytes cannot be read."""
-
-BURST_S = 60.0
-"""A minute without a drop ends a burst."""
-
-MAX_BURSTS = 1_000
-"""Entries that are kept; from then on, drops are counted in the newest entry of their kind."""
-
-_LANES: dict[int, Any] = {ALARMS: "alarms", RECORDS: "records"}
 
 
 class Looks(Struct, frozen=True):
@@ -328,20 +294,7 @@ class State:
             "delivered": self.delivered,
             "refused_full": self.refused_full,
             "last": (self.last_error, self.last_error_at, self.last_success_at),
-            "drops": [
-                (
-                    each.reason,
-                    each.lane,
-                    each.count,
-                    each.first_id,
-                    each.last_id,
-                    each.oldest_event_at,
-                    each.newest_event_at,
-                    each.first_dropped_at,
-                    each.last_dropped_at,
-                )
-                for each in self.drops
-            ],
+            "drops": [astuple(each) for each in self.drops],
             "subscription": None
             if self.subscription is None
             else (self.subscription.event_dest, self.subscription.enabled),
@@ -356,20 +309,7 @@ class State:
         self.delivered = list(kept["delivered"])
         self.refused_full = kept["refused_full"]
         self.last_error, self.last_error_at, self.last_success_at = kept["last"]
-        self.drops = tuple(
-            Dropped(
-                reason=each[0],
-                lane=each[1],
-                count=each[2],
-                first_id=each[3],
-                last_id=each[4],
-                oldest_event_at=each[5],
-                newest_event_at=each[6],
-                first_dropped_at=each[7],
-                last_dropped_at=each[8],
-            )
-            for each in kept["drops"]
-        )
+        self.drops = tuple(Dropped(*each) for each in kept["drops"])
         subscription = kept["subscription"]
         self.subscription = None if subscription is None else Subscription(*subscription)
         self.receiver = kept["receiver"]
@@ -432,40 +372,12 @@ class State:
     def _note_drop(
         self, first: int, last: int, count: int, reason: str, lane: int, happened_at: int | None, at: float
     ) -> None:
-        kind = _LANES[lane]
-        same = [place for place, each in enumerate(self.drops) if (each.reason, each.lane) == (reason, kind)]
-        if same and (
-            abs(at - self.drops[same[-1]].last_dropped_at) <= BURST_S or len(self.drops) >= MAX_BURSTS
-        ):
-            burst = self.drops[same[-1]]
-            happened = [moment for moment in (burst.oldest_event_at, happened_at) if moment is not None]
-            newest = [moment for moment in (burst.newest_event_at, happened_at) if moment is not None]
-            changed = replace(
-                burst,
-                count=burst.count + count,
-                first_id=min(burst.first_id, first),
-                last_id=max(burst.last_id, last),
-                oldest_event_at=min(happened, default=None),
-                newest_event_at=max(newest, default=None),
-                last_dropped_at=at,
-            )
-            self.drops = (*self.drops[: same[-1]], changed, *self.drops[same[-1] + 1 :])
-            return
-        self.drops = (
-            *self.drops,
-            Dropped(
-                reason=reason,
-                lane=kind,
-                count=count,
-                first_id=first,
-                last_id=last,
-                oldest_event_at=happened_at,
-                newest_event_at=happened_at,
-                first_dropped_at=at,
-                last_dropped_at=at,
-            ),
+        self.drops, has_begun = with_drop(
+            self.drops, first, last, count, reason=reason, lane=lane, happened_at=happened_at, at=at
         )
-        self.told.append(lambda: log.warning("outbox.dropping", reason=reason, lane=kind, first_id=first))
+        if has_begun:
+            kind = self.drops[-1].lane
+            self.told.append(lambda: log.warning("outbox.dropping", reason=reason, lane=kind, first_id=first))
 
 
 _APPLY: dict[str, Callable[..., None]] = {

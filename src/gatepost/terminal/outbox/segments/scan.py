@@ -1,0 +1,80 @@
+"""Read a segment from its beginning: what stands in it, whatever its index says."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+
+from gatepost.errors import JournalCorrupt
+from gatepost.journal.format import EVENT, HEADER_BYTES, Frame, Framing, Gap, last_commit
+from gatepost.terminal.outbox.segments.frames import Columns, Texts, decode_facts
+
+__all__ = ["Scanned"]
+
+_STEP = 1024 * 1024
+"""Bytes that are read at once."""
+
+_PAGE = 4096
+"""Bytes that the disk gives or does not give together."""
+
+
+class Scanned:
+    """The events of a segment, and the bytes that are no event."""
+
+    def __init__(self) -> None:
+        self.columns = Columns()
+        self.texts: list[Texts] = []
+        self.gaps: list[Gap] = []
+        self.committed = 0
+        """Up to where it is known to have been synced."""
+
+    @classmethod
+    def of(cls, path: Path, seed: bytes) -> Scanned:
+        """Read a segment; what the disk does not give is damaged. Raises ``OSError`` where it cannot be opened."""
+        found, framing = cls(), Framing(seed)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size, at, step = os.fstat(handle).st_size, HEADER_BYTES, _STEP
+            while at < size:
+                data = _pread(handle, min(step, size - at), at)
+                scan = framing.scan(data, at, is_end=at + len(data) >= size)
+                found._add(scan.frames, scan.gaps)
+                step = max(2 * step, scan.needs) if scan.needs and scan.end == at else _STEP
+                at = scan.end
+        finally:
+            os.close(handle)
+        return found
+
+    def _add(self, frames: Sequence[Frame], gaps: Sequence[Gap]) -> None:
+        self.gaps += gaps
+        for frame in frames:
+            if frame.kind != EVENT:
+                continue
+            try:
+                number, facts, texts = decode_facts(frame.body)
+            except JournalCorrupt:
+                continue
+            if self.columns.numbers and number <= self.columns.numbers[-1]:
+                at = bisect_left(self.columns.numbers, number)
+                self.columns.cut(at)
+                del self.texts[at:]
+            self.columns.append(number, facts, frame.start, frame.end)
+            self.texts.append(texts)
+        self.committed = max(self.committed, last_commit(frames))
+
+
+def _pread(handle: int, size: int, offset: int) -> bytes:
+    """Read a part of a file, with zeros for the pages that the disk does not give."""
+    try:
+        return os.pread(handle, size, offset)
+    except OSError:
+        parts = []
+        for at in range(offset, offset + size, _PAGE):
+            length = min(_PAGE, offset + size - at)
+            try:
+                parts.append(os.pread(handle, length, at))
+            except OSError:
+                parts.append(bytes(length))
+        return b"".join(parts)
