@@ -96,7 +96,7 @@ PRINTED = {
     r"^curl .*/api/v1/records": r'"next_cursor"',
     r"^gatepost events list ": "王",
     r"^gatepost alarms list ": "tampered",
-    r"^gatepost terminals create ": r"/Record/\w+",
+    r"^gatepost terminals create ": r"/Record/[\w-]+",
     r"^gatepost terminal emit ": r'^\{"ok":true,"id":\d+\}\n\{"ok":true,"id":\d+\}\n$',
 }
 """What a command has to print, besides ending with exit code 0."""
