@@ -129,7 +129,8 @@ async function replace(
   if (how !== "back") scrollTo(0, how === "stay" ? height : 0);
   const left = stays(main);
   const next = nth < 0 ? document.querySelector<HTMLElement>(again) : left[Math.min(nth, left.length - 1)];
-  (next ?? main).focus({ preventScroll: true });
+  const fold = next?.closest("details:not([open])")?.querySelector("summary");
+  (fold ?? next ?? main).focus({ preventScroll: true });
 }
 
 /** Say above a form why it was refused, and leave everything as it is. */

@@ -1,4 +1,4 @@
-"""``gatepost people mark | unmark | marked | join | part | numbers | inside`` and ``gatepost terminals direction``."""
+"""``gatepost people mark | unmark | marked | join | part | numbers | inside``."""
 
 import json
 import time

@@ -112,7 +112,7 @@ async def test_why_nothing_arrives_is_told_step_by_step_and_what_to_do_next(
     assert "give either a terminal or an address" in capsys.readouterr().err
 
 
-async def test_several_are_approved_moved_named_retired_and_deleted(
+async def test_several_are_approved_moved_named_directed_retired_and_deleted(
     receiver: Running, run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for number in (1, 2):
@@ -132,6 +132,10 @@ async def test_several_are_approved_moved_named_retired_and_deleted(
     assert await run("terminals", "move", "SN-1", "SN-2", "--site", "4321") == 1
     assert await run("terminals", "move", "SN-1", "SN-2", "--site", "1") == 0
     assert "Back door" in capsys.readouterr().out
+    assert await run("terminals", "direction", "SN-1", "SN-2", "up") == 1
+    assert "direction" in capsys.readouterr().err
+    assert await run("terminals", "direction", "SN-1", "SN-2", "in", "--json") == 0
+    assert capsys.readouterr().out.count('"direction":"in"') == 2
 
     assert await run("terminals", "delete", "SN-1", "SN-2", "--yes") == 1
     assert "not retired" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``gatepost terminals approve | retire | move | delete | names``: one terminal or several at once, all or none."""
+"""``gatepost terminals approve | retire | move | direction | delete | names``: one or several, all or none."""
 
 from __future__ import annotations
 
@@ -59,6 +59,26 @@ def move(
     """Put terminals at another site; people's passages go along."""
     with asking(url, token, ca_file) as client:
         changes = {row.id: {"site_id": site} for row in _meant(client, terminals)}
+        _tell(client.change_terminals(changes), json=json)
+
+
+def direct(
+    terminals: Several,
+    direction: Annotated[
+        str,
+        typer.Argument(
+            metavar="in|out|both",
+            help=t("Which way people go who pass there.", "人员通过终端的方向：进、出或进出。"),
+        ),
+    ],
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    json: AsJson = False,
+) -> None:
+    """Say which way people go who pass terminals: it decides who is inside."""
+    with asking(url, token, ca_file) as client:
+        changes = {row.id: {"direction": direction} for row in _meant(client, terminals)}
         _tell(client.change_terminals(changes), json=json)
 
 
@@ -165,5 +185,6 @@ def register(group: typer.Typer) -> None:
     group.command("approve", help=t("Approve terminals that are held or new.", "批准终端。"))(approve)
     group.command("retire", help=t("Refuse what they push from now on.", "停用终端。"))(retire)
     group.command("move", help=t("Put them at another site.", "将终端迁移到其他站点。"))(move)
+    group.command("direction", help=t("Set which way people go there.", "设置通行方向。"))(direct)
     group.command("delete", help=t("Delete retired terminals for good.", "永久删除已停用的终端。"))(delete)
     group.command("names", help=t("Name many from a CSV file.", "用 CSV 文件批量命名终端。"))(names)

@@ -1,4 +1,4 @@
-"""``gatepost terminals list | create | rename | direction | rotate | refusals | why``."""
+"""``gatepost terminals list | create | rename | rotate | refusals | why``."""
 
 from __future__ import annotations
 
@@ -107,25 +107,6 @@ def rename(
         _tell(client.change_terminal(terminal_of(client, terminal).id, name=name), json=json)
 
 
-def direct(
-    terminal: Which,
-    direction: Annotated[
-        str,
-        typer.Argument(
-            metavar="in|out|both",
-            help=t("Which way people go who pass there.", "人员通过该终端的方向：进、出或进出。"),
-        ),
-    ],
-    url: Receiver = DEFAULT_URL,
-    token: Token = "",
-    ca_file: CaFile = None,
-    json: AsJson = False,
-) -> None:
-    """Say which way people go who pass a terminal: it decides who is inside."""
-    with asking(url, token, ca_file) as client:
-        _tell(client.change_terminal(terminal_of(client, terminal).id, direction=direction), json=json)
-
-
 def rotate(
     terminal: Which,
     url: Receiver = DEFAULT_URL,
@@ -173,7 +154,6 @@ def register(group: typer.Typer) -> None:
     group.command("list", help=t("List terminals.", "列出终端。"))(list_terminals)
     group.command("create", help=t("Make a terminal and its address.", "创建终端及其推送地址。"))(create)
     group.command("rename", help=t("Give it another name.", "重命名终端。"))(rename)
-    group.command("direction", help=t("Set which way people go there.", "设置通行方向。"))(direct)
     group.command("rotate", help=t("Give it another secret address.", "更换推送地址中的令牌。"))(rotate)
     chosen_commands.register(group)
     group.command("refusals", help=t("List refused pushes, newest first.", "列出被拒绝的推送，最新在前。"))(

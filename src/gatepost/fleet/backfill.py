@@ -70,6 +70,9 @@ FIRST_AGAIN_S, LAST_AGAIN_S = 15.0, 900.0
 MAX_PAGES = 200
 """Pages of one window: one that a terminal does not end is not read for ever."""
 
+MAX_BYTES = 32 * 1024 * 1024
+"""Bytes of the items of one window: one with more is cut into parts."""
+
 MAX_PARTS = 24
 """Into so many parts a window is cut at once, at most: totals may be wrong."""
 
@@ -324,15 +327,23 @@ async def fetch(client: TerminalClient, window: Window) -> list[bytes] | int:
     """
     is_second = window.begin_s == window.end_s
     items: dict[bytes, None] = {}
-    offset = 0
+    offset = size = 0
     for _ in range(MAX_PAGES):
         page = await client.history(window.begin_s, window.end_s, offset=offset)
         is_full = len(page.items) >= PAGE
         if is_full and not is_second and (page.total or 0) > MAX_IN_WINDOW:
             return min(-(-(page.total or 0) * 5 // (MAX_IN_WINDOW * 4)), MAX_PARTS)
         before = len(items)
-        items.update((bytes(item), None) for item in page.items)
-        offset += len(page.items)
+        found = [bytes(item) for item in page.items]
+        items.update(dict.fromkeys(found))
+        offset += len(found)
+        size += sum(map(len, found))
+        if len(items) > before and size > MAX_BYTES:
+            if is_second:
+                raise NotReadable(
+                    f"a second of its history has more than {MAX_BYTES // 1024 // 1024} MB; it cannot be fetched"
+                )
+            return 2
         if len(items) == before:  # empty, or a page that was there before
             if is_full and not is_second:
                 return 2

@@ -6,7 +6,8 @@ Rules:
   the serial of the heartbeat has to be the terminal's.
 * A wrong password is said once and not tried again; what that means is for a person.
 * Requests go where the egress rules allow it, and follow no redirect.
-* One request at a time. Time and size of each reply are bounded.
+* One request at a time. Time and size of each reply are bounded, and the values in it: a list of millions of them would
+  take a hundred times its size. Nothing is decompressed.
 * What comes back is the envelope ``{"code", "msg", "data"}``, or no terminal's.
 
 Flow: :meth:`TerminalClient.look` → :meth:`TerminalClient.login` → subscription and history.
@@ -57,6 +58,9 @@ PORT = 8000
 MAX_REPLY = 64 * 1024
 MAX_HISTORY = 32 * 1024 * 1024
 """Bytes of a page of history, which may have portraits."""
+
+MAX_VALUES = 65_536
+"""Values of a reply: its objects and lists, and what stands in them. A page of records has some six thousand."""
 
 TOKEN_MINUTES = 60
 """For how long a token is asked for."""
@@ -286,7 +290,7 @@ class TerminalClient:
                     method,
                     self.address + path,
                     data=None if body is None else msgspec.json.encode(body),
-                    headers={**headers, "Content-Type": "application/json"},
+                    headers={**headers, "Content-Type": "application/json", "Accept-Encoding": "identity"},
                     allow_redirects=False,
                 ) as reply:
                     said = await _read(reply, most)
@@ -330,9 +334,11 @@ class TerminalClient:
         return hashlib.sha256(shown).digest()
 
     def _envelope(self, status: int, said: bytes) -> _Envelope:
+        if len(said) > MAX_REPLY and sum(said.count(mark) for mark in (b",", b"{", b"[")) > MAX_VALUES:
+            raise NoTerminal(f"{self.address} replies with more than {MAX_VALUES} values at once")
         try:
             envelope = msgspec.json.decode(said, type=_Envelope)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             raise NoTerminal(f"{self.address} replies with HTTP {status} and no JSON of a terminal") from None
         if envelope.code in (1000, 1001):
             raise WrongAccount(
@@ -371,6 +377,7 @@ class TerminalClient:
                 timeout=self._timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
+                auto_decompress=False,  # some KB may stand for gigabytes
             )
         return self._session
 
@@ -388,7 +395,7 @@ async def _read(reply: aiohttp.ClientResponse, most: int) -> bytes:
 def _decoded(data: msgspec.Raw, kind: Any, what: str) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         raise NoTerminal(f"{what} cannot be read") from None
 
 

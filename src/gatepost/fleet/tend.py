@@ -35,8 +35,8 @@ LEASE_S = 15.0
 
 TICK_S = 1.0
 
-PACE_S, PER_PACE = 0.25, 4
-"""So many looks are begun each time, and so soon again if more are due: 500 take half a minute."""
+PACE_S, PER_PACE = 0.17, 2
+"""So many looks are begun each time, and so soon again if more are due: 500 take three quarters of a minute."""
 
 AT_ONCE = 32
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from litestar import Controller, get, post
+from litestar.exceptions import ClientException
 from litestar.params import FromPath, RawBody
 from msgspec import Struct
 
-from gatepost.console.desk import Desk, Html, TheDesk
+from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.pages.why import TAGS, writer
 from gatepost.fleet.client import FleetError
@@ -69,30 +71,28 @@ class FleetPages(Controller):
         self,
         request: AnyRequest,
         terminal_id: FromPath[int],
+        body: RawBody,
         desk: TheDesk,
         fleet: TheFleet,
-        diagnosis: TheDiagnosis,
         access: TheAccess,
     ) -> Html:
         """Look at a terminal now, and do what there is to do."""
-        return await _done(
-            desk, request, fleet, diagnosis, access, "fleet.verified", fleet.verify, terminal_id
-        )
+        row = await _done(fleet.verify, terminal_id)
+        return await _back(desk, request, access, "fleet.verified", row, Form(body))
 
     @post("/{terminal_id:int}/resume")
     async def resume(
         self,
         request: AnyRequest,
         terminal_id: FromPath[int],
+        body: RawBody,
         desk: TheDesk,
         fleet: TheFleet,
-        diagnosis: TheDiagnosis,
         access: TheAccess,
     ) -> Html:
         """Look at a terminal again that was stopped or contested."""
-        return await _done(
-            desk, request, fleet, diagnosis, access, "fleet.resumed", fleet.resume, terminal_id
-        )
+        row = await _done(fleet.resume, terminal_id)
+        return await _back(desk, request, access, "fleet.resumed", row, Form(body))
 
     @post("/{terminal_id:int}/release")
     async def release(
@@ -102,16 +102,12 @@ class FleetPages(Controller):
         body: RawBody,
         desk: TheDesk,
         fleet: TheFleet,
-        diagnosis: TheDiagnosis,
         access: TheAccess,
     ) -> Html:
         """Manage a terminal no more; give it back the address that it had, if that is wanted."""
-        give_back = Form(body).ticked("give_back")
-
-        async def let_go(which: int) -> AdoptedRow:
-            return await fleet.release(which, give_back=give_back)
-
-        return await _done(desk, request, fleet, diagnosis, access, "fleet.released", let_go, terminal_id)
+        form = Form(body)
+        row = await _done(partial(fleet.release, give_back=form.ticked("give_back")), terminal_id)
+        return await _back(desk, request, access, "fleet.released", row, form)
 
 
 def _lines(store: UserStore, fleet: Fleet, diagnosis: Diagnosis) -> list[Line]:
@@ -127,9 +123,7 @@ def _order(line: Line) -> tuple[Any, ...]:
     return (_WORST.get(line.level, 1), line.row.site_id, name.casefold(), line.row.terminal_id)
 
 
-def _page(
-    desk: Desk, request: AnyRequest, fleet: Fleet, diagnosis: Diagnosis, *, problem: str | None = None
-) -> Html:
+def _page(desk: Desk, request: AnyRequest, fleet: Fleet, diagnosis: Diagnosis) -> Html:
     view = desk.view(request)
     lines = _lines(view.store, fleet, diagnosis)
     level = view.query.get("show", "")
@@ -137,7 +131,6 @@ def _page(
     start = int(at) if (at := view.query.get("cursor", "")).isascii() and at.isdigit() and len(at) < 9 else 0
     return view.page(
         "fleet.html",
-        status=200 if problem is None else 409,
         active="terminals",
         lines=fitting[start : start + PAGE],
         found=len(fitting),
@@ -148,28 +141,23 @@ def _page(
         running=[adopted_item(one) for one in fleet.many.adoptions.latest() if one.finished_at is None],
         writer=writer(view),
         tags=TAGS,
-        problem=problem,
     )
 
 
-async def _done(
-    desk: Desk,
-    request: AnyRequest,
-    fleet: Fleet,
-    diagnosis: Diagnosis,
-    access: Access,
-    action: str,
-    work: Callable[[int], Coroutine[Any, Any, AdoptedRow]],
-    terminal_id: int,
-) -> Html:
-    """Do something with an adopted terminal, and return to the list; say there what went wrong."""
+async def _done(work: Callable[[int], Coroutine[Any, Any, AdoptedRow]], terminal_id: int) -> AdoptedRow:
+    """Do something with an adopted terminal. What goes wrong is said above the form."""
     try:
-        row = await work(min(terminal_id, MAX_ID))
+        return await work(min(terminal_id, MAX_ID))
     except FleetError as error:
-        why = str(error)
-        return await asyncio.to_thread(lambda: _page(desk, request, fleet, diagnosis, problem=why))
+        raise ClientException(str(error), status_code=409) from None
+
+
+async def _back(
+    desk: Desk, request: AnyRequest, access: Access, action: str, row: AdoptedRow, form: Form
+) -> Html:
+    """Note what was done, and return to the place in the list where it was asked for."""
     detail = {"serial": row.serial, "address": row.address, "found": row.found}
     await asyncio.to_thread(access.note, request, action, str(row.terminal_id), **detail)
     desk.forget_counts()
-    done = action.partition(".")[2]
-    return await asyncio.to_thread(lambda: desk.view(request).go("/fleet", done=done))
+    place, done = local_path(form("back"), "/fleet"), action.partition(".")[2]
+    return await asyncio.to_thread(lambda: desk.view(request).go(place, done=done))

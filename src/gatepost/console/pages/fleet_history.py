@@ -10,7 +10,7 @@ from litestar import Controller, get, post
 from litestar.exceptions import ClientException
 from litestar.params import FromPath, RawBody
 
-from gatepost.console.desk import Desk, Html, TheDesk
+from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.fleet.client import FleetError
@@ -24,6 +24,8 @@ from gatepost.store.local_days import zone
 from gatepost.store.query.fleet_jobs import JobRow
 
 __all__ = ["FleetHistoryPages"]
+
+PLACE = "/fleet/history"
 
 PAGE = 50
 
@@ -42,7 +44,7 @@ TAGS = {
 class FleetHistoryPages(Controller):
     """``/fleet/history``."""
 
-    path = "/fleet/history"
+    path = PLACE
     opt = ADMIN | EVERY_SITE
 
     @get(sync_to_thread=True)
@@ -71,11 +73,11 @@ class FleetHistoryPages(Controller):
             job = await asyncio.to_thread(lambda: histories.ask(row, since, until, by=request.user.name))
         except (FleetError, SettingsError) as error:
             why = f"{error.setting}: {error.why}" if isinstance(error, SettingsError) else str(error)
-            return await asyncio.to_thread(lambda: _page(desk, request, fleet, histories, problem=why))
+            raise ClientException(why) from None
         detail = {"serial": row.serial, "since": form("since"), "until": form("until")}
         await asyncio.to_thread(access.note, request, "fleet.backfill_asked", str(job.id), **detail)
         histories.backfill.wake()
-        return await _back(desk, request, row.terminal_id)
+        return await _back(desk, request, f"{PLACE}?terminal={row.terminal_id}")
 
     @post("/count")
     async def count(
@@ -86,9 +88,8 @@ class FleetHistoryPages(Controller):
         try:
             await histories.auditor.recount(await fleet.one(min(which, MAX_ID)))
         except FleetError as error:
-            why = str(error)
-            return await asyncio.to_thread(lambda: _page(desk, request, fleet, histories, problem=why))
-        return await _back(desk, request, which)
+            raise ClientException(str(error), status_code=409) from None
+        return await _back(desk, request, f"{PLACE}?terminal={which}")
 
     @post("/{job_id:int}/{work:str}")
     async def turn(
@@ -96,6 +97,7 @@ class FleetHistoryPages(Controller):
         request: AnyRequest,
         job_id: FromPath[int],
         work: FromPath[str],
+        body: RawBody,
         desk: TheDesk,
         histories: TheHistories,
         access: TheAccess,
@@ -117,12 +119,10 @@ class FleetHistoryPages(Controller):
             access.note, request, f"fleet.backfill_{past}", str(number), serial=row.serial
         )
         histories.backfill.wake()
-        return await _back(desk, request)
+        return await _back(desk, request, local_path(Form(body)("back"), PLACE))
 
 
-def _page(
-    desk: Desk, request: AnyRequest, fleet: Fleet, histories: Histories, *, problem: str | None = None
-) -> Html:
+def _page(desk: Desk, request: AnyRequest, fleet: Fleet, histories: Histories) -> Html:
     view = desk.view(request)
     before = view.query.get("cursor", "")
     rows = histories.jobs.page(before=int(before) if _is_number(before) else None, limit=PAGE + 1)
@@ -133,7 +133,6 @@ def _page(
     ]
     return view.page(
         "fleet_history.html",
-        status=200 if problem is None else 400,
         active="terminals",
         jobs=[(job_item(row), row.timezone) for row in rows[:PAGE]],
         next=str(rows[PAGE - 1].id) if len(rows) > PAGE else None,
@@ -142,7 +141,6 @@ def _page(
         chosen=which,
         days=[] if which is None else [audit_item(row) for row in histories.jobs.audits(which)],
         tags=TAGS,
-        problem=problem,
     )
 
 
@@ -158,6 +156,5 @@ def _second(name: str, text: str, clock: str) -> int:
         raise SettingsError(name, "is no time; choose a day and a time") from None
 
 
-async def _back(desk: Desk, request: AnyRequest, terminal_id: int | None = None) -> Html:
-    path = "/fleet/history" + ("" if terminal_id is None else f"?terminal={terminal_id}")
-    return await asyncio.to_thread(lambda: desk.view(request).go(path, done="saved"))
+async def _back(desk: Desk, request: AnyRequest, place: str) -> Html:
+    return await asyncio.to_thread(lambda: desk.view(request).go(place, done="saved"))
