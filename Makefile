@@ -24,7 +24,7 @@ help: ## say what can be typed here
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.run ## terminals push, the receiver goes away and comes back, and a table says what was lost
-	@$(BIN)/python -m gatepost.simulator.demo $(if $(KEEP),--keep)
+	@$(BIN)/python -m gatepost.simulator.demo.run $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev $(VENV)/.debian-test $(if $(T)$(K),,lint) ## every test; T=tests/store K=name: some of them
 	$(BIN)/python -m pytest $(T) $(if $(K),-k "$(K)")

@@ -23,9 +23,9 @@ from benchmarks.bench import Bench
 from benchmarks.programs import BenchmarkError, api_token, free_port, gatepost, start
 from benchmarks.report import Row
 from gatepost import wire
-from gatepost.fleet.audit import Auditor, due_days
-from gatepost.fleet.backfill import Around
 from gatepost.fleet.client import Account, TerminalClient
+from gatepost.fleet.history.audit import Auditor, due_days
+from gatepost.fleet.history.backfill import Around
 from gatepost.store.interface import NewTerminal
 from gatepost.store.query.fleet import Adopted, AdoptedRow, Credentials, NewAdopted
 from gatepost.store.query.fleet_jobs import AuditRow, FleetJobs

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from tests.terminals import ensured
 
-from gatepost.simulator import roster
-from gatepost.simulator.dialects import body
-from gatepost.simulator.people import make_site
-from gatepost.simulator.scenario import SITE_TIME, Plan, doors, happenings
+from gatepost.simulator.world import roster
+from gatepost.simulator.world.dialects import body
+from gatepost.simulator.world.people import make_site
+from gatepost.simulator.world.scenario import SITE_TIME, Plan, doors, happenings
 from gatepost.store.interface import Arrival, Store
 from gatepost.wire import Dialect, Record, decode, key, key_digest
 

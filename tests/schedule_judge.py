@@ -9,9 +9,9 @@ from datetime import date, datetime, timedelta
 
 from tests import month
 
-from gatepost.simulator.people import Person
-from gatepost.simulator.roster import pattern_of
-from gatepost.simulator.scenario import SITE_TIME
+from gatepost.simulator.world.people import Person
+from gatepost.simulator.world.roster import pattern_of
+from gatepost.simulator.world.scenario import SITE_TIME
 
 FIRST = date(2028, 2, 1)
 DAYS = 29

@@ -20,10 +20,10 @@ from playwright.sync_api import Browser, Page, Playwright
 from tests.packing import packing
 
 from gatepost import wire
-from gatepost.simulator import passages
-from gatepost.simulator.passages import Door, Moment
-from gatepost.simulator.people import Site, make_site
-from gatepost.simulator.scenario import SITE_TIME, Plan, doors, happenings
+from gatepost.simulator.world import passages
+from gatepost.simulator.world.passages import Door, Moment
+from gatepost.simulator.world.people import Site, make_site
+from gatepost.simulator.world.scenario import SITE_TIME, Plan, doors, happenings
 from gatepost.store.interface import Arrival
 from gatepost.store.sqlite.store import SqliteStore
 from gatepost.wire import Alarm, Dialect, Record

@@ -20,7 +20,7 @@ from tests.browser.kit import Console, Endpoint
 from tests.browser.terminals import TerminalProcess
 
 from gatepost import wire
-from gatepost.simulator.scenario import SITE_TIME
+from gatepost.simulator.world.scenario import SITE_TIME
 from gatepost.wire.codes import AlarmStatus
 
 IMAGES = kit.ROOT / "docs/images"

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Opener
 from tests.browser.kit import Console
 
-from gatepost.simulator.scenario import SITE_TIME
+from gatepost.simulator.world.scenario import SITE_TIME
 from gatepost.wire.codes import AlarmStatus
 
 

@@ -122,9 +122,9 @@ SAID = {
         "TerminalRefused",
     ),
     "fleet/managing.py": ("FleetError",),
-    "fleet/csv_import.py": ("Problem", "_refused"),
+    "fleet/finding/csv_import.py": ("Problem", "_refused"),
     "fleet/a*.py": ("AnotherCertificate", "DiscoveryUnavailable"),
-    "fleet/discovery.py": ("DiscoveryUnavailable",),
+    "fleet/finding/discovery.py": ("DiscoveryUnavailable",),
     "store/local_days.py": ("ValueError",),
 }
 """Where sentences come from that a page shows, and what they are handed to."""

@@ -13,8 +13,8 @@ from tests.fleet.double import ADMIN, Double
 from tests.terminals import ensured
 
 from gatepost import wire
-from gatepost.fleet.backfill import Around, Backfill
 from gatepost.fleet.client import Account, TerminalClient
+from gatepost.fleet.history.backfill import Around, Backfill
 from gatepost.journal.folder import Folder
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.receiver.jobs.desk_writer import DeskWriter

@@ -12,7 +12,7 @@ from tests.simulator.conftest import Listener, until
 from gatepost.simulator import fleet
 from gatepost.simulator.fleet import Order
 from gatepost.simulator.report import Report
-from gatepost.simulator.scenario import Plan
+from gatepost.simulator.world.scenario import Plan
 from gatepost.terminal.push.tls import Trust
 
 RUSH = Plan(seed=1, terminals=3, passages=2000, images=False, opens=8.5)

@@ -2,8 +2,8 @@
 
 Rules:
 
-* It is a process of its own, :mod:`gatepost.simulator.doorstep`: the console does not import the simulator, which is
-  another extra. Where that is not installed, this says so.
+* It is a process of its own, :mod:`gatepost.simulator.demo_terminal`: the console does not import the simulator,
+  which is another extra. Where that is not installed, this says so.
 * One at a time. It ends by itself after :data:`RUNS_S`, and when its standard input ends, which is when this process
   does, however that comes about.
 * It is given an address with a token on its standard input, and of our environment nothing that could be a secret.
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 RUNS_S = 180
 """How long it pushes; a passage every other second."""
 
-COMMAND = ("-m", "gatepost.simulator.doorstep", "--seconds", str(RUNS_S))
+COMMAND = ("-m", "gatepost.simulator.demo_terminal", "--seconds", str(RUNS_S))
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "PYTHONPATH", "VIRTUAL_ENV")
 

@@ -7,7 +7,8 @@ Rules:
   any are. Whatever goes wrong before it is stored leaves nothing behind, and is for a person.
 * A terminal that already pushes to its own address here is not written to.
 
-Flow: :data:`STEPS`. After the first four it is adopted; the rest is a look as any other (:mod:`gatepost.fleet.visit`).
+Flow: :data:`STEPS`. After the first four it is adopted; the rest is a look as any other
+(:mod:`gatepost.fleet.tending.visit`).
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from gatepost.fleet.adoption import Order, adopt, shows_all
 from gatepost.fleet.client import FleetError, NotAdopted, Seen, TerminalClient, checked_address
 from gatepost.fleet.many import Many
 from gatepost.fleet.surroundings import Surroundings
-from gatepost.fleet.tend import Tender
-from gatepost.fleet.visit import Visitor
+from gatepost.fleet.tending.tender import Tender
+from gatepost.fleet.tending.visit import Visitor
 from gatepost.store.query.adoptions import Adoptions
 from gatepost.store.query.fleet import AdoptedRow, Previous
 from gatepost.store.query.leases import Leases

@@ -75,7 +75,7 @@ class Managed(Struct, frozen=True, kw_only=True):
     address: str
     state: Literal["adopted", "ours", "away", "contested", "stopped"]
     found: str | None
-    """The result of the last look, as :data:`gatepost.fleet.tending.Found` has it."""
+    """The result of the last look, as :data:`gatepost.fleet.tending.decisions.Found` has it."""
     said: str
     """Its reply at that look, or why it could not be reached."""
     shown: str

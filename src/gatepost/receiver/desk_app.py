@@ -35,10 +35,10 @@ from msgspec import Struct, structs
 from gatepost import __version__
 from gatepost.egress import Egress
 from gatepost.errors import GatepostError, JournalError, StoreError, StoreUnavailable
-from gatepost.fleet.backfill import Around
 from gatepost.fleet.client import Seen
-from gatepost.fleet.finding import Finder
-from gatepost.fleet.histories import Histories
+from gatepost.fleet.finding.finder import Finder
+from gatepost.fleet.history.backfill import Around
+from gatepost.fleet.history.histories import Histories
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.forward.forwarding import LOOK_S, Forwarding

@@ -253,7 +253,7 @@ def simulate(
     from rich.console import Console
 
     from gatepost.simulator import fleet, options, view
-    from gatepost.simulator.scenario import DEFAULT_MIX, Plan
+    from gatepost.simulator.world.scenario import DEFAULT_MIX, Plan
     from gatepost.terminal.push.tls import Trust
 
     opens, closes = options.hours(hours)

@@ -25,12 +25,12 @@ from rich.live import Live
 
 from gatepost.cli_text import t
 from gatepost.simulator import view
-from gatepost.simulator.faithful import Faithful, Task
-from gatepost.simulator.fast import Fast, Job
+from gatepost.simulator.engines.faithful import Faithful, Task
+from gatepost.simulator.engines.fast import Fast, Job
+from gatepost.simulator.engines.services import Offer
 from gatepost.simulator.meter import Meter, Rate
 from gatepost.simulator.report import Report, make_report
-from gatepost.simulator.scenario import Plan
-from gatepost.simulator.services import Offer
+from gatepost.simulator.world.scenario import Plan
 from gatepost.terminal.push.tls import Trust
 
 REDRAW_S = 0.25

@@ -15,12 +15,12 @@ from gatepost.cli_text import t
 from gatepost.wire import Dialect
 
 if TYPE_CHECKING:
-    from gatepost.simulator.services import Offer
+    from gatepost.simulator.engines.services import Offer
 
 
 def day(text: str | None) -> datetime:
     """Return the day that is played."""
-    from gatepost.simulator.scenario import DEFAULT_DAY, SITE_TIME
+    from gatepost.simulator.world.scenario import DEFAULT_DAY, SITE_TIME
 
     if text is None:
         return DEFAULT_DAY
@@ -92,7 +92,7 @@ def offer(
     """Return how the terminals' own services are offered; ``None`` where they are not."""
     from gatepost.errors import SettingsError
     from gatepost.settings import TerminalServiceSettings
-    from gatepost.simulator.services import Offer
+    from gatepost.simulator.engines.services import Offer
     from gatepost.terminal.http_api.listener import is_loopback, passwords_of, split
     from gatepost.terminal.rehearsal.faults import parse
 

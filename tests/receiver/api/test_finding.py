@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from tests.fleet.double import ADMIN, Double
+from tests.fleet.finding.test_announcements import ANNOUNCED
 from tests.fleet.kit import House, house
-from tests.fleet.test_announcements import ANNOUNCED
 from tests.store.conftest import (  # noqa: F401
     Opener,
     empty_folder,
@@ -20,8 +20,8 @@ from tests.store.conftest import (  # noqa: F401
     open_store,
 )
 
-from gatepost.fleet.discovery import Take
-from gatepost.fleet.finding import Finder
+from gatepost.fleet.finding.discovery import Take
+from gatepost.fleet.finding.finder import Finder
 
 HEAD = "address,name,site,username,password\n"
 

@@ -29,7 +29,7 @@ from gatepost.errors import DecodeError, EncodeError, StoreError
 from gatepost.journal.places import Place, split_places
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.receiver.ingest.push import key_of
-from gatepost.simulator import dialects
+from gatepost.simulator.world import dialects
 from gatepost.store.conversion.rows import clock_problems, text
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.images import open_place, parts_of, seal_place

@@ -6,8 +6,8 @@ from datetime import UTC
 
 from tests import month, schedule_judge
 
-from gatepost.simulator.roster import pattern_of
-from gatepost.simulator.scenario import SITE_TIME
+from gatepost.simulator.world.roster import pattern_of
+from gatepost.simulator.world.scenario import SITE_TIME
 from gatepost.store.base import BaseStore
 from gatepost.store.local_days import month_of
 from gatepost.store.people.attendance import Attendance

@@ -16,10 +16,10 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.console.pages.terminals import sites_of
 from gatepost.errors import SettingsError
-from gatepost.fleet.announcements import Announced, DiscoveryUnavailable
-from gatepost.fleet.finding import Finder
+from gatepost.fleet.finding.announcements import Announced, DiscoveryUnavailable
+from gatepost.fleet.finding.finder import Finder
+from gatepost.fleet.finding.scan import Sighted
 from gatepost.fleet.managing import Fleet
-from gatepost.fleet.scan import Sighted
 from gatepost.fleet_items import FoundItem
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.finding import TheFinder, found_items

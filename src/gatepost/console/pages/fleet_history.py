@@ -14,7 +14,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.fleet.client import FleetError
-from gatepost.fleet.histories import Histories
+from gatepost.fleet.history.histories import Histories
 from gatepost.fleet.managing import Fleet
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet

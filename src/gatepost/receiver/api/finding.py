@@ -15,13 +15,13 @@ from litestar.exceptions import NotFoundException, ValidationException
 from litestar.params import FromQuery, JSONBody, QueryParameter, RawBody, SkipValidation
 from msgspec import Meta, Struct
 
-from gatepost.fleet.announcements import Announced
-from gatepost.fleet.csv_import import TerminalList, template
-from gatepost.fleet.csv_import import read as read_file
-from gatepost.fleet.discovery import LISTEN_S
-from gatepost.fleet.finding import Finder
+from gatepost.fleet.finding.announcements import Announced
+from gatepost.fleet.finding.csv_import import TerminalList, template
+from gatepost.fleet.finding.csv_import import read as read_file
+from gatepost.fleet.finding.discovery import LISTEN_S
+from gatepost.fleet.finding.finder import Finder
+from gatepost.fleet.finding.scan import Scan, Sighted
 from gatepost.fleet.managing import Fleet
-from gatepost.fleet.scan import Scan, Sighted
 from gatepost.fleet_items import (
     AdoptionItem,
     DiscoveryItem,

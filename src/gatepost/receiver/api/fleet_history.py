@@ -16,7 +16,7 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 from msgspec import Struct
 
-from gatepost.fleet.histories import Histories
+from gatepost.fleet.history.histories import Histories
 from gatepost.fleet_items import AuditItem, JobItem
 from gatepost.items import Listing
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess

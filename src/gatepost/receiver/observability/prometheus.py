@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 from gatepost import __version__
 from gatepost.errors import StoreUnavailable
 from gatepost.fleet.managing import Fleet
-from gatepost.fleet.tending import Found
+from gatepost.fleet.tending.decisions import Found
 from gatepost.fleet_items import ManagedState
 from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.jobs.projector import Projector, Rows

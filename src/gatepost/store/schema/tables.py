@@ -778,7 +778,7 @@ adopted_terminals = Table(
     # Where it pushed to before, sealed (no backup has it), and as it may be shown.
     Column("previous", LargeBinary),
     Column("previous_shown", Text),
-    # gatepost.fleet.tending.
+    # gatepost.fleet.tending.decisions.
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("due_ms", BigInteger, nullable=False),
