@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import trustme
 from aiohttp import web
-from tests.forward.kit import Hook, hooked
+from tests.forward.kit import Hook, Told, hooked
 from tests.receiver.kit import until
 from tests.store.conftest import Opener
 from tests.store.events import RECEIVED_MS, arrival, record
@@ -267,6 +268,32 @@ def _stuck(receiver: Receiver, which: int) -> dict[int, int]:
     """It believes that it has its lease, and does not renew it."""
     running = receiver.forwarding._running.get(which)
     return {} if running is None else {which: running.fence}
+
+
+async def test_a_stop_that_the_database_holds_up_closes_every_connection(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_S", 0.2)
+    sinks: list[Told] = []
+    monkeypatch.setattr(module, "open_sink", lambda *_: sinks.append(Told()) or sinks[-1])
+    goes_on, is_held = threading.Event(), threading.Event()
+
+    def held(*_: object, **__: object) -> str:
+        is_held.set()
+        goes_on.wait(60)
+        return "lost"
+
+    for name in ("one", "two"):
+        receiver.create("http://127.0.0.1:9/", name)
+    try:
+        async with receiver.running():
+            await until(lambda: len(receiver.forwarding.sends_to()) == 2)
+            monkeypatch.setattr(receiver.destinations, "commit", held)
+            receiver.passages(1)
+            await until(is_held.is_set)
+        assert [sink.is_open for sink in sinks] == [False, False]
+    finally:
+        goes_on.set()
 
 
 async def test_in_a_burst_events_leave_more_slowly(

@@ -385,14 +385,20 @@ class Forwarding:
         closing = asyncio.create_task(self._let_go())
         done, _ = await asyncio.wait([closing], timeout=CLOSE_S)
         if not done:
-            closing.cancel()
             log.warning("forwarding.stopped_short", destinations=len(self._running))
+            rest = [closing, *(running.task for running in self._running.values())]
+            for task in rest:
+                task.cancel()
+            await asyncio.wait(rest, timeout=CLOSE_S)  # for connections to be closed
         self._threads.shutdown(wait=False)
 
     async def _let_go(self) -> None:
         async with self._turn:
-            for which in list(self._running):
-                await self._stop(which)
+            tasks = [running.task for running in self._running.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._running.clear()
             with contextlib.suppress(StoreError):
                 await self._in_thread(lambda: self.destinations.let_go(self.owner))
 

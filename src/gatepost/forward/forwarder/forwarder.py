@@ -154,9 +154,11 @@ class Forwarder:
         finally:
             for worker in workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-            await self._finish()
-            await self._sink.close()
+            try:
+                await asyncio.gather(*workers, return_exceptions=True)
+                await self._finish()
+            finally:  # also where the database takes too long, and what waits for it is cancelled once more
+                await self._sink.close()
 
     async def once(self) -> float | None:
         """Do one turn; return the seconds until the next one, if nothing happens before; ``None``: only then.
@@ -271,6 +273,8 @@ class Forwarder:
         if not room:
             return []
         claimed = progress.probe(now) if self._gate.failures else progress.claim(room, now)
+        if self._told.max_age_s is None:
+            return claimed
         old = [item for item in claimed if self._is_old(item.happened_at_ms)]
         progress.give_back(old)
         for item in old:
@@ -324,13 +328,13 @@ class Forwarder:
         people = self._renderer.person_ids(rows.values())
         self._renderer.look_up_marks()
         parcels: list[Parcel] = []
-        total = 0
+        total, can_be_old = 0, self._told.max_age_s is not None
         for at, item in enumerate(claimed):
             row = rows.get(item.event_id)
             if row is None:
                 self._give_up(progress, item, DELETED)
                 continue
-            if self._is_old(happened_at(row).timestamp() * 1000):
+            if can_be_old and self._is_old(happened_at(row).timestamp() * 1000):
                 progress.give_back([item])
                 self._give_up(progress, item, OLD)
                 continue
