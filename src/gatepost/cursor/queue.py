@@ -216,12 +216,10 @@ class Queue:
         return key is not None and self._lines[key].head != number
 
     def _may_go(self, number: int, now: float) -> bool:
-        return (
-            number in self.waiting
-            and number not in self.in_flight
-            and self._due(number) <= now
-            and not self._is_held(number)
-        )
+        if number not in self.waiting or number in self.in_flight or self._is_held(number):
+            return False
+        tried = self.tried.get(number)
+        return tried is None or tried.due <= now
 
     def _is_later(self, due: float, number: int) -> bool:
         return self._may_go(number, float("inf")) and self._due(number) == due

@@ -152,6 +152,25 @@ async def test_without_a_stream_events_wait_until_there_is_one(line: Line, broke
     assert line.ledger.delivered == 1
 
 
+async def test_what_replies_and_is_no_stream_has_stored_nothing(line: Line, broker: Broker) -> None:
+    line.passages(1)
+    watched = sink(broker.port)
+    line.begin(watched)
+    listener = await nats.connect(f"nats://127.0.0.1:{broker.port}", allow_reconnect=False)
+
+    async def reply(message: Any) -> None:
+        await message.respond(b"{}")
+
+    await listener.subscribe("gatepost.>", cb=reply)
+    await listener.flush()
+    await line.turn()
+    await watched.close()
+    await listener.close()
+
+    assert watched.outcomes == [Unreachable("what replies to the subject gatepost.SN-1.record is no stream")]
+    assert line.ledger.waiting == 1
+
+
 async def test_a_full_stream_refuses_nothing(line: Line, broker: Broker) -> None:
     await make_stream(broker.port, max_msgs=1, discard=DiscardPolicy.NEW)
     line.passages(1, 2)

@@ -7,6 +7,7 @@ where nothing was delivered between two failures of an event.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import islice
 
 import structlog
 
@@ -61,7 +62,13 @@ class Outcomes:
         _keep_tries(progress, sent)
 
     def _note(self, progress: Progress, item: Item, result: Result, sent: Sent) -> None:
-        outcome, now = result.outcome, self._around.now()
+        outcome = result.outcome
+        if isinstance(outcome, Delivered):
+            self._note_reached(progress, item)
+            self._delivered += 1
+            progress.delivered(item, sent.at_ms)
+            return
+        now = self._around.now()
         if isinstance(outcome, LeftOut):
             progress.left_out(item, outcome.reason)
             self._failed.pop(item.number, None)
@@ -78,14 +85,7 @@ class Outcomes:
         if isinstance(outcome, Unreachable):
             self._note_unreachable(progress, item, outcome, sent.parcel.epoch)
             return
-        if self._gate.reached():
-            progress.cursor.hasten()
-            log.info("forwarder.recovered", destination=self._name)
-        self._failed.pop(item.number, None)
-        if isinstance(outcome, Delivered):
-            self._delivered += 1
-            progress.delivered(item, sent.at_ms)
-            return
+        self._note_reached(progress, item)
         if len(sent.parcel.items) > 1:  # it says nothing of one of them
             self.alone.add(item.number)
             progress.retry(item, now, outcome.reason)
@@ -105,6 +105,12 @@ class Outcomes:
             progress.bury(item, outcome.reason, now)
             log.warning("forwarder.dead_letter", destination=self._name, why=outcome.kind)
 
+    def _note_reached(self, progress: Progress, item: Item) -> None:
+        if self._gate.reached():
+            progress.cursor.hasten()
+            log.info("forwarder.recovered", destination=self._name)
+        self._failed.pop(item.number, None)
+
     def _note_unreachable(self, progress: Progress, item: Item, outcome: Unreachable, epoch: int) -> None:
         # Where others got through since this one failed, it is this one: nothing else has to wait for it.
         before = self._failed.get(item.number)
@@ -120,6 +126,9 @@ class Outcomes:
 
 
 def _keep_tries(progress: Progress, sent: Sequence[Sent]) -> None:
-    made = sorted((one for one in sent if one.was_made), key=lambda one: one.is_delivered)
-    for one in sorted(made[:KEPT_TRIES], key=lambda one: one.at_ms):
+    made = [one for one in sent if not one.is_delivered][:KEPT_TRIES]
+    if len(made) < KEPT_TRIES:
+        delivered = (one for one in sent if one.is_delivered and one.was_made)
+        made += islice(delivered, KEPT_TRIES - len(made))
+    for one in sorted(made, key=lambda one: one.at_ms):
         progress.gathered.note_try(attempt_row(one))

@@ -238,7 +238,9 @@ class Progress:
         """
         self._passing.want_no_more()
         found = self.cursor.claim(limit, now)
-        return self._attempted(sorted(found, key=self.attempts), now)
+        if self.cursor.tried:
+            found.sort(key=self.attempts)
+        return self._attempted(found, now)
 
     def probe(self, now: float) -> list[Item]:
         """Take one event, due or not, to see whether the destination is there: each time another one."""

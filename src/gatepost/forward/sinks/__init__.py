@@ -64,7 +64,10 @@ class Result(Struct, frozen=True, kw_only=True):
 def hidden(result: Result, secrets: Sequence[str]) -> Result:
     """Return a result without the secrets of the destination, which may have told them back."""
     outcome = result.outcome
-    if not isinstance(outcome, Delivered):
+    if isinstance(outcome, Delivered):
+        if not result.reply:
+            return result
+    else:
         outcome = replace(outcome, reason=hide(secrets, outcome.reason))
     return Result(outcome=outcome, status=hide(secrets, result.status), reply=hide(secrets, result.reply))
 
@@ -96,5 +99,7 @@ def library(name: str, package: str, kind: str) -> Any:
 
 def text(reply: bytes | None, content_type: Any = "") -> str:
     """Return what a destination said as text of at most 2 KB, without what cannot be shown."""
-    said = (reply or b"")[:2048].decode("utf-8", "replace")
+    if not reply:
+        return ""
+    said = reply[:2048].decode("utf-8", "replace")
     return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in said).strip()

@@ -45,8 +45,6 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _LATER = frozenset({0x80, 0x83, 0x88, 0x89, 0x97})
 """Reason codes that say nothing about an event: unspecified, implementation specific, unavailable, busy, quota."""
 
-PUBLISH = 3
-"""The type of packet whose properties are set."""
 
 IN_FLIGHT = 20
 """Messages without acknowledgement, at most; the library queues what is more."""
@@ -79,7 +77,6 @@ class Mqtt:
         self._egress = egress
         self._options = told.mqtt or MqttOptions()
         self._paho = library("paho.mqtt.client", "paho-mqtt", "mqtt")
-        self._properties_of = library("paho.mqtt.properties", "paho-mqtt", "mqtt").Properties
         parts = urlsplit(told.url)
         self._host, self._port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         self._ssl = None
@@ -101,7 +98,7 @@ class Mqtt:
 
     async def _publish(self, connection: _Connection, event: Outgoing) -> Result:
         topic = filled(self._options.topic, event.row, event.id, "+#/")
-        properties = self._describe(event)
+        properties = _Described(event)
         messages = [(topic, event.body, False)]
         is_live = not (event.is_replay or event.is_test)
         if self._discovery is not None and is_live and not isinstance(event.row, Notice):
@@ -109,30 +106,18 @@ class Mqtt:
         limit = connection.largest
         if any(len(payload) + len(name.encode()) + _OVERHEAD > limit for name, payload, _ in messages):
             return Result(outcome=Refused(f"larger than the broker takes: {limit:,} bytes"))
-        codes = await asyncio.gather(
-            *(
-                connection.publish(
-                    name, payload, retain=retain, properties=properties if name is topic else None
-                )
-                for name, payload, retain in messages
-            )
-        )
+        published = [
+            connection.publish(name, payload, retain=retain, properties=properties if name is topic else None)
+            for name, payload, retain in messages
+        ]
         # The event's own decides: what Home Assistant is told may be forbidden while the event is published.
-        own = codes[0]
+        own, *_ = [await published[0]] if len(published) == 1 else await asyncio.gather(*published)
         status = f"reason 0x{own.value:02x}"
         if own.value < 0x80:
             return Result(outcome=Delivered(), status=status)
         if own.value in _LATER:
             return Result(outcome=Unreachable(f"{status}: {own}"), status=status)
         return Result(outcome=Refused(f"{status}: {own}"), status=status)
-
-    def _describe(self, event: Outgoing) -> Any:
-        made = self._properties_of(PUBLISH)
-        made.ContentType = event.content_type
-        flags = {"replay": event.is_replay, "backfilled": event.is_backfilled}
-        told = [(name, "true" if is_set else "false") for name, is_set in flags.items()]
-        made.UserProperty = [("id", event.id), *told]
-        return made
 
     async def _connect(self) -> _Connection:
         while True:
@@ -161,6 +146,33 @@ class Mqtt:
         if self._ssl is not None:
             client.tls_set_context(self._ssl)
         return client
+
+
+class _Described:
+    """What is said of an event next to its payload. The library's own takes 100 µs to be made and packed."""
+
+    def __init__(self, event: Outgoing) -> None:
+        self._event = event
+
+    def pack(self) -> bytes:
+        """Return the properties of a message: MQTT 5, sections 2.2.2 and 3.3.2.3."""
+        event = self._event
+        packed = b"\x03" + _text(event.content_type)
+        for name, value in (
+            ("id", event.id),
+            ("replay", "true" if event.is_replay else "false"),
+            ("backfilled", "true" if event.is_backfilled else "false"),
+        ):
+            packed += b"\x26" + _text(name) + _text(value)
+        # A length below 128 is one byte, and below 16,384 it is two.
+        length = len(packed)
+        head = (length,) if length < 0x80 else (length & 0x7F | 0x80, length >> 7)
+        return bytes(head) + packed
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    return len(encoded).to_bytes(2, "big") + encoded
 
 
 class _Connection:

@@ -15,10 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
 
 from gatepost.egress import Egress
 from gatepost.forward.options.destination import Destination, NatsOptions
@@ -32,6 +36,7 @@ from gatepost.wire import Delivered, Refused, Unreachable
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
+    from nats.aio.msg import Msg
 
 __all__ = ["Nats"]
 
@@ -39,6 +44,9 @@ PORT = 4222
 
 FAREWELL_S = 1.0
 """So long a server may take for the end of a connection."""
+
+_NO_RESPONDERS = "503"
+"""The status in the headers of a reply where nothing listens to a subject."""
 
 UNAVAILABLE = 500
 """Codes from here on are said of the stream: it is full, has no leader, or the server no room."""
@@ -55,7 +63,6 @@ class Nats:
         self._subject = (told.nats or NatsOptions()).subject
         self._nats = library("nats.aio.client", "nats-py", "nats")
         self._errors = library("nats.errors", "nats-py", "nats")
-        self._js_errors = library("nats.js.errors", "nats-py", "nats")
         parts = urlsplit(told.url)
         self._host, self._port = parts.hostname or "", parts.port or PORT
         self._ssl = None
@@ -82,27 +89,33 @@ class Nats:
             "Gatepost-Backfilled": "true" if event.is_backfilled else "false",
         }
         try:
-            await connection.publish(subject, event.body, headers, self._told.timeout_s)
+            found = await connection.publish(subject, event.body, headers)
         except self._errors.MaxPayloadError:
             limit = connection.client.max_payload
             return Result(outcome=Refused(f"larger than the server takes: {limit:,} bytes"))
-        except self._js_errors.NoStreamResponseError:
-            return Result(outcome=Unreachable(f"no stream takes the subject {subject}; make one that does"))
-        except self._js_errors.APIError as error:
-            status = f"error {error.err_code}"
-            reason = f"{status}: {error.description}"
-            if (error.code or UNAVAILABLE) >= UNAVAILABLE:
-                return Result(outcome=Unreachable(reason), status=status)
-            return Result(outcome=Refused(reason), status=status)
         except _Denied:
             return Result(outcome=Refused(f"not authorized: the user may not publish to {subject}"))
-        return Result(outcome=Delivered())
+        if (found.headers or {}).get("Status") == _NO_RESPONDERS:
+            return Result(outcome=Unreachable(f"no stream takes the subject {subject}; make one that does"))
+        try:
+            acknowledgement = msgspec.json.decode(found.data, type=_Acknowledgement)
+        except msgspec.DecodeError:
+            acknowledgement = _Acknowledgement()
+        error = acknowledgement.error
+        if error is None:
+            if acknowledgement.stream:
+                return Result(outcome=Delivered())
+            return Result(outcome=Unreachable(f"what replies to the subject {subject} is no stream"))
+        status = f"error {error.err_code}"
+        reason = f"{status}: {error.description}"
+        is_of_stream = (error.code or UNAVAILABLE) >= UNAVAILABLE
+        return Result(outcome=Unreachable(reason) if is_of_stream else Refused(reason), status=status)
 
     async def _connect(self) -> _Connection:
         await self._egress.check(self._host, self._port)
         made = _Connection(self._nats.Client())
         try:
-            await made.client.connect(f"nats://{_bracketed(self._host)}:{self._port}", **self._options(made))
+            await made.open(f"nats://{_bracketed(self._host)}:{self._port}", self._options(made))
         except BaseException:
             await made.close()
             raise
@@ -125,6 +138,19 @@ class Nats:
         return options
 
 
+class _Error(Struct):
+    code: int | None = None
+    err_code: int | None = None
+    description: str | None = None
+
+
+class _Acknowledgement(Struct):
+    """What a stream replies."""
+
+    stream: str = ""
+    error: _Error | None = None
+
+
 class _Denied(Exception):
     """The user may not publish to a subject."""
 
@@ -134,54 +160,62 @@ class _Connection:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_over = False
         self._why = "the server has closed the connection"
-        self._denied: dict[str, asyncio.Future[None]] = {}
-        """By subject, while something is published to it."""
+        self._inbox = client.new_inbox()
+        self._numbers = itertools.count()
+        self._waiting: dict[str, tuple[str, asyncio.Future[Msg]]] = {}
+        """By the subject of its acknowledgement: the subject of what is published, and what comes."""
+
+    async def open(self, address: str, options: dict[str, Any]) -> None:
+        """Connect, and listen to what streams reply. Raises what the library does."""
+        await self.client.connect(address, **options)
+        await self.client.subscribe(f"{self._inbox}.*", cb=self._replied)
 
     @property
     def is_lost(self) -> bool:
         """Return whether it is over."""
-        return bool(self.client.is_closed)
+        return self._is_over or bool(self.client.is_closed)
 
-    async def publish(self, subject: str, body: bytes, headers: dict[str, str], timeout: float) -> None:
-        """Publish, and wait for the stream. Raises what the library does, ``ConnectionError``, and :class:`_Denied`."""
-        denied = self._denied.setdefault(subject, asyncio.get_running_loop().create_future())
-        stream = self.client.jetstream()
-        # The library's own time-out is a little later than ours.
-        publishing: asyncio.Future[Any] = asyncio.ensure_future(
-            stream.publish(subject, body, timeout=timeout + 1, headers=dict(headers))
-        )
+    async def publish(self, subject: str, body: bytes, headers: dict[str, str]) -> Msg:
+        """Publish; return what a stream replies.
+
+        Raises what the library does, ``ConnectionError``, and :class:`_Denied`.
+        """
+        if self.is_lost:
+            raise ConnectionError(self._why)
+        found: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        reply = f"{self._inbox}.{next(self._numbers)}"
+        self._waiting[reply] = subject, found
         try:
-            await asyncio.wait([publishing, denied, self._lost], return_when=asyncio.FIRST_COMPLETED)
-            if publishing.done():
-                publishing.result()
-            elif denied.done():
-                raise _Denied
-            else:
-                raise ConnectionError(self._why)
+            await self.client.publish(subject, body, reply=reply, headers=headers)
+            return await found
         finally:
-            if denied.done():
-                self._denied.pop(subject, None)
-            if not publishing.done():
-                publishing.cancel()
-            await asyncio.gather(publishing, return_exceptions=True)
+            del self._waiting[reply]
+
+    async def _replied(self, message: Msg) -> None:
+        _, found = self._waiting.get(message.subject, ("", None))
+        if found is not None and not found.done():
+            found.set_result(message)
 
     async def note_error(self, error: Exception) -> None:
         """Note what the server says by itself: a subject that is forbidden is said so, and by no reply."""
         text = str(error)
         said = text.lower()  # as the library has it already
         if "permissions violation" in said:
-            for subject, denied in self._denied.items():
-                if f'"{subject.lower()}"' in said and not denied.done():
-                    denied.set_result(None)
+            for subject, found in self._waiting.values():
+                if f'"{subject.lower()}"' in said and not found.done():
+                    found.set_exception(_Denied())
             return
         self._why = text[:200]
 
     async def note_closed(self) -> None:
         """Note that the connection is lost."""
-        if not self._lost.done():
-            self._lost.set_result(None)
+        self._is_over = True
+        for _, found in self._waiting.values():
+            if not found.done():
+                found.set_exception(ConnectionError(self._why))
+                found.exception()  # it may be that nothing waits for it
 
     async def close(self) -> None:
         """End the connection. Idempotent."""

@@ -70,6 +70,8 @@ class OneConnection(Generic[C]):
             await self._drop(self._connection)
 
     async def _open(self) -> C:
+        if self._connection is not None and not self._connection.is_lost:
+            return self._connection
         async with self._connecting:
             if self._connection is not None and self._connection.is_lost:
                 await self._drop(self._connection)
