@@ -27,11 +27,11 @@ from gatepost.fleet.client import Account, TerminalClient
 from gatepost.fleet.history.audit import Auditor, due_days
 from gatepost.fleet.history.backfill import Around
 from gatepost.store.interface import NewTerminal
-from gatepost.store.query.fleet import Adopted, AdoptedRow, Credentials, NewAdopted
-from gatepost.store.query.fleet_jobs import AuditRow, FleetJobs
-from gatepost.store.query.leases import Leases
 from gatepost.store.query.notices import Notices
+from gatepost.store.receivers.leases import Leases
 from gatepost.store.sqlite.store import SqliteStore
+from gatepost.store.terminals.fleet import Adopted, AdoptedRow, Credentials, NewAdopted
+from gatepost.store.terminals.fleet_jobs import AuditRow, FleetJobs
 from gatepost.terminal import Terminal
 
 TERMINALS = 2_000

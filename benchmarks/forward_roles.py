@@ -29,8 +29,8 @@ from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.receiver.program import tune
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
+from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.postgres.store import PostgresStore
-from gatepost.store.query.destinations import Destinations
 from gatepost.store.sqlite.store import SqliteStore
 
 IN_FLIGHT = 8

@@ -11,8 +11,8 @@ from msgspec import Struct
 from tests.receiver.kit import Answer, Running
 
 from gatepost.receiver.auth.authenticator import Doors
+from gatepost.store.accounts.accounts import Accounts, Role
 from gatepost.store.interface import Store
-from gatepost.store.query.accounts import Accounts, Role
 
 PASSWORD = "correct horse battery"
 _QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

@@ -19,23 +19,23 @@ from gatepost import wire
 from gatepost.console.filters import CHOICE_BYTES
 from gatepost.receiver.api.terminals import would_refuse
 from gatepost.receiver.terminals.preview import WouldRefuse
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.saved_views import MAX_VIEWS, Reader, SavedViews
+from gatepost.store.attendance.corrections import Corrections
+from gatepost.store.attendance.person_day import MAX_RECORDS
+from gatepost.store.attendance.schedules import Schedule
+from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.conversion.limits import MAX_GROUPS, MAX_TEXT
 from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.forwarding.destinations import AttemptRow, ExceptionRow, Step
 from gatepost.store.interface import NewTerminal
-from gatepost.store.people.corrections import Corrections
+from gatepost.store.page_bytes import PAGE_BYTES
 from gatepost.store.people.groups import MAX_IDS
 from gatepost.store.people.marked import MarkedPeople
 from gatepost.store.people.people import People, PeopleQuery, Rules
-from gatepost.store.people.person_day import MAX_RECORDS
-from gatepost.store.people.schedules import Schedule
-from gatepost.store.people.stored_schedules import Schedules
-from gatepost.store.query.accounts import Accounts
-from gatepost.store.query.adoptions import KEPT, ToAdopt
-from gatepost.store.query.destinations import AttemptRow, ExceptionRow, Step
-from gatepost.store.query.fleet import Credentials, Looked, NewAdopted
-from gatepost.store.query.page_bytes import PAGE_BYTES
 from gatepost.store.query.quarantine import MAX_REFUSED
-from gatepost.store.query.saved_views import MAX_VIEWS, Reader, SavedViews
+from gatepost.store.terminals.adoptions import KEPT, ToAdopt
+from gatepost.store.terminals.fleet import Credentials, Looked, NewAdopted
 
 MONTH = "2024-05"
 
@@ -260,7 +260,7 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
         "/api/v1/destinations/{destination_id}/dead", "/api/v1/destinations/{destination_id}/attempts",
         "/api/v1/fleet", "/api/v1/fleet/adoptions",
     }  # fmt: skip
-    # See tests/store/query/test_page_bytes.py.
+    # See tests/store/test_page_bytes.py.
     as_stored = {
         "/api/v1/records", "/api/v1/alarms", "/api/v1/quarantine", "/api/v1/people/strangers",
         "/api/v1/people/outside-time",

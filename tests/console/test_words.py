@@ -11,10 +11,10 @@ import gatepost
 import gatepost.console
 from gatepost.console.words import LANGUAGES, choose, table, words
 from gatepost.settings import ReceiverSettings, described
+from gatepost.store.accounts.audit_chain import SHORTENED
 from gatepost.store.cursor import BadCursor
 from gatepost.store.interface import NOTICE_KINDS
 from gatepost.store.local_days import UnknownZone
-from gatepost.store.query.audit_chain import SHORTENED
 
 SOURCE = Path(gatepost.console.__file__).parent
 TEMPLATES = sorted((SOURCE / "templates").glob("*.html"))
@@ -111,8 +111,8 @@ SAID = {
     "wire/decoding/json_parser.py": ("DecodeError",),
     "wire/decoding/several.py": ("DecodeError",),
     "wire/decoding/fields.py": ("wrong", "DecodeError"),
-    "store/query/registry.py": ("Conflict",),
-    "store/query/accounts.py": ("Conflict",),
+    "store/terminals/registry.py": ("Conflict",),
+    "store/accounts/accounts.py": ("Conflict",),
     "receiver/terminals/admin.py": ("Conflict",),
     "fleet/client.py": (
         "NoTerminal",

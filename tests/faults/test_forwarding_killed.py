@@ -23,8 +23,8 @@ from gatepost.forward.check import check
 from gatepost.forward.options.destination import decode, encode
 from gatepost.process_tree import members, signal_all
 from gatepost.store.base import BaseStore
+from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.postgres.store import PostgresStore
-from gatepost.store.query.destinations import Destinations
 from gatepost.store.query.notices import Notices
 
 WINDOW = 512 + 256

@@ -22,10 +22,10 @@ from gatepost.receiver.jobs.projector import Projector
 from gatepost.store.base import BaseStore
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, RecordQuery, RecordRow
-from gatepost.store.query.fleet import Adopted, AdoptedRow, Credentials, NewAdopted
-from gatepost.store.query.fleet_jobs import FleetJobs, JobRow, NewJob
-from gatepost.store.query.leases import Leases
 from gatepost.store.query.notices import Notices
+from gatepost.store.receivers.leases import Leases
+from gatepost.store.terminals.fleet import Adopted, AdoptedRow, Credentials, NewAdopted
+from gatepost.store.terminals.fleet_jobs import FleetJobs, JobRow, NewJob
 
 BEGIN_S = 1_700_000_000
 JPEG = b"\xff\xd8\xff\xe0 a face"

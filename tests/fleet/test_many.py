@@ -17,8 +17,8 @@ from gatepost.fleet.many import INTERRUPTED
 from gatepost.store.base import BaseStore
 from gatepost.store.maintenance.backup import backup
 from gatepost.store.postgres.store import PostgresStore
-from gatepost.store.query.adoptions import Adoptions, ToAdopt
 from gatepost.store.sqlite.store import SqliteStore
+from gatepost.store.terminals.adoptions import Adoptions, ToAdopt
 
 
 async def ended(desk: House, which: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from gatepost.forward.sinks import Outgoing, Result, Sink
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
-from gatepost.store.query.destinations import DestinationRow, Destinations, Ledger
+from gatepost.store.forwarding.destinations import DestinationRow, Destinations, Ledger
 from gatepost.wire import Delivered
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.progress import progress
 from gatepost.forward.sinks import Closed, LeftOut, Result
 from gatepost.forward.sinks.webhook import Webhook
-from gatepost.store.query.destinations import Ledger
+from gatepost.store.forwarding.destinations import Ledger
 from gatepost.store.query.notices import NewNotice, Notices
 from gatepost.wire import Delivered, Refused, Unreachable
 

@@ -30,7 +30,7 @@ from gatepost.forward.options.destination import decode, encode
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
-from gatepost.store.query.destinations import Destinations, Step
+from gatepost.store.forwarding.destinations import Destinations, Step
 
 
 class Receiver:

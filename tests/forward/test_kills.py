@@ -18,7 +18,7 @@ from tests.terminals import ensured
 
 from gatepost.forward.check import check
 from gatepost.forward.forwarder.forwarder import CLAIMED, GATHERED
-from gatepost.store.query.destinations import Destinations
+from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.sqlite.store import SqliteStore
 
 

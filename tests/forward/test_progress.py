@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.forward.progress.progress import DELETED, Item, Progress, Track
+from gatepost.store.forwarding.destinations import AsideRow, ExceptionRow, Loaded, PlaceRow, Step
 from gatepost.store.interface import FEED_KINDS, FeedItem, FeedKind, ToForward
-from gatepost.store.query.destinations import AsideRow, ExceptionRow, Loaded, PlaceRow, Step
 
 TERMINALS = (1, 2)
 PAGE, AHEAD = 5, 9

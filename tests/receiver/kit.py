@@ -32,9 +32,9 @@ from gatepost.receiver.processes.desk_line import DeskLine
 from gatepost.receiver.processes.desk_proxy import DeskProxy
 from gatepost.receiver.processes.wake import Wake
 from gatepost.settings import Origin, ReceiverSettings
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.interface import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
 from gatepost.store.postgres.store import PostgresStore
-from gatepost.store.query.accounts import Accounts
 from gatepost.store.sqlite.data_folder import JOURNAL
 from gatepost.store.sqlite.second_process import accounts_of
 from gatepost.store.sqlite.store import SqliteStore

@@ -20,7 +20,7 @@ from tests.receiver.kit import Running, Sender, body, receiving, request
 from gatepost.console.commands import console_pages
 from gatepost.receiver.api.authorization import needed
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
-from gatepost.store.query.accounts import Role
+from gatepost.store.accounts.accounts import Role
 
 PASSWORD = "correct horse"
 WHO = (

@@ -19,7 +19,7 @@ from gatepost.receiver.terminals.identify import Known, token_digest
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import TerminalRow
-from gatepost.store.query.registry import disagreements
+from gatepost.store.terminals.registry import disagreements
 
 TOKEN = "the-token-of-the-terminal-A-1234567"
 FUTURE = {"uuid": "7b0d3c1a-0000-4000-8000-000000000002", "timestamp": 1_685_343_900}

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.live_stream import BATCH, Crowded, Live, Told, event_block, place_block
-from gatepost.store.query.terminal_labels import TerminalLabel
+from gatepost.store.terminals.terminal_labels import TerminalLabel
 
 TERMINAL = TerminalLabel(
     id=1,

@@ -17,9 +17,9 @@ from gatepost.journal.folder import Folder
 from gatepost.receiver.auth.authenticator import first_administrator
 from gatepost.receiver.ingest_app import check
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.images.archives import packs_of
 from gatepost.store.postgres.store import PostgresStore
-from gatepost.store.query.accounts import Accounts
 
 PASSWORD = "a password of the tests"
 

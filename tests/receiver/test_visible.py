@@ -27,13 +27,13 @@ from tests.receiver.test_thumbnails import picture
 from gatepost.console.commands import console_pages
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.receiver.terminals.identify import token_digest
+from gatepost.store.accounts.accounts import Accounts, Role
+from gatepost.store.accounts.saved_views import Reader, SavedViews
+from gatepost.store.attendance.corrections import Correction, CorrectionQuery, Corrections
+from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, RefusedPush, RefusedTimes
-from gatepost.store.people.corrections import Correction, CorrectionQuery, Corrections
 from gatepost.store.people.marked import MarkedPeople
 from gatepost.store.people.people import People, PeopleQuery, Rules
-from gatepost.store.people.stored_schedules import Schedules
-from gatepost.store.query.accounts import Accounts, Role
-from gatepost.store.query.saved_views import Reader, SavedViews
 
 WORDS = (
     "Bertha",

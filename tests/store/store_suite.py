@@ -42,8 +42,8 @@ from gatepost.store.interface import (
 )
 from gatepost.store.people.people import People, PeopleQuery, Rules
 from gatepost.store.query.quarantine import MAX_REFUSED, MAX_REFUSED_OF_A_PEER, MAX_SAMPLES
-from gatepost.store.query.registry import Conflict
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.registry import Conflict
 from gatepost.store.write import upserts
 from gatepost.store.write.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem

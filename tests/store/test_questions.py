@@ -7,11 +7,11 @@ from typing import Any, get_args
 import pytest
 from tests.store.events import JPEG, NOON, alarm, arrival, record, refused, sample, times, unknown
 
+from gatepost.store.attendance.attendance import Attendance
+from gatepost.store.attendance.person_day import day_of
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, Visible
-from gatepost.store.people.attendance import Attendance
 from gatepost.store.people.people import People, PeopleQuery, Rules, Scope
-from gatepost.store.people.person_day import day_of
 from gatepost.store.query.records import is_visible
 from gatepost.store.query.statistics import StatisticsQuery, statistics
 from gatepost.store.questions import UserStore

@@ -38,14 +38,14 @@ from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.receiver.people_rules import rules_of
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts.accounts import Role
 from gatepost.store.interface import ReceiverRow, Store, Visible
 from gatepost.store.local_days import parse_day, zone
 from gatepost.store.people.marked import Marked, who_is_marked
 from gatepost.store.privacy.permitted import Ask
-from gatepost.store.query.accounts import Role
-from gatepost.store.query.terminal_labels import TerminalLabel
 from gatepost.store.questions import UserStore
 from gatepost.store.server_keys import kept
+from gatepost.store.terminals.terminal_labels import TerminalLabel
 from gatepost.wire.codes import Language
 
 __all__ = ["LISTED_WITHIN_S", "NAV", "Desk", "Html", "TheDesk", "View", "language_of", "local_path"]

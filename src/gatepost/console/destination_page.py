@@ -41,8 +41,8 @@ from gatepost.receiver.api.destinations.replies import ledger, told_by
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import answering, read
 from gatepost.receiver.people_rules import rules_of
+from gatepost.store.forwarding.destinations import DestinationRow
 from gatepost.store.people.marked import who_is_marked
-from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["STEPS", "Shown", "ledger_of", "page", "problem_of", "setup_page", "steps_of", "tag_of"]
 

@@ -26,12 +26,12 @@ from gatepost.console.seal import MARK
 from gatepost.receiver.api.filters import site_named
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, SiteRow
 from gatepost.store.local_days import parse_time, zone
+from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.people.groups import Group, groups_named
 from gatepost.store.people.inside import InsideQuery
 from gatepost.store.people.people import Kind, PeopleQuery
-from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.statistics import StatisticsQuery
-from gatepost.store.query.terminal_labels import TerminalLabel
+from gatepost.store.terminals.terminal_labels import TerminalLabel
 
 __all__ = [
     "ALARMS",

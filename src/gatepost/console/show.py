@@ -17,9 +17,9 @@ from markupsafe import Markup, escape
 
 from gatepost.console.words import Words
 from gatepost.receiver.exports.marks import mark_words
+from gatepost.store.attendance.schedules import Mark
 from gatepost.store.interface import RecordRow
 from gatepost.store.local_days import UnknownZone, zone
-from gatepost.store.people.schedules import Mark
 from gatepost.wire.codes import (
     AbnormalType,
     AlarmCode,

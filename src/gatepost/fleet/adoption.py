@@ -22,7 +22,7 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.fleet.client import Account, AnotherCertificate, Seen, checked_address
 from gatepost.fleet.surroundings import Surroundings
-from gatepost.store.query.fleet import AdoptedRow, Credentials, NewAdopted, Previous
+from gatepost.store.terminals.fleet import AdoptedRow, Credentials, NewAdopted, Previous
 from gatepost.wire import Subscription, without_credentials
 
 __all__ = ["STEPS", "Order", "adopt", "check_ours", "shows_all"]

@@ -19,9 +19,9 @@ from gatepost.fleet.many import Many
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.tending.tender import Tender
 from gatepost.fleet.tending.visit import Visitor
-from gatepost.store.query.adoptions import Adoptions
-from gatepost.store.query.fleet import AdoptedRow, Previous
-from gatepost.store.query.leases import Leases
+from gatepost.store.receivers.leases import Leases
+from gatepost.store.terminals.adoptions import Adoptions
+from gatepost.store.terminals.fleet import AdoptedRow, Previous
 
 __all__ = ["Fleet"]
 

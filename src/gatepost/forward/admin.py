@@ -23,8 +23,8 @@ from msgspec.structs import asdict, replace
 from gatepost.errors import SettingsError
 from gatepost.forward.options.destination import Destination, decode, encode
 from gatepost.forward.options.secrets import Secret, Secrets, decode_secrets
-from gatepost.store.query.destinations import DestinationRow, Destinations
-from gatepost.store.query.registry import Conflict
+from gatepost.store.forwarding.destinations import DestinationRow, Destinations
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["KEEP_S", "MAX_RATE", "Admin", "dead_letters", "new_secret", "secret_names", "secrets_of"]
 
@@ -84,7 +84,7 @@ class Admin:
     """Makes, changes and steers destinations. Every method blocks; any thread may call it.
 
     Raises :class:`~gatepost.errors.SettingsError` for what does not fit,
-    :class:`~gatepost.store.query.registry.Conflict` for what contradicts something, and
+    :class:`~gatepost.store.terminals.registry.Conflict` for what contradicts something, and
     :class:`~gatepost.errors.StoreUnavailable`.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gatepost.store.query.destinations import Destinations, Recount
+from gatepost.store.forwarding.destinations import Destinations, Recount
 
 __all__ = ["CheckReport", "check"]
 

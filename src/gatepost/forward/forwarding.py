@@ -45,9 +45,9 @@ from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
 from gatepost.forward.trial import Example, Trial, example, send_test
+from gatepost.store.forwarding.destinations import DestinationRow, Destinations, State
 from gatepost.store.interface import SiteRow, Store, Visible
 from gatepost.store.people.people import People
-from gatepost.store.query.destinations import DestinationRow, Destinations, State
 
 __all__ = ["LEASE_S", "LOOK_S", "Forwarding", "check_told", "open_sink"]
 

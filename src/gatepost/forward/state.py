@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gatepost.errors import SettingsError
 from gatepost.forward.options.destination import decode
-from gatepost.store.query.destinations import DestinationRow
+from gatepost.store.forwarding.destinations import DestinationRow
 
 __all__ = ["Reach", "Standing", "State", "standing"]
 

@@ -21,6 +21,7 @@ from gatepost.forward.options.filters import queries
 from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.shapes.shape import CONTENT_TYPES, Shaper, event_id
 from gatepost.forward.sinks import Closed, Outgoing, Result, Sink, hidden
+from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.interface import (
     AlarmStepRow,
     FeedKind,
@@ -32,7 +33,6 @@ from gatepost.store.interface import (
     Store,
 )
 from gatepost.store.people.people import People
-from gatepost.store.query.destinations import Destinations
 from gatepost.wire import Delivered, Refused, Unreachable
 
 __all__ = ["Example", "Trial", "example", "made_up", "send_test"]

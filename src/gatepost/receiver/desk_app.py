@@ -91,18 +91,18 @@ from gatepost.receiver.terminals.admin import Registrar, new_token
 from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, token_digest
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import Origin, ReceiverSettings
+from gatepost.store.accounts.accounts import PROGRAM, Accounts
+from gatepost.store.attendance.stored_schedules import Schedules
+from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.interface import Arrival, Store, TerminalRow
 from gatepost.store.people.staff import Staff
-from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.privacy.permitted import Ask
-from gatepost.store.query.accounts import PROGRAM, Accounts
-from gatepost.store.query.adoptions import Adoptions
-from gatepost.store.query.destinations import Destinations
-from gatepost.store.query.fleet import Adopted, AdoptedRow
-from gatepost.store.query.fleet_jobs import FleetJobs
-from gatepost.store.query.leases import Leases
 from gatepost.store.query.notices import Notices
 from gatepost.store.questions import UserStore
+from gatepost.store.receivers.leases import Leases
+from gatepost.store.terminals.adoptions import Adoptions
+from gatepost.store.terminals.fleet import Adopted, AdoptedRow
+from gatepost.store.terminals.fleet_jobs import FleetJobs
 
 __all__ = ["DeskApp", "MakePages", "Pages"]
 

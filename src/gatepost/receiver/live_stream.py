@@ -30,7 +30,7 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, StoreError
-from gatepost.store.query.terminal_labels import TerminalLabel
+from gatepost.store.terminals.terminal_labels import TerminalLabel
 
 __all__ = ["Crowded", "Live", "Told", "Variant", "event_block", "place_block"]
 

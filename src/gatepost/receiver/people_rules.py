@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gatepost.settings import ReceiverSettings
+from gatepost.store.attendance.attendance import Attendance
 from gatepost.store.interface import ForUser, RecordRow
-from gatepost.store.people.attendance import Attendance
 from gatepost.store.people.inside import WhoIsInside
 from gatepost.store.people.marked import Marked, who_is_marked
 from gatepost.store.people.people import People, Rules

@@ -56,7 +56,7 @@ from gatepost.receiver.processes.desk_proxy import DeskProxy
 from gatepost.receiver.processes.supervisor import Child, Supervisor
 from gatepost.receiver.processes.wake import Wake
 from gatepost.settings import Origin, ReceiverSettings
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 __all__ = ["Listening", "run"]
 

@@ -24,8 +24,8 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.settings import CHANGEABLE, Origin, ReceiverSettings, changed, described, shown
 from gatepost.store.interface import Transactions
-from gatepost.store.query.changed_settings import ChangedSetting, ChangedSettings, Value
-from gatepost.store.query.registry import Conflict
+from gatepost.store.receivers.changed_settings import ChangedSetting, ChangedSettings, Value
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["Changed", "Setting", "SettingsInForce", "TheSettings"]
 
@@ -126,7 +126,7 @@ class SettingsInForce:
         """Store other values, all or none, and return what changes; ``None`` takes a change back. Blocks.
 
         :meth:`take_over` comes after it. Raises :class:`~gatepost.errors.SettingsError`, and
-        :class:`~gatepost.store.query.registry.Conflict` for a setting that is set elsewhere.
+        :class:`~gatepost.store.terminals.registry.Conflict` for a setting that is set elsewhere.
         """
         for name in values:
             if name not in CHANGEABLE:

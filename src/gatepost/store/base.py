@@ -20,6 +20,7 @@ from gatepost.errors import JournalError, StoreUnavailable
 from gatepost.journal.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.streams import Position
+from gatepost.store.forwarding import forward_feed
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys, sample_place
 from gatepost.store.interface import (
@@ -38,9 +39,11 @@ from gatepost.store.interface import (
     Visible,
 )
 from gatepost.store.people import moving
-from gatepost.store.query import forward_feed, quarantine, receivers, registry
+from gatepost.store.query import quarantine
 from gatepost.store.questions import Questions, UserStore
+from gatepost.store.receivers import receivers
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals import registry
 from gatepost.store.write import positions
 from gatepost.wire import Alarm, Event, Record
 

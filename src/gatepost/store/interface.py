@@ -84,8 +84,8 @@ if TYPE_CHECKING:
     from gatepost.store.people.move_preview import WouldMove
     from gatepost.store.people.people import Scope
     from gatepost.store.query.dashboard import Glance
-    from gatepost.store.query.terminal_labels import TerminalLabel
     from gatepost.store.questions import UserStore
+    from gatepost.store.terminals.terminal_labels import TerminalLabel
 
 __all__ = [
     "EVERYTHING",

@@ -52,18 +52,12 @@ from gatepost.store.interface import (
 )
 from gatepost.store.people.move_preview import WouldMove, would_move
 from gatepost.store.people.people import Scope
-from gatepost.store.query import (
-    counting,
-    dashboard,
-    feed,
-    quarantine,
-    receivers,
-    registry,
-    terminal_labels,
-)
+from gatepost.store.query import counting, dashboard, feed, quarantine
 from gatepost.store.query import records as queries
-from gatepost.store.query.terminal_labels import TerminalLabel, at_sites, events_of
+from gatepost.store.receivers import receivers
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals import registry, terminal_labels
+from gatepost.store.terminals.terminal_labels import TerminalLabel, at_sites, events_of
 from gatepost.wire import Unknown, decode
 from gatepost.wire.decoding.decoder import with_image
 

@@ -364,7 +364,7 @@ class RecordQuery(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     """Before."""
     terminal: str | int | None = None
-    """An id as a number, or what :func:`gatepost.store.query.terminal_labels.terminals_named` reads."""
+    """An id as a number, or what :func:`gatepost.store.terminals.terminal_labels.terminals_named` reads."""
     without_serial: bool = False
     """Only events of terminals of which no serial is known."""
     site_id: int | None = None

@@ -11,7 +11,7 @@ from tests.client.conftest import Run
 from tests.receiver.kit import TRACE, Running, alarm, record
 
 from gatepost.receiver.auth.authenticator import issue_token
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 FIRST = 1_685_343_715
 

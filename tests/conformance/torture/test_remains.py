@@ -15,8 +15,8 @@ from tests.terminals import ensured
 from gatepost import wire
 from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.oracle import digest
+from gatepost.store.forwarding.destinations import Destinations, ExceptionRow, Step
 from gatepost.store.interface import Arrival, RecordQuery
-from gatepost.store.query.destinations import Destinations, ExceptionRow, Step
 from gatepost.store.query.notices import NewNotice, Notices
 from gatepost.store.sqlite.store import SqliteStore
 from gatepost.terminal.outbox.outbox import Outbox

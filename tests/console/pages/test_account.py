@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.console.kit import PASSWORD, Desk
 
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def test_a_new_password_ends_the_other_sessions_and_opens_this_one_anew(desk: Desk) -> None:

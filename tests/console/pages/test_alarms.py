@@ -5,7 +5,7 @@ import re
 from tests.console.kit import Desk
 from tests.receiver.kit import alarm, record
 
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def raised(desk: Desk) -> int:

@@ -12,7 +12,7 @@ from tests.console.kit import Desk
 from tests.receiver.kit import record
 
 from gatepost.console.pages.attendance import PAGE
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def test_a_day_shows_who_was_there_and_how_many_of_each_group(desk: Desk) -> None:

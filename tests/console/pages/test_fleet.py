@@ -16,7 +16,7 @@ from tests.receiver.kit import receiving, until
 
 from gatepost import wire
 from gatepost.console.routes import routes
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 class House:

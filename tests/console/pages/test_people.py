@@ -6,7 +6,7 @@ from tests.console.kit import Desk
 from tests.receiver.kit import record
 
 from gatepost.console.pages.people import Month
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 DAY = "2023-05-29"
 

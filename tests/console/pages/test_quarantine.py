@@ -2,7 +2,7 @@
 
 from tests.console.kit import Desk
 
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def held(desk: Desk) -> list[int]:

@@ -8,7 +8,7 @@ from tests.console.kit import Desk
 from tests.receiver.kit import UUID, record
 from tests.terminals import ensured
 
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def test_the_table_shows_what_the_filters_leave(desk: Desk) -> None:

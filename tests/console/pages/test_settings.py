@@ -13,8 +13,8 @@ from tests.terminals import ensured
 from gatepost.console.routes import routes
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.settings import Origin
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.conversion.rows import DAY_MS
-from gatepost.store.query.accounts import Accounts
 
 
 async def test_a_site_is_made_and_changed_with_its_clock(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from tests.receiver.kit import receiving, record
 from tests.terminals import ensured
 
 from gatepost.console.routes import routes
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 def address(page: Text) -> str:

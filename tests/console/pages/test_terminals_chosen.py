@@ -6,7 +6,7 @@ import pytest
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 def made(desk: Desk, *states: str) -> list[int]:

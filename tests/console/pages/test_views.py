@@ -74,7 +74,7 @@ async def test_a_period_moves_on_with_the_day(desk: Desk) -> None:
     assert (await desk.get(f"/views/{number}", "viewer")).location == today
     for row in desk.running.desk.access.doors.accounts.accounts():
         if row.name == "viewer":
-            from gatepost.store.query.saved_views import Reader, SavedViews
+            from gatepost.store.accounts.saved_views import Reader, SavedViews
 
             reader = Reader(account_id=row.id, role="viewer", every_site=True)
             views = SavedViews(desk.store.seen_by(desk.store.visible), reader)

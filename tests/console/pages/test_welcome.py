@@ -6,7 +6,7 @@ from tests.receiver.kit import record
 
 from gatepost.console.pages import welcome
 from gatepost.console.simulated import Simulated
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def test_the_steps_are_those_of_the_role(desk: Desk) -> None:

@@ -25,7 +25,7 @@ from gatepost.forward.sinks import LeftOut
 from gatepost.forward.sinks.notify.chat import ROOM
 from gatepost.forward.sinks.notify.notify import Notify
 from gatepost.forward.trial import send_test
-from gatepost.store.query.destinations import Ledger
+from gatepost.store.forwarding.destinations import Ledger
 from gatepost.wire import Delivered, Refused, Unreachable
 
 TOKENS = {

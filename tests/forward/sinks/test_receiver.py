@@ -25,7 +25,7 @@ from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.trial import Trial, send_test
 from gatepost.receiver.http.server import Certificate
 from gatepost.receiver.terminals.identify import token_digest
-from gatepost.store.query.destinations import Destinations
+from gatepost.store.forwarding.destinations import Destinations
 from gatepost.wire import SUCCESS, Delivered, Refused, Unreachable
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from tests.receiver.kit import Running
 
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def least_role(receiver: Running, method: str, path: str, body: Any = None) -> str:

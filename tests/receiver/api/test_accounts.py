@@ -4,7 +4,7 @@ import pytest
 from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running, body
 
-from gatepost.store.query.registry import Conflict
+from gatepost.store.terminals.registry import Conflict
 
 PASSWORD = "correct horse"
 

@@ -12,7 +12,7 @@ from tests.receiver.kit import JPEG, Running, alarm, base64, body, receiving, re
 from gatepost.console.commands import console_pages
 from gatepost.receiver.api import live
 from gatepost.receiver.auth.authenticator import issue_token
-from gatepost.store.query.accounts import Accounts, Role
+from gatepost.store.accounts.accounts import Accounts, Role
 
 PASSWORD = "correct horse"
 

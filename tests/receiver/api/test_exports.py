@@ -18,8 +18,8 @@ from gatepost.errors import StoreUnavailable
 from gatepost.receiver.api import exports
 from gatepost.receiver.api.exports import TIDY
 from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.interface import Page, RecordQuery
-from gatepost.store.query.accounts import Accounts
 from gatepost.store.questions import UserStore
 
 

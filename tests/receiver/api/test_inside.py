@@ -9,7 +9,7 @@ from tests.receiver.api.visits import get
 from tests.receiver.kit import Answer, Running, record
 
 from gatepost.receiver.auth.authenticator import issue_token
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def passed(receiver: Running, user_id: str, name: str, minutes: float, serial: str = "SN-1") -> None:

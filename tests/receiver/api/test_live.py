@@ -14,8 +14,8 @@ from tests.receiver.kit import Clock, Process, Running, alarm, record, serving, 
 
 from gatepost.receiver.auth.authenticator import COOKIE, issue_token
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.postgres.store import PostgresStore
-from gatepost.store.query.accounts import Accounts
 
 
 async def test_what_arrives_is_told_as_the_lists_show_it(either: Running) -> None:

@@ -9,7 +9,7 @@ from tests.receiver.kit import Answer, Running
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreUnavailable
 from gatepost.receiver.api import problem_details
-from gatepost.store.query.registry import Conflict
+from gatepost.store.terminals.registry import Conflict
 
 MEMBERS = {"type", "title", "status", "detail", "instance"}
 

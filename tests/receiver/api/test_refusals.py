@@ -6,7 +6,7 @@ from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running, record
 
 from gatepost.receiver.auth.authenticator import issue_token
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def refusals(receiver: Running, query: str = "") -> list[dict[str, Any]]:

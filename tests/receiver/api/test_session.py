@@ -5,7 +5,7 @@ import pytest
 from tests.receiver.kit import Answer, Running, Sender, body
 
 from gatepost.receiver.auth.authenticator import COOKIE, first_administrator
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 PASSWORD = "correct horse"
 

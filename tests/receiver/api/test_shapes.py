@@ -6,7 +6,7 @@ from litestar.exceptions import ClientException, HTTPException
 from gatepost.receiver.api.shapes import answering, days, moment, text, word
 from gatepost.store.cursor import BadCursor
 from gatepost.store.local_days import UnknownZone
-from gatepost.store.query.registry import Conflict
+from gatepost.store.terminals.registry import Conflict
 
 CHINA = timezone(timedelta(hours=8))
 

@@ -7,7 +7,7 @@ from tests.receiver.kit import Running, until
 
 from gatepost.receiver.api.shares import Share
 from gatepost.receiver.auth.authenticator import Principal, issue_token
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 ANNA = Principal("anna", "viewer", 1, owner_id=1)
 HER_TOKEN = Principal("token:anna's", "viewer", token_id=7, owner_id=1)

@@ -6,7 +6,7 @@ from typing import Any
 from tests.receiver.kit import Answer, Running, record
 
 from gatepost.receiver.auth.authenticator import issue_token
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 async def call(receiver: Running, method: str, path: str, body: Any = None, **headers: str) -> Answer:

@@ -7,7 +7,7 @@ from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running
 
 from gatepost.receiver.auth.authenticator import issue_token
-from gatepost.store.query.accounts import Accounts, Role
+from gatepost.store.accounts.accounts import Accounts, Role
 
 
 async def ask(

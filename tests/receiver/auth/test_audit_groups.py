@@ -9,7 +9,7 @@ from tests.receiver.kit import Clock, opened
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.auth.audit_groups import WINDOW_MS, AuditGroups
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 
 class Breaking(Accounts):

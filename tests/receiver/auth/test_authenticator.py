@@ -23,7 +23,7 @@ from gatepost.receiver.auth.authenticator import (
 )
 from gatepost.receiver.auth.hashing import MAX_WAITING
 from gatepost.receiver.auth.login_throttle import FREE
-from gatepost.store.query.accounts import AccountRow, Accounts
+from gatepost.store.accounts.accounts import AccountRow, Accounts
 
 PASSWORD = "correct horse"
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

@@ -25,8 +25,8 @@ from gatepost.receiver.auth import openid
 from gatepost.receiver.auth.authenticator import COOKIE
 from gatepost.receiver.auth.login_throttle import FREE
 from gatepost.settings import ReceiverSettings
-from gatepost.store.query.accounts import AccountRow, Accounts
-from gatepost.store.query.registry import Conflict
+from gatepost.store.accounts.accounts import AccountRow, Accounts
+from gatepost.store.terminals.registry import Conflict
 
 ROLES = ("doors=operator", "north-guards=guard@North", "cn=chiefs,ou=doors=admin", "nowhere=viewer@Nowhere")
 

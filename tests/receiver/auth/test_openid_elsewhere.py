@@ -14,8 +14,8 @@ from tests.store.conftest import open_postgres  # noqa: F401 - fixtures
 
 from gatepost.console.commands import console_pages
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.base import BaseStore
-from gatepost.store.query.accounts import Accounts
 
 
 @pytest.fixture

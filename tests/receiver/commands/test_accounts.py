@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from gatepost.receiver.auth.login_throttle import FREE
 from gatepost.receiver.commands.accounts import app
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 runner = CliRunner()
 PASSWORD = "correct horse battery"

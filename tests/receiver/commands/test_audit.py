@@ -5,7 +5,7 @@ from tests.receiver.kit import Process, opened
 from typer.testing import CliRunner
 
 from gatepost.receiver.commands.audit import app
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.schema import tables as t
 
 runner = CliRunner()

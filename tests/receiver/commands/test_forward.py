@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from gatepost.forward.check import check
 from gatepost.receiver.commands.forward.commands import app
 from gatepost.receiver.commands.forward.make import SECRET
-from gatepost.store.query.accounts import Accounts
-from gatepost.store.query.destinations import Destinations
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.schema import tables as t
 
 runner = CliRunner()

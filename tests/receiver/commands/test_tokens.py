@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from gatepost.receiver.commands.tokens import app
 from gatepost.receiver.terminals.identify import sources_of, token_digest
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 runner = CliRunner()
 

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from gatepost.receiver.exports.attendance import ATTENDANCE, PersonShift, person_shifts
 from gatepost.receiver.exports.columns import Words
+from gatepost.store.attendance.attendance import MAX_CELLS, PersonAttendance
+from gatepost.store.attendance.attended import Attended
 from gatepost.store.interface import Page
-from gatepost.store.people.attendance import MAX_CELLS, PersonAttendance
-from gatepost.store.people.attended import Attended
 from gatepost.store.people.people import PeopleQuery, Person
 
 IN, OUT = datetime(2024, 5, 6, 0, 15, 30, tzinfo=UTC), datetime(2024, 5, 6, 9, 0, tzinfo=UTC)

@@ -10,10 +10,10 @@ from tests.receiver.exports.test_attendance import SOMEONE
 from gatepost.receiver.exports.attendance import ATTENDANCE, rows_of
 from gatepost.receiver.exports.columns import Words
 from gatepost.receiver.exports.month import MAX_DAYS, matrix, row_of
-from gatepost.store.people.attendance import PersonAttendance
-from gatepost.store.people.attended import Attended
-from gatepost.store.people.corrections import Correction
-from gatepost.store.people.schedules import Mark, Planned, Schedule, planned
+from gatepost.store.attendance.attendance import PersonAttendance
+from gatepost.store.attendance.attended import Attended
+from gatepost.store.attendance.corrections import Correction
+from gatepost.store.attendance.schedules import Mark, Planned, Schedule, planned
 
 FIRST, LAST = date(2024, 5, 6), date(2024, 5, 12)
 ZONE = "Asia/Shanghai"

@@ -16,9 +16,9 @@ from tests.store.events import RECEIVED_MS
 from gatepost.process_tree import members
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.receiver.jobs.forgetting import Forgetting
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.privacy.erasure import Whom, erase
-from gatepost.store.query.accounts import Accounts
 from gatepost.store.sqlite.second_process import accounts_of
 from gatepost.store.sqlite.store import SqliteStore
 

@@ -13,9 +13,9 @@ from gatepost.errors import StoreUnavailable
 from gatepost.receiver.jobs import retention
 from gatepost.receiver.jobs.retention import Keeper, Step, limits_of
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.privacy.erasure import Whom
 from gatepost.store.privacy.retention import Limits
-from gatepost.store.query.accounts import Accounts
 from gatepost.store.sqlite.store import SqliteStore
 
 DAY_S = 86_400

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.receiver.kit import Running, record
 
-from gatepost.store.query.fleet import Adopted, Credentials, Looked, NewAdopted
+from gatepost.store.terminals.fleet import Adopted, Credentials, Looked, NewAdopted
 
 
 async def why(receiver: Running, **query: str) -> dict[str, Any]:

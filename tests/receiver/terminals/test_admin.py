@@ -10,8 +10,8 @@ from gatepost.receiver.terminals.identify import token_digest
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import TerminalRow
 from gatepost.store.local_days import UnknownZone
-from gatepost.store.query.registry import Conflict
 from gatepost.store.sqlite.store import SqliteStore
+from gatepost.store.terminals.registry import Conflict
 
 
 class Desk:

@@ -29,6 +29,8 @@ from gatepost.journal.files import Files
 from gatepost.journal.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.streams import Position
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.saved_views import Reader, SavedViews
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.interface import (
@@ -48,8 +50,6 @@ from gatepost.store.people.people import People, PeopleQuery, Rules
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
-from gatepost.store.query.accounts import Accounts
-from gatepost.store.query.saved_views import Reader, SavedViews
 from gatepost.store.schema import migrate
 from gatepost.store.schema import tables as t
 from gatepost.store.sqlite.store import SqliteStore

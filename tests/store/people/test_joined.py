@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from tests.store.events import arrival, record
 
+from gatepost.store.attendance.attendance import Attendance
+from gatepost.store.attendance.schedules import Schedule
+from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import Visible
 from gatepost.store.people import moving
-from gatepost.store.people.attendance import Attendance
 from gatepost.store.people.joined import Joins
 from gatepost.store.people.marked import MarkedPeople
 from gatepost.store.people.people import People, PeopleQuery, Person, Rules
-from gatepost.store.people.schedules import Schedule
-from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.privacy.erasure import Whom, erase
-from gatepost.store.query.registry import Conflict
+from gatepost.store.terminals.registry import Conflict
 from gatepost.wire import User
 
 DAY = date(2024, 5, 6)

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, func, select
 from tests.store.events import NOON, RECEIVED_MS, arrival, record
 from tests.terminals import ensured
 
+from gatepost.store.attendance.attendance import Attendance
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import RecordQuery
 from gatepost.store.people import moving
-from gatepost.store.people.attendance import Attendance
 from gatepost.store.people.moving import Moves
 from gatepost.store.people.people import People, PeopleQuery, Person, Rules, Scope
 from gatepost.store.privacy.erasure import Whom, erase, finish

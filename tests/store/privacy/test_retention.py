@@ -15,12 +15,12 @@ from tests.terminals import ensured
 from gatepost import wire
 from gatepost.errors import ImageUnavailable
 from gatepost.journal.places import Place
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.images import images
 from gatepost.store.interface import AlarmQuery, RecordQuery
 from gatepost.store.privacy.retention import PARTS, STEP, Limits, Retention, Step
-from gatepost.store.query.accounts import Accounts
 from gatepost.store.schema import tables as t
 
 Opener = Callable[[], BaseStore]

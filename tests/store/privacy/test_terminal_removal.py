@@ -15,8 +15,8 @@ from gatepost.store.base import BaseStore
 from gatepost.store.interface import NewTerminal, QuarantineQuery, RecordQuery
 from gatepost.store.privacy import terminal_removal
 from gatepost.store.privacy.terminal_removal import STEP, Removed, remove_terminal
-from gatepost.store.query.registry import Conflict
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.registry import Conflict
 
 FACE = b"\xff\xd8" + b"a face." * 2000 + b"\xff\xd9"
 HERS = wire.User(user_id="77", name="李四")

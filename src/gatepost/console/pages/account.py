@@ -20,8 +20,8 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, OWN_PASSWORD,
 from gatepost.receiver.api.session import login_cookies
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.auth.authenticator import LoginRefused
+from gatepost.store.accounts.accounts import AuditRow
 from gatepost.store.local_days import Days
-from gatepost.store.query.accounts import AuditRow
 
 __all__ = ["AccountPages"]
 

@@ -25,9 +25,9 @@ from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.exports.month import COUNTED, row_of
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.local_days import month_of, parse_day
+from gatepost.store.page_bytes import fitting
 from gatepost.store.people.groups import Group
 from gatepost.store.people.people import PeopleQuery
-from gatepost.store.query.page_bytes import fitting
 
 __all__ = ["AttendancePages"]
 

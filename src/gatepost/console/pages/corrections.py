@@ -15,9 +15,9 @@ from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, Th
 from gatepost.receiver.api.corrections import NewCorrection, correct, items_of, note_correction
 from gatepost.receiver.api.people import person_meant
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, read
+from gatepost.store.attendance.corrections import CorrectionQuery, Corrections
+from gatepost.store.attendance.schedules import minutes_of
 from gatepost.store.local_days import parse_day, zone
-from gatepost.store.people.corrections import CorrectionQuery, Corrections
-from gatepost.store.people.schedules import minutes_of
 
 __all__ = ["CorrectionPages"]
 

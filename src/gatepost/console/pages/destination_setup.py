@@ -50,7 +50,7 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, T
 from gatepost.receiver.api.destinations.asking import TheForwarding, asked
 from gatepost.receiver.api.destinations.audit import host_of, moved, note
 from gatepost.receiver.api.destinations.replies import told_by
-from gatepost.store.query.destinations import DestinationRow
+from gatepost.store.forwarding.destinations import DestinationRow
 
 __all__ = ["DestinationSetup"]
 

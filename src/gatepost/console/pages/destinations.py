@@ -34,8 +34,8 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, T
 from gatepost.receiver.api.destinations.asking import TheForwarding, asked, tested
 from gatepost.receiver.api.destinations.audit import note
 from gatepost.receiver.api.destinations.replies import told_by
+from gatepost.store.forwarding.destinations import DestinationRow
 from gatepost.store.local_days import zone
-from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["DestinationPages"]
 

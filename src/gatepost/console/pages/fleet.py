@@ -24,8 +24,8 @@ from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.receiver.api.why import TheDiagnosis
 from gatepost.receiver.observability.diagnosis import Diagnosis, Told
 from gatepost.store.interface import TerminalRow
-from gatepost.store.query.fleet import AdoptedRow
 from gatepost.store.questions import UserStore
+from gatepost.store.terminals.fleet import AdoptedRow
 
 __all__ = ["FleetPages"]
 

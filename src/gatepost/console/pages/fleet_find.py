@@ -25,7 +25,7 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, T
 from gatepost.receiver.api.finding import TheFinder, found_items
 from gatepost.receiver.api.fleet import TheFleet, ours_of
 from gatepost.receiver.api.shapes import TheRegistrar
-from gatepost.store.query.adoptions import ToAdopt
+from gatepost.store.terminals.adoptions import ToAdopt
 
 __all__ = ["FleetFindPages"]
 

@@ -21,7 +21,7 @@ from gatepost.receiver.api.fleet import TheFleet
 from gatepost.receiver.api.fleet_history import TheHistories, audit_item, job_item
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.store.local_days import zone
-from gatepost.store.query.fleet_jobs import JobRow
+from gatepost.store.terminals.fleet_jobs import JobRow
 
 __all__ = ["FleetHistoryPages"]
 

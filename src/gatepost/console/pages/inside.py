@@ -18,8 +18,8 @@ from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, OPERATOR, AnyR
 from gatepost.receiver.api.exports import inside_file
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.people_rules import Meaning
+from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.people.inside import InsideQuery
-from gatepost.store.query.page_bytes import fitting, weight
 
 __all__ = ["InsidePages"]
 

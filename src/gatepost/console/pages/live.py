@@ -27,9 +27,9 @@ from gatepost.console.setup_left import steps_left
 from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.store.interface import AlarmQuery, AlarmRow, RecordRow
-from gatepost.store.query.page_bytes import fitting, weight
-from gatepost.store.query.terminal_labels import TerminalLabel
+from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.questions import UserStore
+from gatepost.store.terminals.terminal_labels import TerminalLabel
 
 __all__ = ["LivePages"]
 

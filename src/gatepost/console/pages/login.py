@@ -21,7 +21,7 @@ from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, sess
 from gatepost.receiver.auth.openid import OpenIdProvider, ProviderRefused
 from gatepost.receiver.http.console_access import is_own_machine
 from gatepost.receiver.http.url_prefix import link
-from gatepost.store.query.accounts import Role
+from gatepost.store.accounts.accounts import Role
 
 __all__ = ["DoorPages", "to_login"]
 

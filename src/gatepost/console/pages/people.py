@@ -26,10 +26,10 @@ from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, read, word
 from gatepost.receiver.exports.attendance import rows_of
 from gatepost.receiver.people_rules import Meaning
+from gatepost.store.attendance.person_day import day_of
 from gatepost.store.local_days import month_of, parse_day, parse_time, zone
 from gatepost.store.people.joined import Joins
 from gatepost.store.people.people import PeopleQuery, Person
-from gatepost.store.people.person_day import day_of
 
 __all__ = ["Month", "PeoplePages", "month_in"]
 

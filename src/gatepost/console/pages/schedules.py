@@ -30,7 +30,7 @@ from gatepost.receiver.api.schedules import (
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, answering, read
 from gatepost.receiver.api.staff import StaffFile, TheStaff, load
 from gatepost.receiver.people_rules import Meaning
-from gatepost.store.people.stored_schedules import Schedules
+from gatepost.store.attendance.stored_schedules import Schedules
 
 __all__ = ["SchedulePages"]
 

@@ -24,9 +24,9 @@ from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.receiver.settings_in_force import SettingsInForce, TheSettings
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts.accounts import Accounts, Role
 from gatepost.store.local_days import zone
-from gatepost.store.query.accounts import Accounts, Role
-from gatepost.store.query.page_bytes import weight
+from gatepost.store.page_bytes import weight
 
 __all__ = ["SettingsPages"]
 

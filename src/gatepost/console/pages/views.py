@@ -34,7 +34,7 @@ from gatepost.receiver.api.views import (
     save_view,
     views_of,
 )
-from gatepost.store.query.saved_views import PAGES, SavedView
+from gatepost.store.accounts.saved_views import PAGES, SavedView
 
 __all__ = ["PageViews", "ViewPages", "page_views", "path_of"]
 

@@ -27,8 +27,8 @@ from gatepost.errors import StoreError
 from gatepost.fleet.client import FleetError
 from gatepost.fleet.history.backfill import LEASE_MS, Around
 from gatepost.store.local_days import zone
-from gatepost.store.query.fleet import AdoptedRow
-from gatepost.store.query.fleet_jobs import AuditRow, JobRow, NewJob
+from gatepost.store.terminals.fleet import AdoptedRow
+from gatepost.store.terminals.fleet_jobs import AuditRow, JobRow, NewJob
 
 __all__ = ["AT_ONCE", "CACHE", "Auditor", "day_span", "due_days", "proposals", "ran_over"]
 

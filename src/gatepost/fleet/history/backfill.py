@@ -46,10 +46,10 @@ from gatepost.fleet.history.records import (
     missing,
     read,
 )
-from gatepost.store.query.fleet import Adopted, AdoptedRow
-from gatepost.store.query.fleet_jobs import LEASE, FleetJobs, JobRow, Step
-from gatepost.store.query.leases import Leases
 from gatepost.store.query.notices import NewNotice, Notices
+from gatepost.store.receivers.leases import Leases
+from gatepost.store.terminals.fleet import Adopted, AdoptedRow
+from gatepost.store.terminals.fleet_jobs import LEASE, FleetJobs, JobRow, Step
 from gatepost.store.types import Arrival
 from gatepost.wire import Unknown
 

@@ -24,8 +24,8 @@ import structlog
 from gatepost.errors import StoreError
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.tending.visit import Visitor
-from gatepost.store.query.fleet import LEASE, AdoptedRow, Looked
-from gatepost.store.query.leases import Leases
+from gatepost.store.receivers.leases import Leases
+from gatepost.store.terminals.fleet import LEASE, AdoptedRow, Looked
 
 __all__ = ["AT_ONCE", "LEASE_S", "SILENCE_MS", "Tender", "returned"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatepost.forward.forwarder.surroundings import Lost
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.progress.progress import Progress
-from gatepost.store.query.destinations import DestinationRow, Destinations, Loaded, Step
+from gatepost.store.forwarding.destinations import DestinationRow, Destinations, Loaded, Step
 
 __all__ = ["Commits"]
 

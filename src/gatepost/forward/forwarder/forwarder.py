@@ -40,8 +40,8 @@ from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.progress.progress import DELETED, Item, Progress
 from gatepost.forward.sinks import Closed, Result, Sink, hidden
 from gatepost.retry import Backoff
+from gatepost.store.forwarding.destinations import DestinationRow
 from gatepost.store.interface import Forwarded, happened_at
-from gatepost.store.query.destinations import DestinationRow
 from gatepost.wire import Unreachable
 
 __all__ = ["Forwarder"]

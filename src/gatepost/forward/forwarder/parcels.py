@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gatepost.forward.progress.progress import Item
 from gatepost.forward.sinks import LeftOut, Outgoing, Result
-from gatepost.store.query.destinations import AttemptRow
+from gatepost.store.forwarding.destinations import AttemptRow
 from gatepost.wire import Delivered, Refused, Unreachable
 
 __all__ = ["Parcel", "Sent", "attempt_row"]

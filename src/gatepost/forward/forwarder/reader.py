@@ -12,6 +12,7 @@ from gatepost.forward.options.filters import queries
 from gatepost.forward.options.notify import NotifyOptions
 from gatepost.forward.progress.progress import Progress, Track
 from gatepost.forward.sinks.notify.rules import check_sites
+from gatepost.store.forwarding.destinations import DestinationRow
 from gatepost.store.interface import (
     FeedKind,
     Forwarded,
@@ -23,7 +24,6 @@ from gatepost.store.interface import (
     ToForward,
     received_at,
 )
-from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["PAGE", "Reader", "questions"]
 

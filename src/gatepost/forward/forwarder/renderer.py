@@ -10,9 +10,9 @@ from gatepost.forward.options.destination import Destination
 from gatepost.forward.progress.progress import Item
 from gatepost.forward.shapes.shape import Shaper, event_id
 from gatepost.forward.sinks import Outgoing
+from gatepost.store.forwarding.destinations import DestinationRow
 from gatepost.store.interface import FORWARD_KINDS, Forwarded, Notice, RecordRow
 from gatepost.store.people.marked import Marked, who_is_marked
-from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["Renderer", "mark_of"]
 

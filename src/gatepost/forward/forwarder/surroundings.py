@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from gatepost.errors import GatepostError
 from gatepost.forward.image_links import ImageLinks
+from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.interface import Store
 from gatepost.store.people.people import People
-from gatepost.store.query.destinations import Destinations
 
 __all__ = ["InThread", "Lost", "Surroundings"]
 

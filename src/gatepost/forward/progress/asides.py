@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from gatepost.forward.progress.steps import Gathered
 from gatepost.forward.progress.tracks import DELETED, Entry, Key, Track
-from gatepost.store.query.destinations import AsideRow
+from gatepost.store.forwarding.destinations import AsideRow
 
 __all__ = ["Asides"]
 

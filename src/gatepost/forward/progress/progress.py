@@ -41,8 +41,8 @@ from gatepost.forward.progress.tracks import (
     line_of,
     tried_of,
 )
+from gatepost.store.forwarding.destinations import ExceptionRow, Loaded, Step
 from gatepost.store.interface import FORWARD_KINDS, FeedKind, ToForward, happened_at, received_at
-from gatepost.store.query.destinations import ExceptionRow, Loaded, Step
 
 __all__ = ["DELETED", "MAX_EXCEPTIONS", "Item", "Progress", "Track"]
 

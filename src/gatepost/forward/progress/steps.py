@@ -7,8 +7,8 @@ from typing import Literal
 
 from gatepost.cursor import Tried
 from gatepost.forward.progress.tracks import Item, row_of
+from gatepost.store.forwarding.destinations import AttemptRow, Loaded, Step
 from gatepost.store.interface import FORWARD_KINDS, FeedKind
-from gatepost.store.query.destinations import AttemptRow, Loaded, Step
 
 __all__ = ["Counted", "Gathered"]
 

@@ -9,8 +9,8 @@ from typing import Literal
 from msgspec import Struct
 
 from gatepost.cursor import Tried
+from gatepost.store.forwarding.destinations import ExceptionRow
 from gatepost.store.interface import FeedKind
-from gatepost.store.query.destinations import ExceptionRow
 
 __all__ = ["DELETED", "LANES", "Entry", "Item", "Key", "Track", "line_of", "row_of", "tried_of"]
 

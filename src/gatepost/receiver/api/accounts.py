@@ -15,7 +15,7 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, T
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, Listing, read
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.auth.authenticator import issue_token
-from gatepost.store.query.accounts import AccountRow, Role, TokenRow
+from gatepost.store.accounts.accounts import AccountRow, Role, TokenRow
 
 __all__ = ["AccountsController", "AuditController", "TokensController"]
 

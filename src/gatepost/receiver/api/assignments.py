@@ -15,9 +15,9 @@ from gatepost.receiver.api.people import person_meant
 from gatepost.receiver.api.schedules import CHANGE, TheSchedules, no_such
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheMeaning, TheStore, read, word
 from gatepost.receiver.people_rules import Meaning
+from gatepost.store.attendance.stored_schedules import AssignmentRow, Schedules, place_of
 from gatepost.store.local_days import parse_day
-from gatepost.store.people.stored_schedules import AssignmentRow, Schedules, place_of
-from gatepost.store.query.page_bytes import paged, weight
+from gatepost.store.page_bytes import paged, weight
 
 __all__ = ["AssignmentsController", "NewAssignment", "assign", "assignment_items", "told_assignment"]
 

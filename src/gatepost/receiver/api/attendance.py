@@ -13,8 +13,8 @@ from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, note_search
 from gatepost.receiver.api.people import Limit, SomeoneItem, someone_item
 from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read, word
+from gatepost.store.page_bytes import paged
 from gatepost.store.people.people import Kind, PeopleQuery
-from gatepost.store.query.page_bytes import paged
 
 __all__ = ["AttendanceController", "OfKind"]
 

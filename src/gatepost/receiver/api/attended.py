@@ -7,12 +7,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from gatepost.store.attendance.attendance import PersonAttendance
+from gatepost.store.attendance.attended import Attended
+from gatepost.store.attendance.corrections import Correction
+from gatepost.store.attendance.schedules import Mark, Planned
 from gatepost.store.conversion.rows import moment
-from gatepost.store.people.attendance import PersonAttendance
-from gatepost.store.people.attended import Attended
-from gatepost.store.people.corrections import Correction
 from gatepost.store.people.people import Person
-from gatepost.store.people.schedules import Mark, Planned
 
 __all__ = [
     "AttendedItem",

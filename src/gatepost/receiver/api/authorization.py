@@ -28,8 +28,8 @@ from gatepost.receiver.auth.openid import OpenIdProvider
 from gatepost.receiver.http.security_headers import over_tls, public_origin
 from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.terminals.identify import Networks, peer_address
+from gatepost.store.accounts.accounts import Role
 from gatepost.store.interface import Store, Visible
-from gatepost.store.query.accounts import Role
 from gatepost.store.questions import UserStore
 
 __all__ = [

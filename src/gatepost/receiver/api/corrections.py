@@ -14,7 +14,7 @@ from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, Th
 from gatepost.receiver.api.people import Limit, person_meant
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheMeaning, TheStore, moment, read, word
 from gatepost.receiver.people_rules import Meaning
-from gatepost.store.people.corrections import MAX_NOTE, Correction, CorrectionQuery, Corrections
+from gatepost.store.attendance.corrections import MAX_NOTE, Correction, CorrectionQuery, Corrections
 from gatepost.store.questions import UserStore
 
 __all__ = ["CorrectionsController", "NewCorrection", "correct", "items_of", "note_correction"]

@@ -53,9 +53,9 @@ from gatepost.receiver.exports.formats import (
 from gatepost.receiver.exports.inside import INSIDE
 from gatepost.receiver.exports.month import FROZEN_COLUMNS, days_of_people, matrix
 from gatepost.receiver.people_rules import Meaning
+from gatepost.store.attendance.attended import Attended
 from gatepost.store.interface import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow
 from gatepost.store.local_days import days_between
-from gatepost.store.people.attended import Attended
 from gatepost.store.people.inside import InsideQuery, PersonInside
 from gatepost.store.people.people import PeopleQuery
 from gatepost.store.questions import UserStore

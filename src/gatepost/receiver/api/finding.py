@@ -34,7 +34,7 @@ from gatepost.fleet_items import (
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet, adopted_item, ours_of
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore
-from gatepost.store.query.adoptions import ToAdopt
+from gatepost.store.terminals.adoptions import ToAdopt
 
 __all__ = ["FindingController", "TheFinder", "found_items", "orders_of", "scan_item"]
 

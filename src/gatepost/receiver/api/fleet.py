@@ -25,9 +25,9 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRe
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, TheRegistrar, answering, read
 from gatepost.receiver.terminals.admin import Registrar
 from gatepost.receiver.terminals.presence import last_heard
-from gatepost.store.query.adoptions import Adoption, AdoptionRow, ToAdopt
-from gatepost.store.query.fleet import AdoptedRow
-from gatepost.store.query.page_bytes import paged, weight
+from gatepost.store.page_bytes import paged, weight
+from gatepost.store.terminals.adoptions import Adoption, AdoptionRow, ToAdopt
+from gatepost.store.terminals.fleet import AdoptedRow
 
 __all__ = ["FleetController", "TheFleet", "adopted_item", "managed_item", "ours_of"]
 

@@ -23,7 +23,7 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, T
 from gatepost.receiver.api.fleet import TheFleet
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, moment, read
 from gatepost.store.cursor import decode_cursor, encode_cursor
-from gatepost.store.query.fleet_jobs import AuditRow, JobRow
+from gatepost.store.terminals.fleet_jobs import AuditRow, JobRow
 
 __all__ = ["FleetHistoryController", "TheHistories", "audit_item", "job_item"]
 

@@ -17,9 +17,9 @@ from gatepost.receiver.api.people import Limit
 from gatepost.receiver.api.shapes import TheMeaning, moment, read, word
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import Page
+from gatepost.store.page_bytes import paged
 from gatepost.store.people.inside import Inside, InsideQuery, PersonInside
 from gatepost.store.people.people import Kind
-from gatepost.store.query.page_bytes import paged
 
 __all__ = ["InsideController", "asked", "people_items"]
 

@@ -27,8 +27,8 @@ from gatepost.receiver.live_stream import Crowded, Live, Told, Variant, event_bl
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import AlarmRow, FeedItem, RecordRow, Store, Visible
 from gatepost.store.query.records import without_numbers
-from gatepost.store.query.terminal_labels import TerminalLabel
 from gatepost.store.questions import UserStore
+from gatepost.store.terminals.terminal_labels import TerminalLabel
 
 __all__ = ["LiveController", "TheLive", "tell"]
 

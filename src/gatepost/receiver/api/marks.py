@@ -14,9 +14,9 @@ from gatepost.receiver.api.authorization import GUARD, OPERATOR, AnyRequest, The
 from gatepost.receiver.api.people import person_named
 from gatepost.receiver.api.shapes import Listing, TheMeaning, TheStore, moment, read
 from gatepost.receiver.people_rules import Meaning
+from gatepost.store.page_bytes import paged
 from gatepost.store.people.marked import MAX_REASON, MarkedPeople, PersonMark
 from gatepost.store.people.people import Person
-from gatepost.store.query.page_bytes import paged
 from gatepost.store.questions import UserStore
 
 __all__ = ["MarksController", "NewMark", "mark_person", "marked_items", "take_away_mark"]

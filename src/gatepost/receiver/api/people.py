@@ -36,12 +36,12 @@ from gatepost.receiver.api.shapes import (
 )
 from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.people_rules import Meaning
+from gatepost.store.attendance.person_day import Passage, PersonDay, day_of
 from gatepost.store.interface import RecordQuery
 from gatepost.store.local_days import parse_day
+from gatepost.store.page_bytes import paged
 from gatepost.store.people.marked import Marked, PersonMark
 from gatepost.store.people.people import PeopleQuery, Person
-from gatepost.store.people.person_day import Passage, PersonDay, day_of
-from gatepost.store.query.page_bytes import paged
 
 __all__ = [
     "GroupsController",

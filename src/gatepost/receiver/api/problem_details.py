@@ -26,7 +26,7 @@ from gatepost.errors import GatepostError, ImageUnavailable, SettingsError, Stor
 from gatepost.fleet.client import FleetError, NotAdopted
 from gatepost.receiver.http.url_prefix import ROOT, link
 from gatepost.receiver.observability.logs import places
-from gatepost.store.query.registry import Conflict
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = [
     "HANDLERS",

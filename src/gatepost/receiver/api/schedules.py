@@ -14,10 +14,10 @@ from msgspec import Meta, Struct, field
 from gatepost.receiver.api.authorization import EVERY_SITE, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheStore, read
 from gatepost.receiver.terminals.admin import site_of
+from gatepost.store.attendance.schedules import MAX_NAME, Schedule, minutes_of, time_of_day
+from gatepost.store.attendance.stored_schedules import HolidayRow, ScheduleRow, Schedules
 from gatepost.store.local_days import parse_day
-from gatepost.store.people.schedules import MAX_NAME, Schedule, minutes_of, time_of_day
-from gatepost.store.people.stored_schedules import HolidayRow, ScheduleRow, Schedules
-from gatepost.store.query.page_bytes import paged, weight
+from gatepost.store.page_bytes import paged, weight
 from gatepost.store.questions import UserStore
 
 __all__ = [

@@ -28,7 +28,7 @@ from gatepost.receiver.auth.authenticator import (
     session_secret,
 )
 from gatepost.receiver.http.url_prefix import link
-from gatepost.store.query.accounts import Role
+from gatepost.store.accounts.accounts import Role
 
 __all__ = [
     "FORGET",

@@ -19,8 +19,8 @@ from gatepost.receiver.terminals.admin import Registrar
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.store.cursor import BadCursor
 from gatepost.store.local_days import UnknownZone, month_of, parse_day, parse_time
-from gatepost.store.query.registry import Conflict
 from gatepost.store.questions import UserStore
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = [
     "MAX_ID",

@@ -16,7 +16,7 @@ from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.interface import SiteRow
 from gatepost.store.local_days import zone
-from gatepost.store.query.page_bytes import paged, weight
+from gatepost.store.page_bytes import paged, weight
 
 __all__ = ["SitesController", "told_change"]
 

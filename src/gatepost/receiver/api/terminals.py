@@ -54,8 +54,8 @@ from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.receiver.terminals.preview import WouldRefuse
 from gatepost.store.interface import Direction, Page, TerminalRow, TerminalState
+from gatepost.store.page_bytes import paged, weight
 from gatepost.store.privacy.terminal_removal import Removed
-from gatepost.store.query.page_bytes import paged, weight
 from gatepost.store.questions import UserStore
 
 __all__ = [

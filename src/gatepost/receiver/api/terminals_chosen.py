@@ -26,8 +26,8 @@ from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.name_list import NameLine, names_of
 from gatepost.store.interface import TerminalRow
-from gatepost.store.query.registry import Conflict
 from gatepost.store.questions import UserStore
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["MOST", "ChosenTerminalsController", "note_each"]
 

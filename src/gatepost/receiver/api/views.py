@@ -14,9 +14,9 @@ from gatepost.receiver.api.authorization import GUARD, Access, AnyRequest, TheAc
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheStore, read, word
 from gatepost.receiver.auth.authenticator import Principal, may
 from gatepost.receiver.http.url_prefix import link
-from gatepost.store.query.accounts import Role
-from gatepost.store.query.page_bytes import paged
-from gatepost.store.query.saved_views import MAX_VALUE, Reader, SavedView, SavedViews
+from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.saved_views import MAX_VALUE, Reader, SavedView, SavedViews
+from gatepost.store.page_bytes import paged
 from gatepost.store.questions import UserStore
 
 __all__ = ["SHARE", "ViewsController", "change_view", "delete_view", "save_view", "views_of"]

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.accounts.accounts import Accounts
 
 __all__ = ["AuditGroups"]
 

@@ -36,8 +36,7 @@ from gatepost.errors import GatepostError, SettingsError
 from gatepost.receiver.auth.hashing import BusyError, Lane
 from gatepost.receiver.auth.login_throttle import Attempts, network_of
 from gatepost.receiver.auth.passwords import MAX_PASSWORD, check_password, normal_password
-from gatepost.store.interface import Visible
-from gatepost.store.query.accounts import (
+from gatepost.store.accounts.accounts import (
     PROGRAM,
     TOKEN_PREFIX,
     UNKNOWN,
@@ -47,7 +46,8 @@ from gatepost.store.query.accounts import (
     TokenRow,
     folded_name,
 )
-from gatepost.store.query.registry import Conflict
+from gatepost.store.interface import Visible
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = [
     "FIRST_ACCOUNT",

@@ -44,8 +44,8 @@ from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import HOW, ROLES, Doors, Login
 from gatepost.receiver.auth.login_throttle import network_of
 from gatepost.settings import ReceiverSettings
-from gatepost.store.query.accounts import UNKNOWN, Role
-from gatepost.store.query.registry import Conflict
+from gatepost.store.accounts.accounts import UNKNOWN, Role
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = [
     "BEGUN_S",

@@ -13,7 +13,7 @@ from gatepost.errors import SettingsError
 from gatepost.receiver.commands.tokens import Data, Database, opened_accounts
 
 if TYPE_CHECKING:
-    from gatepost.store.query.audit_chain import Link
+    from gatepost.store.accounts.audit_chain import Link
 
 __all__ = ["app"]
 
@@ -84,7 +84,7 @@ def _line(values: dict[str, object]) -> str:
 
 
 def _known(text: str) -> Link | None:
-    from gatepost.store.query.audit_chain import Link
+    from gatepost.store.accounts.audit_chain import Link
 
     if not text:
         return None

@@ -18,8 +18,8 @@ from gatepost.cli_text import app_options, t
 from gatepost.errors import SettingsError
 
 if TYPE_CHECKING:
-    from gatepost.store.query.accounts import Accounts
-    from gatepost.store.query.destinations import Feed
+    from gatepost.store.accounts.accounts import Accounts
+    from gatepost.store.forwarding.destinations import Feed
 
 __all__ = ["Data", "Database", "app", "opened_accounts", "opened_store"]
 
@@ -52,7 +52,7 @@ class RoleName(StrEnum):
 @contextmanager
 def opened_accounts(data: Path | None, database: str | None) -> Iterator[Accounts]:
     """Open the accounts of a receiver that may be running. Raises :class:`~gatepost.errors.GatepostError`."""
-    from gatepost.store.query.accounts import Accounts
+    from gatepost.store.accounts.accounts import Accounts
 
     with opened_store(data, database) as store:
         yield Accounts(store)
@@ -107,7 +107,7 @@ def create(
 ) -> None:
     """Print the secret and nothing else, so that a script can keep it."""
     from gatepost.receiver.auth.authenticator import issue_token
-    from gatepost.store.query.accounts import COMMAND_LINE
+    from gatepost.store.accounts.accounts import COMMAND_LINE
 
     now = _now_ms()
     expires = None if days is None else int((datetime.now(UTC) + timedelta(days=days)).timestamp() * 1000)
@@ -237,7 +237,7 @@ def revoke(
     database: Database = None,
 ) -> None:
     """Withdraw a token; the next request with it is refused."""
-    from gatepost.store.query.accounts import COMMAND_LINE
+    from gatepost.store.accounts.accounts import COMMAND_LINE
 
     now = _now_ms()
     with opened_accounts(data, database) as accounts:

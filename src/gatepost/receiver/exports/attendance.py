@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from gatepost.receiver.exports.columns import Cell, Column, Words, named, offset
 from gatepost.receiver.exports.marks import mark_words
+from gatepost.store.attendance.attendance import MAX_CELLS, Attendance, PersonAttendance
+from gatepost.store.attendance.attended import Attended
+from gatepost.store.attendance.corrections import Correction
+from gatepost.store.attendance.schedules import Mark, Planned
 from gatepost.store.conversion.rows import moment
 from gatepost.store.local_days import days_between
-from gatepost.store.people.attendance import MAX_CELLS, Attendance, PersonAttendance
-from gatepost.store.people.attended import Attended
-from gatepost.store.people.corrections import Correction
 from gatepost.store.people.people import PeopleQuery, Person
-from gatepost.store.people.schedules import Mark, Planned
 from gatepost.wire.codes import UserType
 
 __all__ = ["ATTENDANCE", "PersonShift", "attendance_pages", "person_shifts", "rows_of"]

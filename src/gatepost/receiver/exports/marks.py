@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gatepost.store.people.schedules import Mark
+from gatepost.store.attendance.schedules import Mark
 from gatepost.wire.codes import Language
 
 __all__ = ["MARKS", "mark_words"]

@@ -11,9 +11,9 @@ from msgspec import Struct
 from gatepost.receiver.exports.attendance import PersonShift, attendance_pages, rows_of
 from gatepost.receiver.exports.columns import Cell, Column, Words, named
 from gatepost.receiver.exports.marks import MARKS, mark_words
-from gatepost.store.people.attendance import Attendance, PersonAttendance
+from gatepost.store.attendance.attendance import Attendance, PersonAttendance
+from gatepost.store.attendance.schedules import Mark
 from gatepost.store.people.people import PeopleQuery, Person
-from gatepost.store.people.schedules import Mark
 
 __all__ = [
     "COUNTED",

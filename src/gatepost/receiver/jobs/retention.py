@@ -23,6 +23,7 @@ import structlog
 
 from gatepost.errors import JournalError, StoreError
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts.accounts import PROGRAM, Accounts
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.key_rotation import Resealing
@@ -33,7 +34,6 @@ from gatepost.store.privacy.permitted import Ask, Finished, Plan, confirm, finis
 from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.privacy.retention import Kept, Limits, Retention, Step
 from gatepost.store.privacy.terminal_removal import Removed, remove_terminal
-from gatepost.store.query.accounts import PROGRAM, Accounts
 
 __all__ = ["Keeper", "limits_of"]
 

@@ -21,8 +21,8 @@ from gatepost.fleet.why import Facts, Finding, Known, Looked, Managed, Refused, 
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.store.interface import RefusedRow, TerminalRow
-from gatepost.store.query.fleet import Adopted, AdoptedRow
 from gatepost.store.questions import UserStore
+from gatepost.store.terminals.fleet import Adopted, AdoptedRow
 
 __all__ = ["Diagnosis", "Told"]
 

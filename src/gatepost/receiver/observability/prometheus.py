@@ -37,9 +37,9 @@ from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.receiver.processes.gauges import REPLY_SECONDS, ReplyTimes
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.presence import Presence, last_heard, presence
+from gatepost.store.forwarding.destinations import DestinationRow
 from gatepost.store.interface import Arrival, Progress, Store, Stored, TerminalRow
 from gatepost.store.privacy.retention import PARTS
-from gatepost.store.query.destinations import DestinationRow
 from gatepost.wire import Alarm, Record
 
 __all__ = ["CONTENT_TYPE", "MAX_TERMINALS", "Measured", "Metrics"]

@@ -26,8 +26,8 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import EVERYTHING, NewTerminal, SiteRow, Store, TerminalRow
 from gatepost.store.local_days import zone
 from gatepost.store.privacy.terminal_removal import Removed
-from gatepost.store.query.registry import Conflict
 from gatepost.store.questions import Questions
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["Registrar", "new_token", "site_of"]
 

@@ -1,12 +1,14 @@
-"""Find people, their passages and their attendance.
+"""Find people and their passages, and keep what the office says of them.
 
-``attendance``    first in, last out and hours, by person and shift
 ``groups``        groups of people with one name
 ``identities``    rows of people's data, as each record has them
+``inside``        people who are inside
+``joined``        several numbers that are one person
+``marked``        people whom guards look out for
 ``move_preview``  what a move of a terminal would change
 ``moving``        passages that move with their terminal
 ``passage_rule``  what counts as a passage
 ``people``        the list of people, and one person
-``person_day``    the shifts and passages of one person on one day
 ``shifts``        which passages belong together
+``staff``         names and departments, imported by the office
 """

@@ -22,8 +22,8 @@ from sqlalchemy import ColumnElement, Connection, Select, case, false, func, or_
 
 from gatepost.store.fold import alike
 from gatepost.store.interface import Visible
+from gatepost.store.page_bytes import weight
 from gatepost.store.people.staff import departments, in_department
-from gatepost.store.query.page_bytes import weight
 from gatepost.store.schema import tables as t
 
 __all__ = [

@@ -23,17 +23,17 @@ from sqlalchemy import ColumnElement, Connection, func, select, true
 
 from gatepost.store.conversion.rows import DAY_MS, moment, ms
 from gatepost.store.interface import Direction, ForUser, Visible
+from gatepost.store.page_bytes import weight
 from gatepost.store.people.groups import Wanted, decode_groups, forms_at_sites, wanted_groups
 from gatepost.store.people.joined import Joined
 from gatepost.store.people.passage_rule import is_passage
 from gatepost.store.people.people import Kind, Rules, kind_of, with_entry
 from gatepost.store.people.shifts import REST_MS
 from gatepost.store.people.staff import imported
-from gatepost.store.query.page_bytes import weight
 from gatepost.store.query.record_search import of_strangers
-from gatepost.store.query.registry import sites
-from gatepost.store.query.terminal_labels import TerminalLabel, all_places, hidden_terminals
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.registry import sites
+from gatepost.store.terminals.terminal_labels import TerminalLabel, all_places, hidden_terminals
 
 __all__ = [
     "BOTH_HOLDS_MS",

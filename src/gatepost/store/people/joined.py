@@ -23,8 +23,8 @@ from sqlalchemy import Connection, TextClause, delete, func, select, text
 from gatepost.store.conversion.rows import moment
 from gatepost.store.interface import ForUser, Transactions, Visible
 from gatepost.store.people.groups import forms_at_sites
-from gatepost.store.query.registry import Conflict
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["MAX_JOINED", "Joined", "JoinedNumber", "Joins", "Number", "number_of", "others_of"]
 
@@ -200,8 +200,8 @@ class Joins:
     def join(self, person: _Person, other: _Person, *, by: str, now_ms: int) -> None:
         """Say that two people are one.
 
-        Raises ``ValueError`` where they cannot be, and :class:`~gatepost.store.query.registry.Conflict` where they are
-        one already.
+        Raises ``ValueError`` where they cannot be, and :class:`~gatepost.store.terminals.registry.Conflict` where they
+        are one already.
         """
         if self._rules.scope == "terminal":
             raise ValueError(

@@ -18,12 +18,12 @@ from sqlalchemy import Connection, delete, func, or_, select
 
 from gatepost.store.conversion.rows import DAY_MS, moment, ms, text
 from gatepost.store.interface import ForUser, Transactions, Visible
+from gatepost.store.page_bytes import weight
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.people.joined import Joined, Number, number_of
 from gatepost.store.people.people import Person, Rules
-from gatepost.store.query.page_bytes import weight
-from gatepost.store.query.registry import Conflict
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["MAX_MARKS", "MAX_REASON", "Marked", "MarkedPeople", "PersonMark", "who_is_marked"]
 

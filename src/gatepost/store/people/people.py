@@ -37,6 +37,7 @@ from gatepost.store.conversion.rows import moment
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.fold import ESCAPE, like
 from gatepost.store.interface import Counted, ForUser, Page, Visible
+from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.people.groups import (
     Group,
     Wanted,
@@ -49,9 +50,8 @@ from gatepost.store.people.groups import (
 from gatepost.store.people.joined import Joined
 from gatepost.store.people.staff import Entry, imported, named_like
 from gatepost.store.query.counting import COUNT_MOST, counted
-from gatepost.store.query.page_bytes import fitting, weight
-from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.terminal_labels import hidden_terminals
 from gatepost.wire.codes import UserType
 
 __all__ = [

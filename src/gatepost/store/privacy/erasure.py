@@ -47,6 +47,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import ImageUnavailable, JournalError
 from gatepost.journal.places import Place
+from gatepost.store.accounts import saved_views
 from gatepost.store.conversion.rows import text
 from gatepost.store.dialect import insert
 from gatepost.store.images import images
@@ -54,7 +55,7 @@ from gatepost.store.interface import Leaving, Transactions
 from gatepost.store.people import identities, moving, staff
 from gatepost.store.privacy import tombstones
 from gatepost.store.privacy.person_matcher import Traces
-from gatepost.store.query import quarantine, saved_views
+from gatepost.store.query import quarantine
 from gatepost.store.schema import tables as t
 from gatepost.wire import digest
 

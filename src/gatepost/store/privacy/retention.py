@@ -25,13 +25,14 @@ from sqlalchemy import Connection, Table, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import JournalUnavailable
+from gatepost.store.accounts import audit_chain
+from gatepost.store.accounts.accounts import PROGRAM
 from gatepost.store.conversion.rows import DAY_MS, moment
 from gatepost.store.images import images
 from gatepost.store.interface import EVERYTHING, Leaving
 from gatepost.store.people import identities
 from gatepost.store.privacy import erasure, tombstones
-from gatepost.store.query import audit_chain, feed, quarantine
-from gatepost.store.query.accounts import PROGRAM
+from gatepost.store.query import feed, quarantine
 from gatepost.store.schema import tables as t
 
 __all__ = ["KINDS", "PARTS", "RECEIVED", "STEP", "Kept", "Limits", "Retention", "Step", "oldest_ms"]

@@ -25,8 +25,8 @@ from gatepost.store.images import images
 from gatepost.store.interface import Leaving
 from gatepost.store.people import identities, moving
 from gatepost.store.query import feed
-from gatepost.store.query.registry import Conflict
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["Removed", "remove_terminal"]
 
@@ -58,7 +58,7 @@ class Removed(Struct, frozen=True, kw_only=True):
 def remove_terminal(store: Leaving, terminal_id: int) -> Removed | None:
     """Delete a terminal; ``None`` if there is none.
 
-    Raises :class:`~gatepost.store.query.registry.Conflict` if it is not retired, and
+    Raises :class:`~gatepost.store.terminals.registry.Conflict` if it is not retired, and
     :class:`~gatepost.errors.StoreUnavailable`: then do it again.
     """
     c = t.terminals.c

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, func, select
 
 from gatepost.store.interface import Counted, QuarantineQuery, RecordQuery, Visible
 from gatepost.store.query import record_search
-from gatepost.store.query.terminal_labels import events_of, terminals_asked
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.terminal_labels import events_of, terminals_asked
 
 __all__ = ["COUNT_MOST", "counted", "pushes", "records"]
 

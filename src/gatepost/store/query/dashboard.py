@@ -13,8 +13,8 @@ from gatepost.store.conversion.rows import HISTORY, moment, ms
 from gatepost.store.interface import AlarmCounts, RecordQuery, TerminalState, Visible
 from gatepost.store.query import record_search
 from gatepost.store.query.records import alarm_counts
-from gatepost.store.query.terminal_labels import at_sites, hidden_terminals
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.terminal_labels import at_sites, hidden_terminals
 from gatepost.wire.codes import RecognitionType
 
 __all__ = ["Glance", "Heard", "Since", "glance", "latest", "portrait"]

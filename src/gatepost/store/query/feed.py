@@ -27,10 +27,10 @@ from gatepost.store.interface import (
     RecordRow,
     Visible,
 )
-from gatepost.store.query.page_bytes import fitting
+from gatepost.store.page_bytes import fitting
 from gatepost.store.query.records import alarms_by_id, records_by_id, sizes_of
-from gatepost.store.query.terminal_labels import at_sites, hidden_terminals
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.terminal_labels import at_sites, hidden_terminals
 
 __all__ = ["deleted", "happened", "items", "keep_deleted", "page", "place_before", "rows_of"]
 

@@ -25,9 +25,9 @@ from gatepost.store.interface import (
     SampleRow,
     Visible,
 )
-from gatepost.store.query.page_bytes import bytes_of, fitting
-from gatepost.store.query.terminal_labels import at_sites, events_of, terminals_asked
+from gatepost.store.page_bytes import bytes_of, fitting
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.terminal_labels import at_sites, events_of, terminals_asked
 
 __all__ = [
     "MAX_REFUSED",

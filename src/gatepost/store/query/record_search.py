@@ -33,8 +33,8 @@ from gatepost.store.conversion import rows as a
 from gatepost.store.fold import ESCAPE, like
 from gatepost.store.interface import RecordQuery, Visible
 from gatepost.store.query.index_merge import Stretch, merge, one_of, times
-from gatepost.store.query.terminal_labels import terminals_asked, terminals_named
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.terminal_labels import terminals_asked, terminals_named
 from gatepost.wire.codes import EntryMode, RecognitionType
 
 __all__ = ["all_conditions", "all_of_few", "find", "of_strangers", "where_to_count"]

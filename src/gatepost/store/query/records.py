@@ -43,10 +43,10 @@ from gatepost.store.interface import (
     Stats,
     Visible,
 )
+from gatepost.store.page_bytes import PAGE_BYTES, bytes_of, fitting
 from gatepost.store.query import record_search
-from gatepost.store.query.page_bytes import PAGE_BYTES, bytes_of, fitting
-from gatepost.store.query.terminal_labels import at_sites, events_of, terminals_asked
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.terminal_labels import at_sites, events_of, terminals_asked
 from gatepost.wire import AlarmStatus
 
 __all__ = [

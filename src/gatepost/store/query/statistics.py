@@ -30,8 +30,8 @@ from sqlalchemy import (
 from gatepost.store.conversion.rows import moment
 from gatepost.store.interface import ForUser, Visible
 from gatepost.store.local_days import DAY_MS, Days, days_between, zone
-from gatepost.store.query.terminal_labels import terminals_asked
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.terminal_labels import terminals_asked
 from gatepost.wire.codes import RecognitionType
 
 __all__ = [

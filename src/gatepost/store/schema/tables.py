@@ -25,7 +25,7 @@ Rules:
 * ``destinations`` and what begins with it keep how far each destination of forwarding is: a place, and a row for each
   event behind it that waits or is dead (``docs/decisions/forwarding.md``).
 * ``adopted_terminals``: those whose own HTTP service the receiver manages. What opens a terminal is sealed, and in no
-  backup (:mod:`gatepost.store.query.fleet`).
+  backup (:mod:`gatepost.store.terminals.fleet`).
 * ``journal_positions`` is written in the transaction of the events that were read up to there, so that a crash
   neither loses events nor stores them twice.
 * ``tallies`` has one row per terminal and *writer* (a process of the receiver), so that processes which store

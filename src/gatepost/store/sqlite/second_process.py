@@ -15,9 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreInUse, StoreTooNew
+from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.base import unavailable
-from gatepost.store.query.accounts import Accounts
-from gatepost.store.query.destinations import Feed
+from gatepost.store.forwarding.destinations import Feed
 from gatepost.store.schema import migrate
 from gatepost.store.schema.tables import meta
 from gatepost.store.sqlite import data_folder as data

@@ -15,7 +15,7 @@ from gatepost.forward.trial import Trial
 from gatepost.receiver.api.authorization import Access, AnyRequest
 from gatepost.receiver.api.destinations.audit import host_of, note
 from gatepost.receiver.api.shapes import MAX_ID, read
-from gatepost.store.query.destinations import DestinationRow
+from gatepost.store.forwarding.destinations import DestinationRow
 
 __all__ = ["TheForwarding", "asked", "no_such", "one", "tested"]
 

@@ -12,7 +12,7 @@ from gatepost.forward.options.filters import Filter
 from gatepost.receiver.api.authorization import Access, AnyRequest
 from gatepost.receiver.api.destinations.replies import told_by
 from gatepost.receiver.auth.audit_changes import changes
-from gatepost.store.query.destinations import DestinationRow
+from gatepost.store.forwarding.destinations import DestinationRow
 
 __all__ = ["called", "host_of", "moved", "note"]
 

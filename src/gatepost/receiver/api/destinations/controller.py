@@ -53,7 +53,7 @@ from gatepost.receiver.api.destinations.replies import (
 )
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import MAX_LIMIT, moment, read
-from gatepost.store.query.destinations import MAX_ATTEMPTS, DestinationRow
+from gatepost.store.forwarding.destinations import MAX_ATTEMPTS, DestinationRow
 
 __all__ = ["DestinationsController"]
 

@@ -18,9 +18,9 @@ from gatepost.forward.state import Standing
 from gatepost.items import AttemptItem, DeadLetterItem, Listing, ReplayItem
 from gatepost.receiver.api.authorization import Access
 from gatepost.receiver.api.destinations.bodies import ToldDestination, ToldDetail
+from gatepost.store.forwarding.destinations import AttemptRow, DestinationRow, Destinations, ExceptionRow
 from gatepost.store.interface import Page
-from gatepost.store.query.destinations import AttemptRow, DestinationRow, Destinations, ExceptionRow
-from gatepost.store.query.page_bytes import paged, weight
+from gatepost.store.page_bytes import paged, weight
 
 __all__ = [
     "attempt_item",

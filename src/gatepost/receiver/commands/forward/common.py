@@ -20,8 +20,8 @@ from gatepost.receiver.commands.tokens import opened_store
 
 if TYPE_CHECKING:
     from gatepost.forward.admin import Admin
-    from gatepost.store.query.accounts import Accounts
-    from gatepost.store.query.destinations import DestinationRow, Destinations
+    from gatepost.store.accounts.accounts import Accounts
+    from gatepost.store.forwarding.destinations import DestinationRow, Destinations
 
 __all__ = [
     "AllOfThem",
@@ -83,8 +83,8 @@ def opened(data: Path | None, database: str | None, config: Path | None = None) 
     from gatepost.forward.image_links import ImageLinks
     from gatepost.forward.options.destination import Destination
     from gatepost.forward.options.secrets import Secrets
-    from gatepost.store.query.accounts import Accounts
-    from gatepost.store.query.destinations import Destinations
+    from gatepost.store.accounts.accounts import Accounts
+    from gatepost.store.forwarding.destinations import Destinations
 
     settings = receiver_settings(config)
     egress = Egress(settings.forward_networks)
@@ -110,7 +110,7 @@ def one(destinations: Destinations, which: str) -> DestinationRow:
 
 
 def note(accounts: Accounts, action: str, row: DestinationRow, **detail: object) -> None:
-    from gatepost.store.query.accounts import COMMAND_LINE
+    from gatepost.store.accounts.accounts import COMMAND_LINE
 
     accounts.note(
         now_ms=int(time.time() * 1000),

@@ -28,8 +28,8 @@ from gatepost.receiver.commands.forward.common import (
 from gatepost.receiver.commands.tokens import Data, Database
 
 if TYPE_CHECKING:
-    from gatepost.store.query.accounts import Accounts
-    from gatepost.store.query.destinations import DestinationRow
+    from gatepost.store.accounts.accounts import Accounts
+    from gatepost.store.forwarding.destinations import DestinationRow
 
 __all__ = ["drop", "replay", "retry", "try_out"]
 

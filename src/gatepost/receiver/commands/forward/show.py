@@ -13,7 +13,7 @@ from gatepost.receiver.commands.forward.common import AsJson, Which, item_of, on
 from gatepost.receiver.commands.tokens import Data, Database
 
 if TYPE_CHECKING:
-    from gatepost.store.query.destinations import DestinationRow, Destinations
+    from gatepost.store.forwarding.destinations import DestinationRow, Destinations
 
 __all__ = ["check", "list_destinations", "show"]
 
