@@ -135,12 +135,16 @@ class Hook:
         self.reply: Callable[[int], web.Response | None] = lambda _: web.Response(status=204)
         self.url = ""
         self.arrived = asyncio.Event()
+        self.replies = asyncio.Event()
+        """While it is not set, what arrives gets no reply."""
+        self.replies.set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(
             ({key.lower(): value for key, value in request.headers.items()}, await request.read())
         )
         self.arrived.set()
+        await self.replies.wait()
         found = self.reply(len(self.requests))
         if found is None:
             assert request.transport is not None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import trustme
 from aiohttp import web
 from tests.forward.kit import Hook, Told, hooked
+from tests.postgres import Postgres
 from tests.receiver.kit import until
 from tests.store.conftest import Opener
 from tests.store.events import RECEIVED_MS, arrival, record
@@ -31,6 +34,7 @@ from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.forwarding.destinations import Destinations, Step
+from gatepost.store.postgres.store import PostgresStore
 
 
 class Receiver:
@@ -171,27 +175,49 @@ async def test_dead_letters_that_people_retry_are_sent_without_a_wait(receiver: 
     assert ids(hook) == {f"record-{number}"}
 
 
-async def test_another_receiver_takes_over_from_one_that_is_silent(
-    open_postgres: Opener, monkeypatch: pytest.MonkeyPatch
+async def test_another_receiver_takes_over_from_one_that_is_stopped(
+    postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what the first one commits when it goes on changes nothing."""
     monkeypatch.setattr(module, "LEASE_S", 1.0)
-    first, second = Receiver(open_postgres(), "first"), Receiver(open_postgres(), "second")
-    ensured(first.store, "SN-1", now_ms=RECEIVED_MS)
-    async with hooked() as hook, first.running():
-        which = first.create(hook.url)
-        numbers = first.passages(*range(5))
-        await until(first.has(which, delivered=5))
+    url = postgres_server.create_with_store()
+    async with hooked() as hook, AsyncExitStack() as stack:
+        stack.callback(postgres_server.drop, url)
+        second = Receiver(stack.enter_context(closing(PostgresStore.open(url))), "second")
+        ensured(second.store, "SN-1", now_ms=RECEIVED_MS)
+        which = second.create(hook.url, timeout_s=300)
+        first = await stack.enter_async_context(_sender(url))
+        numbers = second.passages(*range(5))
+        await until(second.has(which, delivered=5))
+
+        hook.replies.clear()
+        numbers |= second.passages(*range(5, 10))
+        await until(lambda: ids(hook) == numbers)
+        first.send_signal(signal.SIGSTOP)
+        hook.replies.set()
         async with second.running():
-            with monkeypatch.context() as silent:
-                silent.setattr(first.destinations, "renew", lambda *_, **__: _stuck(first, which))
-                numbers |= first.passages(*range(5, 10))
-                await until(lambda: which in second.forwarding.sends_to())
-            await until(lambda: which not in first.forwarding.sends_to())
+            await until(second.has(which, delivered=10))
+            assert which in second.forwarding.sends_to()
+            first.send_signal(signal.SIGCONT)
+            assert first.stdout is not None
+            while await first.stdout.readline() != b"lost\n":  # among what it logs
+                assert first.returncode is None
             numbers |= second.passages(*range(10, 15))
             await until(second.has(which, delivered=15))
+        assert check(second.destinations, which).problems == []
     assert ids(hook) == numbers
-    assert check(first.destinations, which).problems == []
+
+
+@asynccontextmanager
+async def _sender(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start another process that sends, and end it."""
+    command = [sys.executable, "-m", "tests.forward.sender", url, str(module.LEASE_S)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def test_what_one_receiver_cannot_send_another_sends_and_no_trouble_is_left(
@@ -262,12 +288,6 @@ def is_in(receiver: Receiver, which: int, state: str) -> bool:
     row = receiver.destinations.one(which)
     assert row is not None
     return receiver.forwarding.standing(row).state == state
-
-
-def _stuck(receiver: Receiver, which: int) -> dict[int, int]:
-    """It believes that it has its lease, and does not renew it."""
-    running = receiver.forwarding._running.get(which)
-    return {} if running is None else {which: running.fence}
 
 
 async def test_a_stop_that_the_database_holds_up_closes_every_connection(
