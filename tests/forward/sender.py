@@ -1,6 +1,7 @@
 """A process that sends to the destinations of a store until it is killed.
 
-python -m tests.forward.sender STORE [LEASE_S]. ``STORE``: a folder, or the URL of a database. It writes ``lost`` for each commit that another owner made void.
+python -m tests.forward.sender STORE [LEASE_S]. ``STORE``: a folder, or the URL of a database. It writes ``lost`` for
+each commit that another owner made void.
 """
 
 import asyncio
