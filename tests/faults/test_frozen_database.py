@@ -20,7 +20,7 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.program import MARGIN_S
-from gatepost.receiver.terminals.identify import token_digest
+from gatepost.receiver.terminals.sources import token_digest
 from gatepost.store import deadlines
 from gatepost.store.interface import Arrival, RecordQuery
 from gatepost.store.postgres.connection import CONNECT_S

@@ -19,18 +19,16 @@ from tests.fleet.double import ADMIN, Double
 from gatepost import wire
 from gatepost.egress import PRIVATE, Egress
 from gatepost.errors import SettingsError
-from gatepost.fleet.client import (
-    Account,
+from gatepost.fleet.client import Account, TerminalClient, checked_address
+from gatepost.fleet.failures import (
     AnotherCertificate,
     AnotherTerminal,
     FleetError,
     NotAllowed,
     NoTerminal,
     TerminalAway,
-    TerminalClient,
     TerminalRefused,
     WrongAccount,
-    checked_address,
 )
 
 

@@ -13,7 +13,8 @@ from tests.fleet.double import ADMIN
 from tests.fleet.history_kit import Desk
 from tests.fleet.kit import House
 
-from gatepost.fleet.client import FleetError, TerminalClient
+from gatepost.fleet.client import TerminalClient
+from gatepost.fleet.failures import FleetError
 from gatepost.fleet.history.backfill import NotReadable, fetch
 from gatepost.fleet.history.records import Window
 from gatepost.store.base import BaseStore

@@ -15,7 +15,8 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
     open_sqlite,
 )
 
-from gatepost.receiver.terminals.identify import Known, token_digest
+from gatepost.receiver.terminals.claims import Known
+from gatepost.receiver.terminals.sources import token_digest
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import TerminalRow

@@ -26,7 +26,7 @@ from tests.receiver.test_thumbnails import picture
 
 from gatepost.console.commands import console_pages
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
-from gatepost.receiver.terminals.identify import token_digest
+from gatepost.receiver.terminals.sources import token_digest
 from gatepost.store.accounts.accounts import Accounts, Role
 from gatepost.store.accounts.saved_views import Reader, SavedViews
 from gatepost.store.attendance.corrections import Correction, CorrectionQuery, Corrections

@@ -2,6 +2,7 @@
 
 ``managing``      what the API, the console and the jobs share: adopt, verify, resume, release, talk
 ``client``        a terminal's service: who it is, its subscription, its history
+``failures``      what may go wrong when it is asked
 ``surroundings``  what all of them are handed
 ``adoption``      one terminal is adopted: looked at, logged in to, and stored before anything is written to it
 ``many``          the job that adopts many

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
-from gatepost.fleet.client import Account, AnotherCertificate, Seen, checked_address
+from gatepost.fleet.client import Account, Seen, checked_address
+from gatepost.fleet.failures import AnotherCertificate
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.store.terminals.fleet import AdoptedRow, Credentials, NewAdopted, Previous
 from gatepost.wire import Subscription, without_credentials
@@ -72,7 +73,7 @@ def check_ours(address: str, ours: str) -> None:
 async def adopt(order: Order, around: Surroundings) -> AdoptedRow:
     """Adopt a terminal; its address is still to be set then, and it is due at once.
 
-    Raises :class:`~gatepost.fleet.client.FleetError`, and what ``take_in`` raises.
+    Raises :class:`~gatepost.fleet.failures.FleetError`, and what ``take_in`` raises.
     """
     address = checked_address(order.address)
     _check_account(order)

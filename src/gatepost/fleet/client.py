@@ -31,31 +31,27 @@ from msgspec import Struct
 from yarl import URL
 
 from gatepost.egress import Egress, Forbidden
-from gatepost.errors import GatepostError, SettingsError
+from gatepost.errors import SettingsError
+from gatepost.fleet.failures import (
+    AnotherCertificate,
+    AnotherTerminal,
+    FleetError,
+    NotAllowed,
+    NoTerminal,
+    TerminalAway,
+    TerminalRefused,
+    WrongAccount,
+)
 from gatepost.wire import Subscription
 
-__all__ = [
-    "AnotherCertificate",
-    "AnotherTerminal",
-    "Account",
-    "FleetError",
-    "HistoryPage",
-    "NoTerminal",
-    "NotAdopted",
-    "NotAllowed",
-    "Seen",
-    "Stopped",
-    "TerminalAway",
-    "TerminalClient",
-    "TerminalRefused",
-    "WrongAccount",
-    "checked_address",
-]
+__all__ = ["PAGE", "PORT", "Account", "HistoryPage", "Seen", "TerminalClient", "checked_address"]
+
 
 PORT = 8000
 """On which terminals listen unless they are told otherwise."""
 
 MAX_REPLY = 64 * 1024
+
 MAX_HISTORY = 32 * 1024 * 1024
 """Bytes of a page of history, which may have portraits."""
 
@@ -70,52 +66,6 @@ PAGE = 100
 
 MAX_SKEW_S = 400 * 86400
 """Beyond so much a clock was never set, and nothing is said of its error."""
-
-
-class FleetError(GatepostError):
-    """A terminal did not do what was asked of it."""
-
-
-class TerminalAway(FleetError):
-    """It cannot be reached, or does not reply in time. To try again may help."""
-
-
-class NotAdopted(FleetError):
-    """It is not adopted."""
-
-    def __init__(self) -> None:
-        super().__init__("this terminal is not adopted; adopt it by its address")
-
-
-class Stopped(FleetError):
-    """It is stopped: a person has to look before anything is sent to it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"this terminal is stopped: {reason}; then resume it, or adopt it again")
-
-
-class NotAllowed(FleetError):
-    """No request may go to its address."""
-
-
-class NoTerminal(FleetError):
-    """Something else replies there."""
-
-
-class AnotherTerminal(FleetError):
-    """A terminal with another serial replies there."""
-
-
-class AnotherCertificate(FleetError):
-    """The certificate is not the one that was pinned."""
-
-
-class WrongAccount(FleetError):
-    """It does not know the account, or the password is wrong."""
-
-
-class TerminalRefused(FleetError):
-    """It said no, with a code of its own."""
 
 
 class Account(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Manage real terminals: what the API, the console and the jobs share.
 
-Every method may raise :class:`~gatepost.fleet.client.FleetError`, :class:`~gatepost.errors.SettingsError` and
+Every method may raise :class:`~gatepost.fleet.failures.FleetError`, :class:`~gatepost.errors.SettingsError` and
 :class:`~gatepost.errors.StoreUnavailable`; each says what to do.
 """
 
@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from msgspec import UNSET
 
 from gatepost.fleet.adoption import Order, adopt, shows_all
-from gatepost.fleet.client import FleetError, NotAdopted, Seen, TerminalClient, checked_address
+from gatepost.fleet.client import Seen, TerminalClient, checked_address
+from gatepost.fleet.failures import FleetError, NotAdopted
 from gatepost.fleet.many import Many
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.tending.tender import Tender

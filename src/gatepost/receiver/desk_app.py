@@ -88,8 +88,11 @@ from gatepost.receiver.processes.memory import hand_back
 from gatepost.receiver.processes.wake import Wake
 from gatepost.receiver.settings_in_force import SettingsInForce
 from gatepost.receiver.terminals.admin import Registrar, new_token
-from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, token_digest
+from gatepost.receiver.terminals.claims import Claim, Known, Policy
+from gatepost.receiver.terminals.directory import Directory
+from gatepost.receiver.terminals.networks import Networks
 from gatepost.receiver.terminals.preview import Preview
+from gatepost.receiver.terminals.sources import token_digest
 from gatepost.settings import Origin, ReceiverSettings
 from gatepost.store.accounts.accounts import PROGRAM, Accounts
 from gatepost.store.attendance.stored_schedules import Schedules

@@ -61,7 +61,9 @@ from gatepost.receiver.processes.link import (
     Welcome,
 )
 from gatepost.receiver.processes.memory import hand_back
-from gatepost.receiver.terminals.identify import Directory, Networks, Policy
+from gatepost.receiver.terminals.claims import Policy
+from gatepost.receiver.terminals.directory import Directory
+from gatepost.receiver.terminals.networks import Networks
 from gatepost.settings import ReceiverSettings, changed
 from gatepost.wire import forget_people
 

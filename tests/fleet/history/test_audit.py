@@ -19,7 +19,7 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
 from tests.store.events import arrival
 
 from gatepost.errors import SettingsError, StoreUnavailable
-from gatepost.fleet.client import WrongAccount
+from gatepost.fleet.failures import WrongAccount
 from gatepost.fleet.history.audit import BACK_DAYS, Auditor, day_span, due_days, ran_over
 from gatepost.fleet.history.histories import Histories
 from gatepost.store.base import BaseStore

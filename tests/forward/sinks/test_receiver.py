@@ -24,7 +24,7 @@ from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.trial import Trial, send_test
 from gatepost.receiver.http.server import Certificate
-from gatepost.receiver.terminals.identify import token_digest
+from gatepost.receiver.terminals.sources import token_digest
 from gatepost.store.forwarding.destinations import Destinations
 from gatepost.wire import SUCCESS, Delivered, Refused, Unreachable
 

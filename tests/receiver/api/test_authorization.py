@@ -8,7 +8,7 @@ from tests.receiver.kit import Running, record
 
 from gatepost.receiver.api.authorization import Access, Needed, needed
 from gatepost.receiver.auth.authenticator import Doors, issue_token
-from gatepost.receiver.terminals.identify import Networks
+from gatepost.receiver.terminals.networks import Networks
 from gatepost.store.accounts.accounts import Accounts
 
 PROXIES = Networks(("10.0.0.0/8",), setting="trusted_proxies")

@@ -7,7 +7,7 @@ from tests.receiver.kit import Process, opened
 from typer.testing import CliRunner
 
 from gatepost.receiver.commands.tokens import app
-from gatepost.receiver.terminals.identify import sources_of, token_digest
+from gatepost.receiver.terminals.sources import sources_of, token_digest
 from gatepost.store.accounts.accounts import Accounts
 
 runner = CliRunner()

@@ -11,7 +11,7 @@ from tests.receiver.kit import SUCCESS, Process, Sender, body, receiving, record
 
 from gatepost.errors import SettingsError
 from gatepost.receiver.http.console_access import ConsoleAccess, is_own_address, is_own_machine
-from gatepost.receiver.terminals.identify import Networks
+from gatepost.receiver.terminals.networks import Networks
 
 NO_PROXIES = Networks((), setting="trusted_proxies")
 

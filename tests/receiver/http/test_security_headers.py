@@ -5,7 +5,7 @@ import pytest
 from tests.receiver.kit import Running, receiving, record
 
 from gatepost.receiver.http.security_headers import POLICY, over_tls, public_origin, security_headers
-from gatepost.receiver.terminals.identify import Networks
+from gatepost.receiver.terminals.networks import Networks
 
 PROXIES = Networks(("10.0.0.0/8",), setting="trusted_proxies")
 

@@ -18,7 +18,7 @@ from gatepost.receiver.processes.desk_line import DeskLine
 from gatepost.receiver.processes.gauges import Gauges
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.processes.link import Changed, Handler, Holder, Listed, Made, Numbers, Table, Welcome
-from gatepost.receiver.terminals.identify import Known
+from gatepost.receiver.terminals.claims import Known
 
 KNOWN = Known(id=3, serial="SN-3")
 NOTHING = Listed({}, False, 0, (), (0, ""))

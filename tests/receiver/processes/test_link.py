@@ -13,7 +13,7 @@ from tests.receiver.kit import until
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.receiver.processes.link import Forget, Handler, Holder, Link, Made, Table, Use
-from gatepost.receiver.terminals.identify import Known
+from gatepost.receiver.terminals.claims import Known
 
 KNOWN = Known(id=3, serial="门-3", state="approved", networks=("10.0.0.0/8",), token_used=True)
 

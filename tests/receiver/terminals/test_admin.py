@@ -6,7 +6,7 @@ import pytest
 from tests.terminals import ensured
 
 from gatepost.receiver.terminals.admin import Registrar
-from gatepost.receiver.terminals.identify import token_digest
+from gatepost.receiver.terminals.sources import token_digest
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import TerminalRow
 from gatepost.store.local_days import UnknownZone

@@ -8,25 +8,25 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.terminals.identify import (
-    LATELY_MS,
-    MAX_REMEMBERED,
-    MAX_TERMINALS_PER_ADDRESS,
+from gatepost.receiver.terminals.claims import (
     Claim,
-    Directory,
     Introduced,
     Known,
-    Networks,
     Policy,
     Rejected,
     RequireToken,
     Taken,
     Unknowns,
-    decide,
-    peer_address,
-    sources_of,
-    token_digest,
 )
+from gatepost.receiver.terminals.directory import (
+    LATELY_MS,
+    MAX_REMEMBERED,
+    MAX_TERMINALS_PER_ADDRESS,
+    Directory,
+)
+from gatepost.receiver.terminals.identify import decide
+from gatepost.receiver.terminals.networks import Networks, peer_address
+from gatepost.receiver.terminals.sources import sources_of, token_digest
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import NewTerminal
 

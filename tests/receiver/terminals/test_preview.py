@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gatepost.receiver.terminals.identify import Policy, RequireToken, Unknowns
+from gatepost.receiver.terminals.claims import Policy, RequireToken, Unknowns
 from gatepost.receiver.terminals.preview import refused_of
 from gatepost.store.conversion.rows import ms
 from gatepost.store.interface import TerminalRow

@@ -15,7 +15,7 @@ from msgspec import Struct
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.pages.why import TAGS, writer
-from gatepost.fleet.client import FleetError
+from gatepost.fleet.failures import FleetError
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet.why import Finding
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess

@@ -20,7 +20,8 @@ from gatepost.console.forms import Form
 from gatepost.console.pages.terminals import sites_of
 from gatepost.errors import SettingsError
 from gatepost.fleet.adoption import Order
-from gatepost.fleet.client import FleetError, Seen, checked_address
+from gatepost.fleet.client import Seen, checked_address
+from gatepost.fleet.failures import FleetError
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet, adopted_item, ours_of
 from gatepost.receiver.api.shapes import MAX_ID, TheRegistrar

@@ -13,7 +13,7 @@ from litestar.params import FromPath, RawBody
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
-from gatepost.fleet.client import FleetError
+from gatepost.fleet.failures import FleetError
 from gatepost.fleet.history.histories import Histories
 from gatepost.fleet.managing import Fleet
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess

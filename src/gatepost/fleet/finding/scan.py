@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from gatepost.egress import Egress
 from gatepost.errors import SettingsError
-from gatepost.fleet.client import PORT, FleetError, Seen, TerminalClient
+from gatepost.fleet.client import PORT, Seen, TerminalClient
+from gatepost.fleet.failures import FleetError
 
 __all__ = ["MAX_ADDRESSES", "Place", "Scan", "Scanner", "Sighted", "addresses", "look_there"]
 

@@ -24,7 +24,7 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 
 from gatepost.errors import StoreError
-from gatepost.fleet.client import FleetError
+from gatepost.fleet.failures import FleetError
 from gatepost.fleet.history.backfill import LEASE_MS, Around
 from gatepost.store.local_days import zone
 from gatepost.store.terminals.fleet import AdoptedRow
@@ -155,7 +155,7 @@ class Auditor:
     async def recount(self, row: AdoptedRow) -> None:
         """Count every day of a terminal that is over, also those that were counted.
 
-        Raises :class:`~gatepost.fleet.client.FleetError` if it cannot be asked, and
+        Raises :class:`~gatepost.fleet.failures.FleetError` if it cannot be asked, and
         :class:`~gatepost.errors.StoreUnavailable` if what was pushed before is not listed yet.
         """
         timezones = await asyncio.to_thread(self._timezones)

@@ -28,15 +28,8 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import StoreError
-from gatepost.fleet.client import (
-    PAGE,
-    AnotherCertificate,
-    AnotherTerminal,
-    FleetError,
-    Stopped,
-    TerminalClient,
-    WrongAccount,
-)
+from gatepost.fleet.client import PAGE, TerminalClient
+from gatepost.fleet.failures import AnotherCertificate, AnotherTerminal, FleetError, Stopped, WrongAccount
 from gatepost.fleet.history.records import (
     FIRST_WINDOW_S,
     MAX_IN_WINDOW,
@@ -60,7 +53,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 Talk = Callable[[AdoptedRow], AbstractAsyncContextManager[TerminalClient]]
-"""Open a terminal's service, logged in. Raises :class:`~gatepost.fleet.client.FleetError`."""
+"""Open a terminal's service, logged in. Raises :class:`~gatepost.fleet.failures.FleetError`."""
 
 AT_ONCE = 4
 """Terminals that are fetched from at the same time."""
@@ -331,7 +324,7 @@ class _Fetching:
 async def fetch(client: TerminalClient, window: Window) -> list[bytes] | int:
     """Return every item of a window, or into how many parts it has to be cut.
 
-    Raises :class:`NotReadable` where even a second cannot be read, and :class:`~gatepost.fleet.client.FleetError`.
+    Raises :class:`NotReadable` where even a second cannot be read, and :class:`~gatepost.fleet.failures.FleetError`.
     """
     is_second = window.begin_s == window.end_s
     items: dict[bytes, None] = {}

@@ -23,15 +23,13 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from gatepost.fleet.client import (
-    Account,
+from gatepost.fleet.client import Account, Seen, TerminalClient
+from gatepost.fleet.failures import (
     AnotherCertificate,
     AnotherTerminal,
     FleetError,
     NotAdopted,
-    Seen,
     Stopped,
-    TerminalClient,
     WrongAccount,
 )
 from gatepost.fleet.surroundings import Surroundings
@@ -118,7 +116,7 @@ class Visitor:
     async def talk(self, row: AdoptedRow) -> AsyncIterator[TerminalClient]:
         """Open a terminal's service, logged in, for one who talks to it at a time.
 
-        Raises :class:`~gatepost.fleet.client.FleetError`; one that is stopped is left alone.
+        Raises :class:`~gatepost.fleet.failures.FleetError`; one that is stopped is left alone.
         """
         async with self.turn(row.terminal_id):
             # As it is now: it may have been stopped, changed or released a moment ago.

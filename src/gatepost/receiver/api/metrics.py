@@ -16,7 +16,7 @@ from gatepost.receiver.api.authorization import OPEN, Needed, TheAccess
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.http.console_access import is_own_address
 from gatepost.receiver.observability.prometheus import CONTENT_TYPE, Metrics
-from gatepost.receiver.terminals.identify import Networks
+from gatepost.receiver.terminals.networks import Networks
 
 __all__ = ["MetricsController"]
 

@@ -23,7 +23,7 @@ from litestar.routes import HTTPRoute
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, ImageUnavailable, SettingsError, StoreError, StoreUnavailable
-from gatepost.fleet.client import FleetError, NotAdopted
+from gatepost.fleet.failures import FleetError, NotAdopted
 from gatepost.receiver.http.url_prefix import ROOT, link
 from gatepost.receiver.observability.logs import places
 from gatepost.store.terminals.registry import Conflict

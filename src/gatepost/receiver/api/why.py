@@ -10,7 +10,8 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
 from litestar.params import FromQuery, SkipValidation
 
-from gatepost.fleet.client import FleetError, NotAllowed, checked_address
+from gatepost.fleet.client import checked_address
+from gatepost.fleet.failures import FleetError, NotAllowed
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet.why import Finding, Looked
 from gatepost.fleet.why_words import Writer, plain

@@ -174,7 +174,7 @@ def source(
     database: Database = None,
 ) -> None:
     """Print the secret, and the line for the setting. Nothing is stored."""
-    from gatepost.receiver.terminals.identify import APART, sources_of, token_digest
+    from gatepost.receiver.terminals.sources import APART, sources_of, token_digest
 
     serials = [*(serial or (["*"] if apart else [])), *([APART] if apart else [])]
     if len(name.split()) != 1 or any(len(one.split()) != 1 for one in serials):

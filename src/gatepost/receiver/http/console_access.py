@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.terminals.identify import Networks, peer_address
+from gatepost.receiver.terminals.networks import Networks, peer_address
 
 __all__ = ["ConsoleAccess", "is_own_address", "is_own_machine"]
 

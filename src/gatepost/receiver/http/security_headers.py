@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from gatepost.receiver.terminals.identify import Networks
+from gatepost.receiver.terminals.networks import Networks
 from gatepost.wire import encode_reply
 
 __all__ = ["POLICY", "nothing_here", "over_tls", "public_origin", "refuse", "secured", "security_headers"]

@@ -56,19 +56,11 @@ from gatepost.receiver.ingest.push import (
 from gatepost.receiver.ingest.quotas import Amounts, Quotas
 from gatepost.receiver.ingest.refused_pushes import RefusedPushes, masked
 from gatepost.receiver.processes.gauges import ReplyTimes
-from gatepost.receiver.terminals.identify import (
-    MAX_SERIAL,
-    Claim,
-    Directory,
-    Introduced,
-    Networks,
-    Policy,
-    Rejected,
-    Taken,
-    decide,
-    peer_address,
-    token_digest,
-)
+from gatepost.receiver.terminals.claims import Claim, Introduced, Policy, Rejected, Taken
+from gatepost.receiver.terminals.directory import Directory
+from gatepost.receiver.terminals.identify import MAX_SERIAL, decide
+from gatepost.receiver.terminals.networks import Networks, peer_address
+from gatepost.receiver.terminals.sources import token_digest
 from gatepost.store.conversion.limits import MAX_TEXT, cut_texts
 from gatepost.store.conversion.rows import clock_problems
 from gatepost.store.query.reprocess import in_zone, separated

@@ -34,7 +34,7 @@ from gatepost.receiver.processes.link import (
     Use,
     Welcome,
 )
-from gatepost.receiver.terminals.identify import Known
+from gatepost.receiver.terminals.claims import Known
 
 __all__ = ["DeskLine"]
 

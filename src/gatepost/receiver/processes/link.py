@@ -27,7 +27,7 @@ from msgspec import Struct
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.journal.streams import Position
 from gatepost.receiver.processes.gauges import Gauges
-from gatepost.receiver.terminals.identify import Known
+from gatepost.receiver.terminals.claims import Known
 from gatepost.store.types import RefusalSample, RefusedPush, RefusedTimes
 
 __all__ = [

@@ -21,7 +21,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.terminals.identify import Networks, token_digest
+from gatepost.receiver.terminals.networks import Networks
+from gatepost.receiver.terminals.sources import token_digest
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import EVERYTHING, NewTerminal, SiteRow, Store, TerminalRow
 from gatepost.store.local_days import zone

@@ -17,7 +17,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, Rejected, decide
+from gatepost.receiver.terminals.claims import Claim, Known, Policy, Rejected
+from gatepost.receiver.terminals.directory import Directory
+from gatepost.receiver.terminals.identify import decide
+from gatepost.receiver.terminals.networks import Networks
 from gatepost.settings import ReceiverSettings
 from gatepost.store.conversion.rows import moment, ms
 from gatepost.store.interface import Store, TerminalRow
