@@ -1,6 +1,7 @@
 """Every table, the first site, and the store's own secret.
 
-It is changed, and no second one is made, until a version is published.
+It is changed, and no second one is made, until a version is published. It is as long as there are tables: a migration
+makes a database by itself and imports none of today's tables, so that it stays the same when they change.
 """
 
 from secrets import token_hex
