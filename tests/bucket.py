@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from gatepost.conformance.torture.cluster.bucket import server_words
+from gatepost.torture.cluster.servers.bucket import server_words
 
 __all__ = ["BUCKET", "SeaweedFS", "seaweedfs"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatepost.conformance.samples import Samples, write
+from gatepost.conformance.sample_pushes import Samples, write
 from gatepost.dialect_faults import CLASSES, Body, FaultClass, Variant, joined, spoiled
 from gatepost.wire import Alarm, Record, decode_many
 

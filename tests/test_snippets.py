@@ -57,7 +57,7 @@ NOT_RUN = {
     r"^gatepost terminals (discover|scan|adopt|import|why|audit|backfill|jobs?)\b": (
         "asks terminals that are not here; tests/client has some, and the options are checked"
     ),
-    r"^gatepost torture ": "takes minutes, and is run by tests/conformance/torture; its options are checked",
+    r"^gatepost torture ": "takes minutes, and is run by tests/torture; its options are checked",
 }
 """Commands that are not run, and why."""
 

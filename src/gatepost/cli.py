@@ -84,7 +84,7 @@ COMMANDS: Mapping[str, Entry] = {
         "检查对端是否遵守协议",
     ),
     "torture": Entry(
-        "gatepost.conformance.commands",
+        "gatepost.torture.commands",
         "receiver",
         "break everything, then count",
         "制造各种故障，然后核对数量",

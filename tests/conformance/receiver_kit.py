@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from tests.conformance.tiny_receiver import TinyReceiver, refusing, reply
 
-from gatepost.conformance.checks_receiver import RULES
-from gatepost.conformance.probe import Limits, Probe
 from gatepost.conformance.raw_http import Target
+from gatepost.conformance.receiver.probe import Limits, Probe
+from gatepost.conformance.receiver.rules import RULES
 from gatepost.conformance.rules import Finding
 
 BY_ID = {rule.id: rule for rule in RULES}

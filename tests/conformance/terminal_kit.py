@@ -6,11 +6,11 @@ from typing import Any
 
 from tests.conformance.tiny_terminal import TinyTerminal
 
-from gatepost.conformance.checks_terminal import RULES, examine
-from gatepost.conformance.post import Post
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.rules import Finding
-from gatepost.conformance.visit import Patience, Visit
+from gatepost.conformance.terminal.fake_receiver import Post
+from gatepost.conformance.terminal.rules import RULES, examine
+from gatepost.conformance.terminal.session import Patience, Visit
 
 BY_ID = {rule.id: rule for rule in RULES}
 PATIENCE = Patience(reply_s=1.0, event_s=0.5, resend_s=0.5, quiet_s=0.05, outage_s=0.1)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from gatepost.conformance import checks_receiver, checks_terminal
+from gatepost.conformance.receiver.rules import RULES as RECEIVER_RULES
 from gatepost.conformance.rules import Rule, Words
+from gatepost.conformance.terminal.rules import RULES as TERMINAL_RULES
 
-ALL: tuple[Rule[Any], ...] = (*checks_receiver.RULES, *checks_terminal.RULES)
+ALL: tuple[Rule[Any], ...] = (*RECEIVER_RULES, *TERMINAL_RULES)
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
@@ -32,7 +33,7 @@ def test_what_nothing_can_be_said_without_is_a_core_rule() -> None:
     assert {rule.id for rule in ALL if rule.core} == {"record", "alarm", "delivered", "resent-after-refusal"}
 
 
-@pytest.mark.parametrize("rules", [checks_receiver.RULES, checks_terminal.RULES])
+@pytest.mark.parametrize("rules", [RECEIVER_RULES, TERMINAL_RULES])
 def test_no_two_rules_of_a_subject_have_one_name(rules: tuple[Rule[Any], ...]) -> None:
     assert len({rule.id for rule in rules}) == len(rules)
 

@@ -19,8 +19,6 @@ from tests.journal.steps import KillingFiles
 from tests.packing import append
 from tests.terminals import ensured
 
-from gatepost.conformance.torture import remains
-from gatepost.conformance.torture.oracle import digest as image_digest
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
 from gatepost.journal.places import Place
@@ -32,6 +30,8 @@ from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, Progress, Stored
 from gatepost.store.sqlite.data_folder import JOURNAL
 from gatepost.store.sqlite.store import SqliteStore
+from gatepost.torture import read_disk
+from gatepost.torture.oracle import digest as image_digest
 from gatepost.wire import Event, Record, digest
 
 EARLIER, LATER = 12, 4
@@ -159,11 +159,11 @@ def look(path: Path, fatal: int) -> tuple[bool, list[str]]:
             wrong.append(f"files are left: {names}")
         if positions := store.positions(folder.id):
             wrong.append(f"positions are left: {positions}")
-    found = {each.name: each.image for each in remains.stored(path)}
+    found = {each.name: each.image for each in read_disk.stored(path)}
     events = EARLIER + LATER if (path / ACKNOWLEDGED).exists() else EARLIER
     if found != {f"{number}": image_digest(image(number)) for number in (*range(events), 99)}:
         wrong.append(f"listed: {sorted(found)}")
-    if remains.duplicates_seen(path) or len(remains.stored(path)) != len(found):
+    if read_disk.duplicates_seen(path) or len(read_disk.stored(path)) != len(found):
         wrong.append("an event is listed twice")
     return was_killed, wrong
 

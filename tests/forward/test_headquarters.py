@@ -19,7 +19,7 @@ from tests.receiver.kit import SUCCESS, Process, base64, body, record
 from typer.testing import CliRunner
 
 from gatepost.cli import app
-from gatepost.conformance.samples import jpeg
+from gatepost.conformance.sample_pushes import jpeg
 
 EVENTS = 40
 """Of each lower receiver; the first one comes before its destination is there."""

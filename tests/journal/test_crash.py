@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from tests.journal.kit import append_events, read_all, read_events, remove
 
-from gatepost.conformance.torture.lossy import NotedFiles
-from gatepost.conformance.torture.powercut import Disk, Mark
 from gatepost.errors import JournalError, JournalUnavailable
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
@@ -22,6 +20,8 @@ from gatepost.journal.packs import Packs
 from gatepost.journal.places import Image, Place
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
+from gatepost.torture.power_loss.disk_model import Disk, Mark
+from gatepost.torture.power_loss.sqlite_vfs import NotedFiles
 
 
 def test_a_writer_is_killed_at_each_call_to_the_disk(tmp_path: Path) -> None:

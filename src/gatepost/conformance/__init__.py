@@ -1,13 +1,14 @@
-"""Does the other end keep the contract? ``gatepost check`` and ``gatepost torture``.
+"""Does the other end keep the contract? ``gatepost check``.
 
-``rules``             what a rule is, and what comes of it
-``raw_http``          HTTP/1.1 by hand, for sending what no HTTP library would send
-``samples``           the bodies that are sent: the page's, those of every dialect, portraits of any size
-``probe``             one receiver under examination; ``receiver_*`` hold its rules, ``checks_receiver`` lists them
-``post``              a receiver that obeys and disobeys on command; ``visit`` one terminal under examination;
-                      ``terminal_*`` hold its rules, ``checks_terminal`` lists them
-``runner``            runs rules, one after the other
-``report``            what came of it, for people, JSON and JUnit
-``reference``         the page that documents every rule, made from the rules
-``torture``           both ends as processes, faults between them, and a judge
+``commands``       ``gatepost check receiver`` and ``gatepost check terminal``
+``receiver``       rules for receivers
+``terminal``       rules for terminals
+``rules``          a rule, its citation of the protocol page, and its verdict
+``runner``         runs rules, one after the other
+``report``         the results: for people, as JSON, and as JUnit XML
+``reference``      makes the page that documents every rule
+``raw_http``       HTTP/1.1 by hand: sends what no HTTP library sends
+``sample_pushes``  the bodies that are sent: the page's, those of every dialect, portraits of any size
+``durations``      durations on the command line
+``signals``        stops a run in good order when the process is told to stop
 """

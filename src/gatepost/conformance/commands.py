@@ -13,19 +13,18 @@ from typing import Annotated
 import typer
 
 from gatepost.cli_text import app_options, t
-from gatepost.conformance.checks_receiver import RULES as RECEIVER_RULES
-from gatepost.conformance.checks_terminal import RULES as TERMINAL_RULES
-from gatepost.conformance.checks_terminal import examine
 from gatepost.conformance.durations import seconds
-from gatepost.conformance.post import ListenError, Post
-from gatepost.conformance.probe import Api, Limits, Probe
 from gatepost.conformance.raw_http import Target
+from gatepost.conformance.receiver.probe import Api, Limits, Probe
+from gatepost.conformance.receiver.rules import RULES as RECEIVER_RULES
 from gatepost.conformance.report import as_json, as_junit, printed
 from gatepost.conformance.rules import NotTried, Result, Rule, Subject
 from gatepost.conformance.runner import Report, run
-from gatepost.conformance.stopping import until_told
-from gatepost.conformance.torture.commands import TORTURE, torture
-from gatepost.conformance.visit import Cause, Patience, Visit
+from gatepost.conformance.signals import until_told
+from gatepost.conformance.terminal.fake_receiver import ListenError, Post
+from gatepost.conformance.terminal.rules import RULES as TERMINAL_RULES
+from gatepost.conformance.terminal.rules import examine
+from gatepost.conformance.terminal.session import Cause, Patience, Visit
 from gatepost.errors import GatepostError
 
 check = typer.Typer(
@@ -286,6 +285,5 @@ def finish(report: Report, *, json: Path | None, junit: Path | None, verbose: bo
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
+    """Add the command to ``app``."""
     app.add_typer(check)
-    app.command("torture", help=TORTURE)(torture)

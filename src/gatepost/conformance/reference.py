@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from gatepost.conformance import checks_receiver, checks_terminal
+from gatepost.conformance.receiver.rules import RULES as RECEIVER_RULES
 from gatepost.conformance.rules import Rule
+from gatepost.conformance.terminal.rules import RULES as TERMINAL_RULES
 
 __all__ = ["page"]
 
@@ -59,9 +60,9 @@ def page(lang: str) -> str:
         [
             _TOP[lang],
             f"## {receivers}\n\n{about_receivers}\n",
-            *_rules(checks_receiver.RULES, lang),
+            *_rules(RECEIVER_RULES, lang),
             f"## {terminals}\n\n{about_terminals}\n",
-            *_rules(checks_terminal.RULES, lang),
+            *_rules(TERMINAL_RULES, lang),
         ]
     )
 

@@ -24,7 +24,7 @@ from tests.receiver.kit import alarm, base64, opened, record
 from tests.terminals import ensured
 from tests.wire import examples
 
-from gatepost.conformance.samples import ABSENT_ALARM, ABSENT_RECORD, DIALECTS, VARIANTS, Samples, write
+from gatepost.conformance.sample_pushes import ABSENT_ALARM, ABSENT_RECORD, DIALECTS, VARIANTS, Samples, write
 from gatepost.errors import DecodeError, EncodeError, StoreError
 from gatepost.journal.places import Place, split_places
 from gatepost.receiver.ingest.frames import Frames

@@ -1,0 +1,396 @@
+"""A whole run: both ends, lines between them, events, faults, and the judgement.
+
+Flow: receiver, lines, terminals up and subscribed → issuers and the three tracks of faults run for the given time →
+everything is healed → the outboxes drain → both ends stop → what is left on disk is judged.
+"""
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from gatepost.conformance.raw_http import Target
+from gatepost.terminal.local_socket import client as door_client
+from gatepost.torture import read_api, read_disk
+from gatepost.torture.event_source import Issuer
+from gatepost.torture.fault_injection import House, inflict, subscribe
+from gatepost.torture.fault_plan import DESTINATION, LINE, PROCESSES, STATE, TRACKS, Kind, plan
+from gatepost.torture.judge import Evidence, judge
+from gatepost.torture.oracle import Oracle
+from gatepost.torture.report import Outcome
+from gatepost.torture.system import destination
+from gatepost.torture.system.destination import is_refused
+from gatepost.torture.system.disks import DiskError, Disks, Mounted
+from gatepost.torture.system.processes import LAUNCHER, End, EndError
+from gatepost.torture.system.proxy import Line, Traffic
+
+__all__ = ["Campaign", "Settings", "wanted"]
+
+DRAIN_S = 120.0
+"""For draining, once everything is well: so long after the last that was drained."""
+
+FULL = ("ENOSPC", f"met {Kind.TERMINAL_DISK_FULL}", f"met {Kind.RECEIVER_DISK_FULL}")
+"""What real disks that are full bring about: the error, and events refused at either end."""
+READ_ONLY = ("EROFS", "refused to start", "started read-only")
+"""And those that are read-only: the error, a receiver that did not start and a terminal that did."""
+
+AFTERWARDS = ("duplicates recognised",)
+"""What is only known when both ends have stopped."""
+
+# Short waits, so that hundreds of faults fit into minutes; none of them changes what is promised.
+TERMINAL = """
+overflow = "refuse-newest"  # on a full disk nothing that was accepted makes room
+retry_first_s = 0.1
+retry_cap_s = 1.0
+connect_timeout_s = 2.0
+send_timeout_s = 3.0
+reply_timeout_s = 2.0
+drain_timeout_s = 2.0
+max_refusals = 10
+"""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a run is made with."""
+
+    seed: int = 1
+    seconds: float = 600.0
+    """How long faults go on."""
+    longer: float | None = None
+    """How many seconds longer at most, if too little has happened by then; ``None``: as long again."""
+    terminals: int = 3
+    rate: float = 15.0
+    """Events a second, each terminal."""
+    tracks: Sequence[tuple[Kind, ...]] = TRACKS
+    launcher: Sequence[str] = LAUNCHER
+    disks: Disks = Disks(False, why="nobody asked for them")
+    keep: bool = False
+    """Whether what is on real disks at the end stays in the folder."""
+    wanted: Mapping[str, int] | None = None
+    """How often what has to happen; ``None``: everything that the tracks have, and what follows from it."""
+
+
+class Ended(Struct, frozen=True):
+    """What was seen at the end, while both ends still ran."""
+
+    undrained: Sequence[str]
+    listed: Sequence[str]
+    seconds: float
+
+
+class Campaign:
+    """One run in ``folder``, which is empty or not there. ``say`` is told how it goes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._settings_file = folder / "receiver.toml"
+        self._say = say
+        self._sleep = sleep
+        self._clock = clock
+        self._rand = random.Random(settings.seed)  # noqa: S311 (makes events, guards nothing)
+        self.oracle = Oracle(random.Random(f"{settings.seed}/events"), time.time)  # noqa: S311 (as above)
+        self.traffic = Traffic()
+        least = wanted(settings.tracks, real=settings.disks.real)
+        self._wanted = least if settings.wanted is None else settings.wanted
+        self._unbalanced: list[str] = []
+        self._audits = 0
+        self._forward_audits = 0
+
+    async def run(self) -> Outcome:
+        """Run it. Raises EndError if an end cannot be started at all, DiskError if a disk cannot be made."""
+        house = self._build()
+        ends = (*house.terminals, house.receiver)
+        try:
+            for end in ends:
+                if self.settings.disks.real:
+                    end.disk = Mounted(end.folder, self.settings.disks.size)
+                end.disk.open()
+            return await self._run(house)
+        finally:
+            for end in ends:
+                end.disk.close(keep=self.settings.keep)
+
+    async def _run(self, house: House) -> Outcome:
+        issuers = [
+            Issuer(
+                number,
+                end,
+                self.oracle,
+                rate=self.settings.rate,
+                rand=random.Random(f"{self.settings.seed}/{number}"),  # noqa: S311 (as above)
+                sleep=self._sleep,
+            )
+            for number, end in enumerate(house.terminals)
+        ]
+        house.issuers = issuers
+        began = self._clock()
+        try:
+            await self._start(house)
+            issuing = [asyncio.create_task(issuer.run()) for issuer in issuers]
+            auditing = asyncio.create_task(self._audit(house))
+            await self._torment(house)
+            await self._heal(house)
+            for issuer in issuers:
+                issuer.stop()
+            await asyncio.wait_for(asyncio.gather(*issuing), DRAIN_S)
+            undrained = await self._drain(house)
+            listed = await read_api.listed(house.receiver.address, house.receiver.folder)
+            undrained += await self._forwarded(house)
+            auditing.cancel()
+            await asyncio.gather(auditing, return_exceptions=True)
+            late = [end.name for end in (*house.terminals, house.receiver) if not await end.term()]
+        finally:
+            await self._clear(house)
+        house.late += late
+        return await asyncio.to_thread(self._judge, house, Ended(undrained, listed, self._clock() - began))
+
+    # -- before
+
+    def _build(self) -> House:
+        settings = self.settings
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config = self._folder / "terminal.toml"
+        config.write_text(TERMINAL, encoding="utf-8")
+        data = self._folder / "receiver"
+        serve: tuple[str, ...] = ("serve", "--data", str(data), "--listen", "127.0.0.1:{port}")
+        # The destination is on this machine, where no request goes unless it is named.
+        self._settings_file.write_text('forward_networks = ["127.0.0.0/8"]\n', encoding="utf-8")
+        serve += ("--config", str(self._settings_file))
+        receiver = End("receiver", serve, data, launcher=settings.launcher)
+        terminals = []
+        for number in range(settings.terminals):
+            data = self._folder / f"terminal-{number}"
+            run: tuple[str, ...] = ("terminal", "run", "--sn", f"TORTURE-{number}", "--data", str(data))
+            run += ("--listen", "127.0.0.1:{port}", "--config", str(config))
+            terminals.append(End(f"terminal {number}", run, data, launcher=settings.launcher))
+        lines = [
+            Line(lambda: Target.parse(f"{receiver.address}/Record"), self.traffic, sleep=self._sleep)
+            for _ in terminals
+        ]
+        return House(terminals, lines, receiver, traffic=self.traffic, sleep=self._sleep)
+
+    async def _start(self, house: House) -> None:
+        await house.receiver.start()
+        await house.destination.open()
+        await asyncio.to_thread(
+            _add_destination, house.receiver.folder, house.destination.url, self._settings_file
+        )
+        for number, (end, line) in enumerate(zip(house.terminals, house.lines, strict=True)):
+            await line.open()
+            await end.start()
+            if not await subscribe(house, number):
+                raise EndError(f"{end.name} does not let itself be subscribed")
+
+    # -- during
+
+    async def _torment(self, house: House) -> None:
+        ends = self._clock() + self.settings.seconds
+        try:
+            async with asyncio.TaskGroup() as tracks:
+                for track in self.settings.tracks:
+                    tracks.create_task(self._track(house, track, ends))
+        except* (EndError, DiskError) as errors:
+            raise errors.exceptions[0] from None
+
+    async def _track(self, house: House, track: tuple[Kind, ...], ends: float) -> None:
+        faults = plan(self.settings.seed, track, terminals=self.settings.terminals)
+        # On a slow machine too little may have happened by then; a run goes on for that, but not without an end.
+        last = ends + (self.settings.seconds if self.settings.longer is None else self.settings.longer)
+        while (now := self._clock()) < ends or (now < last and self._missing(house)):
+            fault = next(faults)
+            await inflict(house, fault)
+            self._say(f"{house.done.total()} {fault.kind} {fault.target}")
+
+    def _happened(self, house: House) -> Counter[str]:
+        """Count what happened so far, as far as it can be seen from here."""
+        happened: Counter[str] = house.done + house.met
+        happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
+        happened.update(house.destination.met)
+        happened["pushes"] = self.traffic.pushes
+        happened["resends"] = self.traffic.resends
+        happened["audits"] = self._audits
+        happened["audits of the destination"] = self._forward_audits
+        happened["interruptions"] = sum(issuer.interruptions for issuer in house.issuers)
+        for issuer in house.issuers:
+            happened.update({f"refused {kind}": count for kind, count in issuer.refusals.items()})
+        return happened
+
+    def _missing(self, house: House) -> bool:
+        """Tell whether something has to happen yet that only faults bring about."""
+        happened = self._happened(house)
+        return any(happened[name] < least for name, least in self._wanted.items() if name not in AFTERWARDS)
+
+    async def _audit(self, house: House) -> None:
+        """Look at the ledgers while everything goes on."""
+        while True:
+            for end in house.terminals:
+                if not end.up.is_set():
+                    continue
+                try:
+                    status = await asyncio.to_thread(door_client.ask, end.folder, "status", timeout_s=2.0)
+                except Exception:  # noqa: S112 (it was killed or stopped meanwhile: nothing to look at)
+                    continue
+                self._balance(end.name, status)
+            with contextlib.suppress(sqlite3.Error, ValueError):  # it is only starting, or its disk fails
+                self._balance_of_destination(
+                    await asyncio.to_thread(read_disk.forwarded, house.receiver.folder)
+                )
+            await self._sleep(0.5)
+
+    def _balance(self, name: str, status: Mapping[str, int]) -> None:
+        self._audits += 1
+        parts = {part: status[part] for part in ("delivered", "pending", "dead", "dropped")}
+        if status["accepted"] != sum(parts.values()):
+            self._unbalanced.append(f"{name}: {status['accepted']} is not {parts}")
+
+    def _balance_of_destination(self, ledger: read_disk.Forwarded) -> None:
+        self._forward_audits += 1
+        if not ledger.adds_up:
+            self._unbalanced.append(f"the destination: {ledger}")
+
+    # -- after
+
+    async def _heal(self, house: House) -> None:
+        for end in (*house.terminals, house.receiver):
+            end.resume()
+            end.limit(None)
+            if not end.up.is_set():
+                await end.start()  # it died, which is noted
+        for number in range(len(house.terminals)):
+            for _ in range(50):
+                if await subscribe(house, number):
+                    break
+                await self._sleep(0.2)
+
+    async def _drain(self, house: House) -> list[str]:
+        undrained = []
+        for end in house.terminals:
+            pending, ends = None, 0.0
+            while True:
+                status = await asyncio.to_thread(door_client.ask, end.folder, "status", timeout_s=30.0)
+                if status["pending"] == 0:
+                    break
+                if status["pending"] != pending:
+                    pending, ends = status["pending"], self._clock() + DRAIN_S
+                if self._clock() > ends:
+                    undrained.append(f"{end.name}: {status['pending']} pending, {status['last_error']}")
+                    break
+                await self._sleep(0.1)
+        return undrained
+
+    async def _forwarded(self, house: House) -> list[str]:
+        """Wait until the destination has been sent everything."""
+        data, before, ends = house.receiver.folder, None, 0.0
+        while True:
+            ledger = await asyncio.to_thread(read_disk.forwarded, data)
+            if not ledger.waiting + ledger.unread:
+                return []
+            if ledger != before:
+                before, ends = ledger, self._clock() + DRAIN_S
+            if house.destination.refuses and not ledger.unread:
+                names = await asyncio.to_thread(read_disk.waiting, data)
+                house.destination.refuses = len(names) < ledger.waiting or not all(map(is_refused, names))
+            if self._clock() > ends:
+                return [f"the destination: {ledger}"]
+            await self._sleep(0.1)
+
+    async def _clear(self, house: House) -> None:
+        for end in (*house.terminals, house.receiver):
+            await end.kill()
+            end.clock.close()
+        for line in house.lines:
+            await line.close()
+        await house.destination.close()
+
+    def _judge(self, house: House, ended: Ended) -> Outcome:
+        data = house.receiver.folder
+        happened = self._happened(house)
+        happened["duplicates recognised"] = read_disk.duplicates_seen(data)
+        ledgers = [read_disk.ledger(end.folder) for end in house.terminals]
+        for end, each in zip(house.terminals, ledgers, strict=True):
+            self._balance(end.name, each)
+        evidence = Evidence(
+            issued=self.oracle.issued,
+            fates=self.oracle.fates,
+            stored=read_disk.stored(data),
+            quarantined=read_disk.quarantined(data),
+            pending=frozenset().union(*(read_disk.held(end.folder, "pending") for end in house.terminals)),
+            dead=frozenset().union(*(read_disk.held(end.folder, "dead") for end in house.terminals)),
+            ledgers=ledgers,
+            unbalanced=self._unbalanced,
+            acknowledged=frozenset(self.traffic.acknowledged),
+            disordered=self.traffic.disordered,
+            died=[died for end in (*house.terminals, house.receiver) for died in end.died],
+            late=house.late,
+            defects=[*self.traffic.defects, *house.destination.defects],
+            passed_on=house.destination.taken,
+            several_ids=frozenset(name for name, ids in house.destination.ids.items() if len(ids) > 1),
+            given_up=read_disk.dead_letters(data),
+            seen=read_disk.forwarded(data).seen - read_disk.notices(data),
+            undrained=ended.undrained,
+            listed=ended.listed,
+            happened=happened,
+            wanted=self._wanted,
+        )
+        return Outcome(
+            seed=self.settings.seed,
+            seconds=round(ended.seconds, 1),
+            faults=house.done.total(),
+            happened=dict(happened),
+            judgement=judge(evidence),
+            disks=self.settings.disks,
+        )
+
+
+def _add_destination(folder: Path, url: str, settings: Path) -> None:
+    """Have a receiver pass everything on. Raises EndError."""
+    words = ["forward", "add", "torture", "--data", str(folder), "--url", url, "--config", str(settings)]
+    for option in destination.OPTIONS:
+        words += ["--set", option]
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-m", "gatepost.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode:
+        raise EndError(f"no destination could be made: {done.stderr.strip()}")
+
+
+def wanted(tracks: Sequence[tuple[Kind, ...]], *, real: bool = False) -> dict[str, int]:
+    """Answer what has to have happened at least: each kind once, and what follows from it. ``real``: real disks."""
+    least = {str(kind): 1 for track in tracks for kind in track}
+    least.update({"pushes": 100, "audits": 5})
+    if LINE in tracks:
+        least.update({"resends": 5, "duplicates recognised": 1})
+        least.update({f"met {kind}": 1 for kind in LINE})
+    least["audits of the destination"] = 5
+    if DESTINATION in tracks:
+        least.update({f"met {kind}": 1 for kind in DESTINATION if kind is not Kind.DESTINATION_REFUSE})
+    if PROCESSES in tracks:
+        least["interruptions"] = 1
+    if STATE in tracks:
+        least["refused outbox-unavailable"] = 1
+    if STATE in tracks and real:
+        least.update(dict.fromkeys(FULL, 1))
+    if PROCESSES in tracks and real:
+        least.update(dict.fromkeys(READ_ONLY, 1))
+    return least

@@ -1,0 +1,254 @@
+"""``gatepost torture``: run it, cut the power, say what came of both; exit code 1 on any difference.
+
+Rules: standard output is the result, standard error the progress, if a person is looking. Modules of the ends are
+imported when the command runs.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gatepost.cli_text import how_to_install, t
+from gatepost.conformance.signals import until_told
+from gatepost.errors import GatepostError
+
+if TYPE_CHECKING:
+    from gatepost.torture.campaign import Settings
+    from gatepost.torture.judge import Blackout
+    from gatepost.torture.report import Outcome
+    from gatepost.torture.system.disks import Disks
+
+__all__ = ["register"]
+
+TORTURE = t(
+    "Run a receiver and terminals as processes, break everything that can break, then count. Exit code 1 on any "
+    "difference, or if too little happened.",
+    "以真实进程运行接收端与终端，制造各种故障，然后核对数量；有任何差异或故障不足时退出码为 1。",
+)
+
+
+class NotEmpty(GatepostError):
+    """The folder for a run holds something already."""
+
+
+class NoRealDisk(GatepostError):
+    """``--disks real``, and this machine does not let us mount."""
+
+
+class Choice(StrEnum):
+    """Which disks become full and read-only."""
+
+    AUTO = "auto"
+    REAL = "real"
+    LIMIT = "limit"
+
+
+class After(StrEnum):
+    """The moment at which receivers of the cell acknowledge."""
+
+    JOURNAL = "journal"
+    STORE = "store"
+
+
+class NotForCluster(GatepostError):
+    """An option that ``--cluster`` does not have."""
+
+
+class NeedsApsw(GatepostError):
+    """Power cuts need a package that is not installed."""
+
+
+def torture(
+    seed: Annotated[int, typer.Option("--seed", help=t("The plan of faults.", "故障计划的随机种子。"))] = 1,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.1, help=t("How long faults go on.", "故障持续的分钟数。"))
+    ] = 10.0,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help=t("Write what came of it as JSON.", "将结果写为 JSON 文件。")),
+    ] = None,
+    terminals: Annotated[
+        int, typer.Option("--terminals", min=1, max=20, help=t("How many terminals.", "终端数量。"))
+    ] = 3,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", min=0.1, help=t("Events a second, each terminal.", "每台终端每秒事件数。")),
+    ] = 15.0,
+    power_cuts: Annotated[
+        int,
+        typer.Option(
+            "--power-cuts",
+            min=0,
+            help=t("Then cut the power of each end so often.", "之后对两端各模拟这么多次断电。"),
+        ),
+    ] = 0,
+    disks: Annotated[
+        Choice,
+        typer.Option(
+            "--disks",
+            help=t(
+                "Disks that become full and read-only: real ones in a mount namespace of the run's own, a limit on the "
+                "process, or real ones where that is possible.",
+                "磁盘满与只读的实现方式：real 为独立挂载命名空间中的真实磁盘，limit 为进程限制，auto 优先真实磁盘。",
+            ),
+        ),
+    ] = Choice.AUTO,
+    cluster: Annotated[
+        bool,
+        typer.Option(
+            "--cluster",
+            help=t(
+                "Three receivers, PostgreSQL on three nodes and a bucket instead, on this machine; kill each part.",
+                "改为在本机运行三个接收端、三节点 PostgreSQL 与一个存储桶，并逐一终止其各部分。",
+            ),
+        ),
+    ] = False,
+    acknowledge_after: Annotated[
+        After,
+        typer.Option(
+            "--acknowledge-after",
+            help=t(
+                "With --cluster: the receivers' setting. With store, disks of nodes are deleted as well.",
+                "与 --cluster 同用：接收端的同名设置；为 store 时还会删除节点的磁盘数据。",
+            ),
+        ),
+    ] = After.STORE,
+    times: Annotated[
+        int,
+        typer.Option(
+            "--times",
+            min=1,
+            help=t(
+                "With --cluster: go on until each kind of fault was done so often.",
+                "与 --cluster 同用：每种故障至少执行的次数，未满则继续。",
+            ),
+        ),
+    ] = 1,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help=t("Keep what the ends wrote in this empty folder.", "将两端的数据保留在该空目录。")
+        ),
+    ] = None,
+) -> None:
+    """Break everything, then count."""
+    if data is not None and data.exists() and any(data.iterdir()):
+        raise NotEmpty(f"{data} is not empty; give --data an empty folder, or one that does not exist")
+    if cluster:
+        if power_cuts:
+            raise NotForCluster("--power-cuts is not for --cluster; run it without")
+        with _folder(data) as folder:
+            _on_a_cell(
+                folder / "run", report, seed=seed, minutes=minutes, times=times,
+                terminals=terminals, rate=rate, after=acknowledge_after,
+            )  # fmt: skip
+        return
+    from gatepost.torture.campaign import Settings
+    from gatepost.torture.report import as_json, as_lines
+
+    settings = Settings(
+        seed=seed, seconds=minutes * 60, terminals=terminals, rate=rate, keep=data is not None,
+        disks=_chosen(disks, seconds=minutes * 60, terminals=terminals, rate=rate),
+    )  # fmt: skip
+    with _folder(data) as folder:
+        outcome = asyncio.run(until_told(_campaign(folder / "run", settings)))
+        blackouts = _blackouts(folder, seed=seed, cuts=power_cuts) if power_cuts else []
+    if report is not None:
+        report.write_bytes(as_json(outcome, blackouts))
+    for line in as_lines(outcome, blackouts):
+        typer.echo(line)
+    if not (outcome.judgement.ok and all(blackout.ok for blackout in blackouts)):
+        raise typer.Exit(1)
+
+
+def _on_a_cell(
+    folder: Path,
+    report: Path | None,
+    *,
+    seed: int,
+    minutes: float,
+    times: int,
+    terminals: int,
+    rate: float,
+    after: After,
+) -> None:
+    from gatepost.torture.cluster.campaign import Campaign, Settings
+    from gatepost.torture.cluster.judge import AGAIN_S
+    from gatepost.torture.cluster.report import as_json, as_lines
+    from gatepost.torture.cluster.servers import programs
+
+    settings = Settings(
+        programs=programs.find(os.environ.get("PATH", "")), seed=seed, seconds=minutes * 60, times=times,
+        terminals=terminals, rate=rate, after=after.value, again_s=AGAIN_S if after is After.STORE else None,
+    )  # fmt: skip
+    folder.mkdir(parents=True)
+    outcome = asyncio.run(until_told(Campaign(folder, settings, say=_told).run()))
+    if report is not None:
+        report.write_bytes(as_json(outcome))
+    for line in as_lines(outcome):
+        typer.echo(line)
+    if not outcome.judgement.ok:
+        raise typer.Exit(1)
+
+
+def _chosen(choice: Choice, *, seconds: float, terminals: int, rate: float) -> "Disks":
+    from gatepost.torture.system import disks
+
+    if choice is Choice.LIMIT:
+        return disks.Disks(False, why=t("asked for", "按要求"))
+    chosen = disks.enter(disks.room(seconds=seconds, terminals=terminals, rate=rate))
+    if choice is Choice.REAL and not chosen.real:
+        raise NoRealDisk(f"no disk can be mounted here: {chosen.why}; --disks limit does without")
+    return chosen
+
+
+async def _campaign(folder: Path, settings: "Settings") -> "Outcome":
+    from gatepost.torture.campaign import Campaign
+
+    return await Campaign(folder, settings, say=_told).run()
+
+
+def _told(what: str) -> None:
+    if sys.stderr.isatty():
+        typer.echo(what, err=True)
+
+
+def _blackouts(folder: Path, *, seed: int, cuts: int) -> "list[Blackout]":
+    try:
+        from gatepost.torture.power_loss import run
+    except ModuleNotFoundError as error:
+        if error.name != "apsw":
+            raise
+        fix = how_to_install("all")
+        raise NeedsApsw(
+            t(
+                f"--power-cuts needs apsw, which is not installed: {fix}",
+                f"--power-cuts 需要 apsw，但尚未安装：{fix}",
+            )
+        ) from None
+    return [
+        run.terminal(folder / "power-terminal", seed=seed, cuts=cuts),
+        run.receiver(folder / "power-receiver", seed=seed, cuts=cuts),
+    ]
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    if data is not None:
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="gatepost-torture-") as folder:
+        yield Path(folder)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command("torture", help=TORTURE)(torture)
