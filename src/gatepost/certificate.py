@@ -2,8 +2,8 @@
 
 Rules:
 
-- A self-made certificate is made once, at the first start, and kept: whoever has pinned its fingerprint goes on
-  trusting it. It is made again only when it has run out, when it is not valid yet (its maker's clock ran ahead), or
+- A self-made certificate is made once, at the first start, and kept, so that a pinned fingerprint stays
+  right. It is made again only when it has run out, when it is not valid yet (its maker's clock ran ahead), or
   when one of its two files is missing or damaged.
 - The key is readable by its owner only, from its first byte; both files appear whole or not at all.
 - TLS 1.2 and 1.3 (RFC 8446), nothing older (RFC 8996).
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # cryptography is loaded when a certificate has to be made or
 CERTIFICATE_FILE = "certificate.pem"
 KEY_FILE = "certificate-key.pem"
 
-# Ten years: nobody goes up to a door to renew one, and its holder is recognised by the fingerprint, not by the date.
+# Ten years: renewing one takes a visit, and its holder is recognised by the fingerprint, not by the date.
 _VALID_FOR = timedelta(days=3650)
 
 
@@ -119,14 +119,14 @@ def _make(holder: str, names: Sequence[str], now: datetime) -> tuple[bytes, byte
 def _alternative_names(names: Sequence[str]) -> "list[GeneralName]":
     from cryptography import x509
 
-    answer: list[GeneralName] = []
+    found: list[GeneralName] = []
     for name in dict.fromkeys(["localhost", "127.0.0.1", "::1", *names]):
         try:
-            answer.append(x509.IPAddress(ipaddress.ip_address(name)))
+            found.append(x509.IPAddress(ipaddress.ip_address(name)))
         except ValueError:
             if name.isascii():
-                answer.append(x509.DNSName(name))
-    return answer
+                found.append(x509.DNSName(name))
+    return found
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

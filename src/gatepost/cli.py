@@ -101,7 +101,7 @@ class CommandError(GatepostError):
 
 
 def load(name: str, entry: Entry) -> Any:
-    """Import the module of ``entry`` and answer its command ``name``, or None if the module has no such command.
+    """Import the module of ``entry`` and return its command ``name``, or None if the module has no such command.
 
     Raises CommandError, with the command that installs it, if something that the module imports is not installed.
     """
@@ -141,11 +141,11 @@ class LazyGroup(TyperGroup):
     """The table as a command group: lists without importing, imports what is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Answer the names, in the order of the table."""
+        """Return the names, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Answer the command, or None for a name that is not in the table."""
+        """Return the command, or None for a name that is not in the table."""
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else load(cmd_name, entry)
 
@@ -190,7 +190,7 @@ def _root(
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command and answer its exit code; whatever goes wrong becomes one line on standard error."""
+    """Run one command; return its exit code. Every error becomes one line on standard error."""
     try:
         typer.main.get_command(app).main(list(argv), prog_name="gatepost")
     except SystemExit as stop:

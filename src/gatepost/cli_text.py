@@ -1,6 +1,6 @@
-"""Words for the command line, in the language of the person who types.
+"""Texts of the command line, in the language of the environment.
 
-``t(en, zh)`` answers one of its two arguments. The choice is made once, from the environment: ``GATEPOST_LANG`` if it
+``t(en, zh)`` returns one of its two arguments. The choice is made once, from the environment: ``GATEPOST_LANG`` if it
 is set, else the first of ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` that is not empty (the order of POSIX, Base
 Definitions 8.2). Whatever starts with ``zh`` is Chinese; everything else is English.
 
@@ -15,7 +15,7 @@ Lang = Literal["en", "zh"]
 
 
 def language(environ: Mapping[str, str] | None = None) -> Lang:
-    """Answer the language that the environment asks for; ``environ`` is ``os.environ`` unless given."""
+    """Return the language that the environment asks for; ``environ`` is ``os.environ`` unless given."""
     source = os.environ if environ is None else environ
     for name in ("GATEPOST_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
         value = source.get(name, "")
@@ -25,14 +25,14 @@ def language(environ: Mapping[str, str] | None = None) -> Lang:
 
 
 def t(en: str, zh: str) -> str:
-    """Answer ``en`` or ``zh``, whichever the environment asks for."""
+    """Return ``en`` or ``zh``, as the environment asks."""
     return zh if language() == "zh" else en
 
 
 def how_to_install(extra: str = "") -> str:
     """Return the sentence that tells how to install ``extra``, or gatepost itself if it is empty.
 
-    gatepost is on no package index, so the sentence never names it to one: whoever registers that name there would
+    gatepost is on no package index, so no text names it to one: a stranger could register that name there, and
     run code at our users.
     """
     command = f"pip install '.[{extra}]'" if extra else "pip install --force-reinstall ."
@@ -40,7 +40,7 @@ def how_to_install(extra: str = "") -> str:
 
 
 def app_options() -> dict[str, Any]:
-    """Answer what every ``typer.Typer`` of the house is made with.
+    """Return the arguments of every ``typer.Typer`` of this program.
 
     Plain help (no boxes, nothing imported for colours), no completion installer, no pretty tracebacks: a terminal on a
     wall starts these commands from scripts, on a slow processor.

@@ -18,7 +18,7 @@ command line prints it in one line. Anything else that escapes is a defect of ga
     │   ├── OutboxTooNew         written by a later version
     │   ├── OutboxTooOld         written by an earlier version, which this one does not read
     │   ├── OutboxCorrupt        not an outbox; nothing was touched
-    │   └── NotSubscribed        nobody has subscribed yet, so nothing is cached (by the protocol page)
+    │   └── NotSubscribed        no subscription yet, so nothing is cached (by the protocol page)
     ├── JournalError             the log that both ends write before they tell anyone
     │   ├── JournalUnavailable   disk full, read-only or failing; nothing was acknowledged, try again
     │   ├── JournalTooNew        written by a later version
@@ -99,11 +99,11 @@ class WireError(GatepostError):
 
 
 class DecodeError(WireError):
-    """What came in cannot be decoded. The sender is at fault, and sending it again will not help."""
+    """Input cannot be decoded. The sender is at fault, and sending it again will not help."""
 
 
 class EncodeError(WireError):
-    """What was to go out is no valid event. The caller is at fault; nothing was stored or sent."""
+    """An event cannot be encoded. The caller is at fault; nothing was stored or sent."""
 
 
 class OutboxError(GatepostError):
@@ -205,7 +205,7 @@ class RequestRefused(ClientError):
     def __init__(self, status: int, detail: str, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(status, detail)
         self.status = status
-        """The HTTP status: 401 for nobody, 403 for too small a role, 404, 409, or 400 with the ``fields``."""
+        """The HTTP status: 401 without a login, 403 for too small a role, 404, 409, or 400 with the ``fields``."""
         self.detail = detail
         self.fields: Mapping[str, str] = fields or {}
         """What was wrong with which parameter."""

@@ -25,7 +25,7 @@ __all__ = ["ACCEPTED_SINCE", "Done", "RetryAt", "DeadLetter", "Step", "Backoff",
 
 ACCEPTED_SINCE = 3
 """Events of its kind (record or alarm; with an image if it has one) that the receiver must accept after it refused
-one, before that one is given up: one could be chance, and a quiet door sees no hundreds."""
+one, before that one is given up: one could be chance, and a quiet terminal has no hundreds."""
 
 _LAST_DOUBLING = 32
 """Doubling a second this often exceeds any cap; more would only make the integers large."""
@@ -81,7 +81,7 @@ class Backoff(Struct, frozen=True, kw_only=True):
     def delay(self, failures: int, rand: Callable[[], float]) -> float:
         """Seconds to wait after the ``failures``-th failure in a row (1 is the first).
 
-        Uniform between ``first`` and ``first × 2^failures``, never more than ``cap``. ``rand`` answers a number
+        Uniform between ``first`` and ``first × 2^failures``, never more than ``cap``. ``rand`` returns a number
         in [0, 1), as ``random.Random(seed).random`` does.
         """
         longest = min(self.cap, self.first * 2.0 ** min(max(failures, 1), _LAST_DOUBLING))

@@ -145,7 +145,7 @@ async def test_the_name_cannot_be_resolved(tmp_path):
     transport = HttpClient(resolver=names_server)
     async with BadReceiver(bad.good) as receiver:
         url = receiver.url.replace("127.0.0.1", "receiver.example")
-        async with line(tmp_path, url, transport=transport, run=True) as made:
+        async with line(tmp_path, url, client=transport, run=True) as made:
             await made.records(EVENTS)
             await until(lambda: made.pusher.status().failures >= 4)
             kept(await made.status())

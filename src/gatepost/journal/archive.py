@@ -1,11 +1,11 @@
-"""Where packs are kept that no writer adds to any more: a folder or a bucket, which several journals share.
+"""An archive for closed packs: a folder or a bucket, which several journals share.
 
 Rules:
 
 * A pack is put there whole. It has its name there once all of it is durable, and only then may it be deleted here.
 * A pack that is there is never replaced.
 * A folder gives the blocks of a deleted image back. A bucket keeps a pack until all of it is due.
-* Where an archive takes the place of another one, packs are found in either while they are taken along.
+* Where an archive replaces another one, packs are found in either while they are moved.
 """
 
 from __future__ import annotations

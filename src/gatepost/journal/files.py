@@ -29,7 +29,7 @@ class Files:
     """
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder and those above it, and sync the one that it stands in. Do nothing where it exists."""
+        """Make a folder and those above it, and sync its parent. Do nothing where it exists."""
         if path.is_dir():
             return
         if not path.parent.is_dir():
@@ -133,7 +133,7 @@ class Files:
 
 
 def give_to_owner(handle: int, folder: Path) -> None:
-    """Give what the administrator has made to the owner of the folder that it stands in, where the system lets it."""
+    """Give a file that the administrator has made to the owner of its folder, where the system lets it."""
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):
             about = folder.stat()

@@ -208,7 +208,7 @@ class Folder:
         return [match[1] for match in matches if match is not None and match[2] is None]
 
     def _known(self, stream: str) -> tuple[Position, bool, JournalUnavailable | None]:
-        """Return :meth:`_state`, or why it cannot be told; then the writer counts as being at work."""
+        """Return :meth:`_state`, or why it is not known; then the writer counts as being at work."""
         try:
             return *self._state(stream), None
         except JournalUnavailable as error:

@@ -5,7 +5,7 @@ A segment begins with a header of two equal sectors, so that a damaged one costs
     frame   mark (4) | length of the body (4) | check (4) | kind (1) | body
     check   CRC-32 over length, kind and body
 
-Mark and check begin with a seed that is random for each segment and stands in its header alone. So no body that a
+Mark and check begin with a seed that is random for each segment and only in its header. So no body that a
 peer sends is taken for a frame, wherever a reader has to look for the next one. Numbers are little-endian.
 
 An *event* frame holds what was appended. A *commit* frame says up to which offset of its segment a sync had succeeded
@@ -17,8 +17,8 @@ A pack begins with a header of two equal sectors, too, and goes on with images, 
     image   ciphertext | tag (16)
 
 Each is encrypted with AES-256-GCM (NIST SP 800-38D) under a key that no other image has. So the nonce is always zero,
-and a tag that fits says both that the bytes are whole and that they are the image that was asked for. Where an image
-stands, and its key, are kept by who uses it: without them nothing in a pack could be used, wherever a mark stood.
+and a tag that fits says both that the bytes are whole and that they are the image that was asked for. The user of a
+journal keeps where an image is, and its key: without them nothing in a pack can be used.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ COMMIT_BYTES = _FRAME.size + _COMMIT.size
 
 
 class Header(Struct, frozen=True):
-    """How a segment begins."""
+    """The begin of a segment."""
 
     journal: bytes
     """Sixteen bytes: the id of the journal that it belongs to."""
@@ -103,7 +103,7 @@ class Header(Struct, frozen=True):
 
 
 class Frame(Struct, frozen=True):
-    """A frame, and where it stands in its segment."""
+    """A frame, and its offsets in its segment."""
 
     kind: int
     body: bytes
@@ -130,10 +130,10 @@ class Scan(Struct, frozen=True):
 
 
 class PackHeader(Struct, frozen=True):
-    """How a pack begins."""
+    """The begin of a pack."""
 
     journal: bytes
-    """Sixteen bytes: the id of the journal that it was written beside."""
+    """Sixteen bytes: the id of the journal that it was written for."""
     name: str
     """Its own name: kind, day, stream and number."""
 

@@ -125,11 +125,11 @@ class PackReader:
             raise unavailable(f"the pack {name} cannot be read", error) from error
 
     def is_here(self, name: str) -> bool:
-        """Return whether a pack is beside the journal, and not only in the archive."""
+        """Return whether a pack is in the journal's folder, and not only in the archive."""
         return is_pack_name(name) and (self._folder.packs / name).exists()
 
     def journal_of(self, name: str) -> bytes | None:
-        """Return the id of the journal beside which a pack was written; ``None`` where it cannot be told.
+        """Return the id of the journal that a pack was written for; ``None`` where it cannot be read.
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -221,7 +221,7 @@ class PackReader:
 
     @property
     def folder(self) -> Folder:
-        """Return the journal beside which they are."""
+        """Return the journal that they belong to."""
         return self._folder
 
     def close(self) -> None:
@@ -230,7 +230,7 @@ class PackReader:
             self._open.clear()
 
     def _here(self, name: str) -> Path:
-        """Return the path of a pack beside the journal. Raises ``FileNotFoundError`` for what is no name of one."""
+        """Return the path of a pack of the journal's folder. Raises ``FileNotFoundError`` for any other name."""
         if not is_pack_name(name):
             raise FileNotFoundError(name)
         return self._folder.packs / name

@@ -1,4 +1,4 @@
-"""Write packs: the images of a stream as they come, or those of a backup at the places that they had."""
+"""Write packs: the images of a stream as they come, or those of a backup at their former places."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class PackWriter:
     def write(self, images: Sequence[Image]) -> list[Place]:
         """Write images behind what is synced, and return their places. What an earlier call wrote must be synced."""
         for pack in self._packs.values():
-            pack.unsynced = 0  # of a call after which nothing was appended: nobody has these places
+            pack.unsynced = 0  # of a call after which nothing was appended: these places are used nowhere
         self.finish_if_due()
         places: list[Place] = []
         parts: dict[str, list[bytes]] = {}

@@ -1,11 +1,11 @@
-"""Images beside a journal: packs, in a folder of their own.
+"""The packs of a journal: images of its events, in a folder of their own.
 
 Rules:
 
-* A *pack* has images of one kind that one stream wrote on one day (UTC). Nobody appends to a pack of another stream,
-  or of another day.
-* Each image has a key of its own. Pack, offset, length and key are its *place*, which is kept in an event. Who deletes
-  the place deletes the image: nothing else opens it. A hole only gives the blocks back.
+* A *pack* has images of one kind that one stream wrote on one day (UTC). No other stream appends to it, and none on
+  another day.
+* Each image has a key of its own. Pack, offset, length and key are its *place*, which is kept in an event. To delete
+  the place is to delete the image: nothing else opens it. A hole only gives the blocks back.
 * A failed write or sync closes every pack of the writer for ever. What it had not synced is cut off.
 * A pack is locked while it is written, and not deleted then. A pin of the journal also holds packs and holes back.
 * Packs that are closed may be moved to an archive, which several journals share. Their places stay.
@@ -80,7 +80,7 @@ class Packs(PackReader):
             raise unavailable(f"the pack {name} cannot be read", error) from error
 
     def _is_locked(self, name: str) -> bool:
-        """Return whether a pack beside the journal is being written. Raises ``OSError``."""
+        """Return whether a pack in the journal's folder is being written. Raises ``OSError``."""
         pack = PackFile(self._files.open(self._here(name)))
         return not try_lock(pack.number, fcntl.LOCK_SH)
 

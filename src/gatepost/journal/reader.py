@@ -4,8 +4,9 @@ Rules:
 
 * Of a living writer nothing is read that it has not published as synced. Of one that has ended everything is read:
   a frame behind the last sync was never acknowledged, but its check says that it is whole.
-* What no commit covers was perhaps never synced, and its images may be missing: such a body is told apart.
-* A damaged frame is passed over, told, and the reader goes on behind it.
+* What no commit covers was perhaps never synced, and its images may be missing: such a body is in
+  :attr:`Batch.uncommitted`.
+* A damaged frame is passed over and reported, and the reader goes on behind it.
 * A stream that cannot be read now, because a later version wrote it or the disk fails, waits: nothing of it is passed
   over, and the others are read.
 * Streams of alarms are read first. So an alarm never waits for records.
@@ -86,7 +87,7 @@ class _Open(Struct):
 
 
 class Reader:
-    """Reads a journal from where somebody stopped. One thread at a time."""
+    """Reads a journal on from known positions. One thread at a time."""
 
     def __init__(
         self,

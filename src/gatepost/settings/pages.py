@@ -1,6 +1,6 @@
-"""The pages that are drawn from the settings: the reference, the commented example file, and what is in force.
+"""The pages that are made from the settings: the reference, and the commented example file.
 
-``python -m gatepost.settings.pages`` writes ``docs/reference/settings.md`` and ``deploy/gatepost.toml`` anew, below the
+``python -m gatepost.settings.pages`` writes ``docs/reference/settings.md`` and ``deploy/gatepost.toml``, below the
 current folder; tests hold both against :func:`gatepost.settings.described`.
 """
 
@@ -28,7 +28,7 @@ _WIDTH = 110
 
 
 def toml_value(value: Any) -> str:
-    """A value as TOML has it; nothing for ``None``, which TOML has not."""
+    """Return a value as TOML has it; nothing for ``None``, which TOML has not."""
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
@@ -37,7 +37,7 @@ def _default(setting: Mapping[str, Any]) -> str:
 
 
 def example() -> str:
-    """A settings file for the receiver in which everything is explained and nothing is set."""
+    """Return a settings file for the receiver in which everything is explained and nothing is set."""
     lines = [
         "# gatepost: the receiver's settings, each with its default.",
         "#",
@@ -57,7 +57,7 @@ def example() -> str:
 
 
 def reference() -> str:
-    """The reference page of all settings."""
+    """Return the reference page of all settings."""
     return "\n".join(_reference()) + "\n"
 
 
@@ -114,7 +114,7 @@ def _reference() -> Iterator[str]:
 
 
 PAGES = {"docs/reference/settings.md": reference, "deploy/gatepost.toml": example}
-"""Where each stands in the source tree."""
+"""The path of each in the source tree."""
 
 
 def _write(root: Path) -> None:

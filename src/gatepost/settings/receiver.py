@@ -9,7 +9,7 @@ __all__ = ["CHANGEABLE", "ReceiverSettings"]
 
 
 class ReceiverSettings(ReceiverAccessSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a receiver can be told, by ``gatepost.toml``, the environment or the command line."""
+    """The settings of a receiver, from ``gatepost.toml``, the environment or the command line."""
 
     ingest_paths: Annotated[tuple[str, ...], setting("The paths to which terminals push.", min_length=1)] = (
         "/Record",

@@ -10,7 +10,7 @@ __all__ = ["TerminalServiceSettings", "TerminalSettings"]
 
 
 class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a terminal can be told. Every one is a keyword argument of :class:`gatepost.terminal.Terminal`."""
+    """The settings of a terminal. Every one is a keyword argument of :class:`gatepost.terminal.Terminal`."""
 
     capacity: Annotated[int, setting("How many events may wait to be delivered.", unit="events", ge=1)] = (
         50_000
@@ -114,7 +114,7 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class TerminalServiceSettings(TerminalSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What ``gatepost terminal run`` can be told: the terminal's settings, and those of its own HTTP service."""
+    """The settings of ``gatepost terminal run``: the terminal's, and those of its own HTTP service."""
 
     listen: Annotated[
         str,

@@ -2,7 +2,7 @@
 
 Rules:
 
-- Whatever changes something goes through the door when a terminal is running, and opens the outbox itself when none is:
+- A command that changes something uses the local socket of a running terminal, and opens the outbox where none runs:
   every command works in both cases, but for ``emit``, which hands in to a running terminal only.
 - What a program reads is the same in every language: one JSON object (``--json``) or one a line, exit code 0 or 1.
 - Faces leave only through ``export``, into a file that only its owner can read.
@@ -154,7 +154,7 @@ def run(
     )
 )
 def emit(*, data: Data) -> None:
-    """Copy standard input through the door."""
+    """Copy standard input to the local socket."""
     if not door_client.emit(data, _lines(), sys.stdout.buffer):
         raise typer.Exit(1)
 
@@ -255,7 +255,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Read the outbox beside the terminal, in steps, and write what it holds."""
+    """Read the outbox next to the terminal, in steps, and write what it holds."""
     from gatepost.terminal.cli_output import write_lines
 
     states = _states(state or ["pending", "dead"])
@@ -271,7 +271,7 @@ def _lines() -> Iterator[bytes]:
 
 
 def _ask(data: Path, question: str, **fields: Any) -> Any:
-    """Ask the running terminal; without one, open the outbox and answer the same."""
+    """Send a command to the running terminal; without one, open the outbox for it."""
     try:
         return door_client.ask(data, question, **fields)
     except TerminalNotRunning:

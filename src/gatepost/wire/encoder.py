@@ -26,7 +26,7 @@ def encode(event: Record | Alarm) -> bytes:
 def encode_parts(event: Record | Alarm) -> tuple[bytes, bytes]:
     """Like :func:`encode`, around the image: the body is ``head + base64(event.image) + tail``.
 
-    An outbox keeps the JPEG as bytes and these two beside it; base64 exists only while it is being sent.
+    An outbox keeps the JPEG as bytes, next to these two; base64 exists only while it is being sent.
     """
     if isinstance(event, Record):
         value, mark = {"type": 0, "data": _record_out(event), **event.outer}, b'"rgb_image":"'

@@ -1,4 +1,4 @@
-"""What happened at a door, as values.
+"""The events of a terminal, as values.
 
 Names here are gatepost's (``serial``, ``image``, ``recorded_at``); ``decoder`` and ``encoder`` alone know
 what they are called on the wire. Everything is frozen. ``extra`` keeps the fields that the protocol page does not
@@ -69,7 +69,7 @@ class Record(Struct, frozen=True, kw_only=True):
     user: User | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     outer: dict[str, Any] = field(default_factory=dict)
-    """Unknown fields that stood beside ``type`` and ``data``."""
+    """Unknown fields next to ``type`` and ``data``."""
 
 
 class Alarm(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
-"""The question ``POST /v1/event/records`` asks a terminal, and the items that it answers with.
+"""The request ``POST /v1/event/records`` of a terminal, and the items of its reply.
 
 Source: the maker's public integration guide, 历史通行事件查询. An item is the ``data`` of a record as it is pushed,
-except that ``groups`` stands beside ``user`` instead of inside it. A ``pin`` is never told.
+except that ``groups`` is next to ``user`` instead of in it. A ``pin`` is never among them.
 """
 
 from typing import Any

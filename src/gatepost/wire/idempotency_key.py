@@ -7,11 +7,11 @@ the same each time, and different for different events (``docs/decisions/event-i
   clones share ids, so an id alone tells no event.
 * An alarm with a real id: the ``trace_id`` (告警流水号), the step's ``status``, time and ``code``, and the person's
   number.
-* Everything else: a digest of all that the event says, its picture included. Where it came with something broken, of
+* Everything else: a digest of all that the event says, its image included. Where it came with something broken, of
   the text as it was written, for what could not be understood is in no event.
 
 The person's number is the first of ``user_id``, ``job_number``, ``ic_number`` and ``id_number``; only where there is
-none, the name. User type, groups, picture, score, mode and remark are no part of a key with a real id: they may differ
+none, the name. User type, groups, image, score, mode and remark are no part of a key with a real id: they may differ
 when an event is read back from the terminal. Nothing that was guessed is part of a key: where a charset or the meaning
 of an escape was, a number or a name counts by its bytes as they came, and an id is none.
 
@@ -51,7 +51,7 @@ _PLACEHOLDER = re.compile(
     r"|(.)\1{11}.\1{3}.\1{15}"  # a nil UUID, or the pattern of one, with version and variant
     r"|(.)\2*+"  # one character alone, as of nil and max UUIDs, or of nil in base64
 )
-"""What stands where an id is missing, without punctuation and in lower case."""
+"""Placeholders for a missing id, without punctuation and in lower case."""
 
 _NUMBERS = ("user_id", "job_number", "ic_number", "id_number")
 
@@ -168,7 +168,7 @@ def _person(user: User | None, decoded: Decoded | None) -> bytes | None:
 
 
 def _told(field: str, person: bytes) -> bytes | None:
-    """Return by what a person is known; ``None`` where it contains U+FFFD, which may stand for anything."""
+    """Return the number or name of a person; ``None`` where it contains U+FFFD, which may be any character."""
     return None if _REPLACED in person else f"{field}=".encode() + person
 
 
@@ -186,7 +186,7 @@ def _came(where: str, text: str, decoded: Decoded | None) -> bytes:
 
 
 def _is_broken(decoded: Decoded | None, where: str, value: object) -> bool:
-    """Return whether a field came as something that nobody could read."""
+    """Return whether a field could not be read."""
     return value is None and decoded is not None and any(found.where == where for found in decoded.problems)
 
 
@@ -206,7 +206,7 @@ def _written(event: Record | Alarm, decoded: Decoded | None) -> bytes:
     if decoded is None:
         return b"t:" + repr(event).encode("utf-8", "surrogatepass")
     content = blake2b(trimmed(decoded.original)[0], digest_size=16)
-    content.update(event.image or b"")  # text is UTF-8, so nobody can move the border between the two
+    content.update(event.image or b"")  # text is UTF-8, so the border between the two cannot be moved
     return b"t:" + content.digest()
 
 

@@ -1,4 +1,4 @@
-"""Where a terminal pushes to, and the envelope in which its own HTTP service answers.
+"""The subscription of a terminal, and the envelope of its own HTTP service's replies.
 
 Source: the protocol page, 提交配置 and 获取配置.
 """

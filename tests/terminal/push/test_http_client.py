@@ -339,8 +339,8 @@ async def test_closing_ends_requests_under_way_and_refuses_new_ones():
         request = asyncio.create_task(transport.post(receiver.url, b"", BODY))
         await until(lambda: receiver.requests)
         await transport.close()
-        assert await request == NoReply("the transport is closed")
-        assert await post(transport, receiver.url) == NoReply("the transport is closed")
+        assert await request == NoReply("the client is closed")
+        assert await post(transport, receiver.url) == NoReply("the client is closed")
         await transport.close()
 
 

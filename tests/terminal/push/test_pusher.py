@@ -878,7 +878,7 @@ class TestEnds:
             async def post(self, *_: object) -> None:  # type: ignore[override]
                 raise ZeroDivisionError("a defect")
 
-        async with line(tmp_path, "http://127.0.0.1:1/", transport=Broken()) as made:
+        async with line(tmp_path, "http://127.0.0.1:1/", client=Broken()) as made:
             await made.put(record("r1"))
             with pytest.raises(ZeroDivisionError):
                 await asyncio.wait_for(made.pusher.run(), 10)

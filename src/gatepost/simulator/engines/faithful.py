@@ -155,7 +155,7 @@ class SimulatedTerminal(Terminal):
 
     def _new_pusher(self) -> Pusher:
         return Pusher(
-            self.outbox, settings=self.settings, transport=self._cable(), now=self._now, rand=self._rand
+            self.outbox, settings=self.settings, client=self._cable(), now=self._now, rand=self._rand
         )
 
 

@@ -283,7 +283,7 @@ class Service:
         return envelope(200, "OK", found)
 
     async def _body(self, request: web.Request) -> bytes:
-        """Answer the body. Raises web.HTTPException: 413 when it is too large, 408 when it does not come."""
+        """Return the body. Raises web.HTTPException: 413 when it is too large, 408 when it does not come."""
         try:
             async with asyncio.timeout(self._body_s):
                 return await request.read()
@@ -302,7 +302,7 @@ class Service:
     async def _stream(
         self, request: web.Request, about: str, records: Sequence[Stored]
     ) -> web.StreamResponse:
-        """Answer a page of history piece by piece: 200 portraits as base64, twice over, are more than need be held."""
+        """Reply with a page of history piece by piece: 200 portraits in base64 need not be in memory."""
         opening = b'{"code":200,"msg":"OK","data":{' + about.encode() + b',"items":['
         parts = [history_item_parts(record.head, record.tail) for record in records]
         images = [record.image or b"" for record in records]
@@ -327,7 +327,7 @@ _CLOSING = b"]}}"
 def envelope(
     code: int, msg: str, data: object = None, *, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """Answer one reply of the service; a code beyond those of HTTP (1000, 1001) goes with HTTP 401."""
+    """Return one reply of the service; a code beyond those of HTTP (1000, 1001) goes with HTTP 401."""
     status = UNAUTHORIZED if code in (ACCOUNT_NOT_EXIST, PASSWORD_WRONG) else code
     return web.Response(
         body=wire.encode_envelope(code, msg, data),

@@ -8,9 +8,9 @@ Rules, at the cap (``overflow = "drop-oldest"``):
   waits. Dead letters that are alarms are alarms.
 * A limit that was lowered below what is stored drops nothing by itself; from then on each event makes room for
   itself, so that a start with other settings never throws a backlog away.
-* With ``refuse-newest`` only history makes room, and the caller is told.
+* With ``refuse-newest`` only history makes room; else the event is refused.
 
-Everything that is done here can be taken back, for the disk may not take the event after all.
+All that is done here can be taken back, for the disk may not take the event after all.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 Rules:
 
-* An event counts as accepted when its frame is synced. What became of it is written to the state's log before anyone is
-  told, and not synced, but for what a person has decided.
-* An event that the disk does not give is read again each minute, and counts as damaged after some times: what comes
-  behind it, such as the end of its alarm, does not wait for a sector that is gone.
+* An event counts as accepted when its frame is synced. What became of it is written to the state's log before a caller
+  is told, and not synced, but for what a person has decided.
+* An event that the disk does not give is read again each minute, and counts as damaged after :data:`READS` times, so
+  that the events after it, such as the end of its alarm, need not wait.
 * Where the disk does not let go of an event that was refused, its number is used up, and counts as dropped.
 * A disk that takes nothing refuses events, and nothing else: results are kept in memory (:mod:`.saving`).
 * A full disk lets go what is worth least (:mod:`.space`).
@@ -296,7 +296,7 @@ class Contents:
         self._saver.decide(ops)
         if len(ops) == 3:
             log.info("outbox.dead_letters_taken_up", count=len(ops[1][1]), left=len(self._cursor.dead))
-        self._saver.begin_log()  # so that it stands in two files
+        self._saver.begin_log()  # so that it is in two files
         self._saver.keep_owner()
 
     def retry_dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
@@ -326,7 +326,7 @@ class Contents:
     def _within_capacity(self, numbers: Sequence[int]) -> list[int]:
         return list(numbers[: max(0, self._settings.capacity - len(self._cursor.waiting))])
 
-    # --- whose it is ------------------------------------------------------------------------------------------------
+    # --- owner ------------------------------------------------------------------------------------------------
 
     @property
     def subscription(self) -> Subscription | None:
@@ -341,7 +341,7 @@ class Contents:
     def belongs_to(self, serial: str) -> None:
         """Remember whose events these are. On a disk that takes nothing it is remembered later."""
         self._state.do(SERIAL, serial)
-        self._saver.begin_log()  # so that it stands in two files
+        self._saver.begin_log()  # so that it is in two files
         self._saver.keep_owner()
 
     def newest_records(self, count: int) -> list[bytes]:
@@ -381,10 +381,10 @@ class Contents:
         """Write what was done, and let go of the files."""
         self._saver.close()
 
-    # --- people look --------------------------------------------------------------------------------------------------
+    # --- status --------------------------------------------------------------------------------------------------
 
     def status(self) -> OutboxStatus:
-        """Return the ledger and what stands around it."""
+        """Return the ledger and the figures around it."""
         return status_of(
             self._state,
             self._segments,

@@ -2,11 +2,11 @@
 
 Rules:
 
-* What stands in a segment and is not settled waits.
-* A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped. Not so one above the
-  last that was told to a caller, where no bytes are or those of a write that was cut short: the process was killed, or
-  the power went, before it was synced.
-* Where the state is damaged, whose events these are and where they go stands in a file of its own.
+* An event in a segment that is not settled waits.
+* A number that was given and is nowhere is lost: its bytes were damaged. It counts as dropped. Not so one above the
+  last that a caller was told of, where no bytes are or those of a write that was cut short: the process was killed, or
+  the power was cut, before it was synced.
+* Where the state is damaged, serial and subscription are read from a file of their own.
 * An event whose bytes were given back was settled, also where the state does not say so.
 * Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number
   whose segment is gone was settled. One whose place in a segment has damaged bytes is lost, also then. That the end of
@@ -131,7 +131,7 @@ def _skip_unwritten(state: State, segments: Segments, told: int) -> None:
 
 
 def _settle_missing(state: State, segments: Segments, *, is_damaged: bool, now: float) -> None:
-    """Count what was accepted and stands nowhere."""
+    """Count as lost what was accepted and is nowhere."""
     cursor = state.cursor
     there = Spans(cursor.settled)
     for first, last in written_spans(segments):

@@ -3,8 +3,8 @@
 Rules:
 
 * One process writes. The lock is the operating system's (``flock``), so it ends with the process, however it ends.
-* The id of the journal stands in each of its files. Where the file with the id is damaged, it is made again from them.
-* What is no outbox of this version is refused with a sentence, and nothing of it is touched.
+* The id of the journal is in each of its files. Where the file with the id is damaged, it is made again from them.
+* A folder that is no outbox of this version is refused with a sentence, and nothing in it is changed.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def open_folder(path: Path, files: Files, *, is_writer: bool, is_rescue: bool = 
 def _check_readable(path: Path, files: Files, *, is_rescue: bool) -> None:
     """Raise :class:`~gatepost.errors.OutboxUnavailable` where the system does not open a file, but for damage.
 
-    What cannot be read now would count as damaged, and what stands in it as lost. ``is_rescue``: only where this user
+    A file that cannot be read now would count as damaged, and its events as lost. ``is_rescue``: only where this user
     may not read it.
     """
     try:
@@ -166,7 +166,7 @@ def refuse_old(path: Path) -> None:
 
 
 def explain(error: OSError, path: Path) -> OutboxUnavailable:
-    """Say in a sentence what the system said with a number."""
+    """Return the error of the outbox for one of the system, with a sentence on what to do."""
     name = _name(error)
     if name in _FULL:
         why = "the disk is full; free some space"
@@ -178,7 +178,7 @@ def explain(error: OSError, path: Path) -> OutboxUnavailable:
 
 
 def is_full(error: OSError) -> bool:
-    """Return whether it is space that lacks."""
+    """Return whether there is no space."""
     return _name(error) in _FULL
 
 

@@ -1,4 +1,4 @@
-"""The outbox: what happened at the door is on disk before anyone is told so, and leaves only when it arrived.
+"""The outbox: events are on disk before a caller is told so, and stay until they are delivered or dropped.
 
 Promises:
 
@@ -67,7 +67,7 @@ T = TypeVar("T")
 log = Log(__name__)
 
 MANY = 1_000
-"""Dead letters that one call changes, unless it is told otherwise."""
+"""Dead letters that one call changes, unless ``limit`` says otherwise."""
 
 
 class Outbox:
@@ -84,7 +84,7 @@ class Outbox:
     ) -> None:
         self.path = path
         self.kicked = asyncio.Event()
-        """Set whenever there may be something new to push. Whoever waits for it clears it."""
+        """Set when there may be something new to push. The pusher clears it."""
         self._settings = settings
         self._now = now
         self._lock = lock
@@ -105,7 +105,7 @@ class Outbox:
         serial: str | None = None,
         files: Files | None = None,
     ) -> Outbox:
-        """Open the outbox in the folder ``path``, or make it. Whatever crash came before is recovered from here.
+        """Open the outbox in the folder ``path``, or make it. Recovers from any crash before.
 
         ``now`` returns Unix seconds. ``serial`` is the terminal that records into it; the first one is remembered.
 
@@ -134,8 +134,8 @@ class Outbox:
     async def put(self, event: Record | Alarm) -> int:
         """Store an event; return its number once it is on disk. Callers that wait together share one sync.
 
-        Raises, and then nothing was stored: :class:`~gatepost.errors.NotSubscribed` if nobody ever subscribed (the
-        page's terminal caches for a receiver; before there is one, nothing is cached);
+        Raises, and then nothing was stored: :class:`~gatepost.errors.NotSubscribed` before the first subscription
+        (the page's terminal caches for a receiver; before there is one, nothing is cached);
         :class:`~gatepost.errors.OutboxFull` at the cap with ``overflow="refuse-newest"``, for a record when there
         is nothing left but alarms, or if the event alone exceeds ``capacity_bytes``;
         :class:`~gatepost.errors.OutboxUnavailable` if the disk is full, read-only or failing;
@@ -160,7 +160,7 @@ class Outbox:
             raise
 
     def _log_full(self) -> None:
-        """One line a burst; a minute without a refusal ends it."""
+        """Log one line a burst; a minute without a refusal ends it."""
         now = self._now()
         if abs(now - self._full_at) > BURST_S:
             log.warning("outbox.full", overflow=self._settings.overflow)
@@ -206,7 +206,7 @@ class Outbox:
         await self._writer.submit(lambda contents: contents.release(ids), then=lambda _: self._wake(0.0))
 
     def next_due(self) -> float | None:
-        """From when on, in Unix seconds, a claim may find something; ``None``: not before ``kicked`` is set."""
+        """Return from when on, in Unix seconds, a claim may find something; ``None``: not before ``kicked`` is set."""
         return self._next_due
 
     def _claimed(self, claim: tuple[list[Claimed], float | None]) -> None:
@@ -229,11 +229,11 @@ class Outbox:
 
     @property
     def current_subscription(self) -> Subscription | None:
-        """Where to push to, without waiting; ``None`` before anyone ever subscribed."""
+        """The subscription, without waiting; ``None`` before the first one."""
         return self._subscription
 
     async def subscription(self) -> Subscription | None:
-        """Return where to push to; ``None`` before anyone ever subscribed."""
+        """Return where to push to; ``None`` before the first subscription."""
         return self._subscription
 
     async def subscribe(self, subscription: Subscription) -> None:
@@ -254,10 +254,10 @@ class Outbox:
         self._subscription = subscription
         self._wake(0.0)
 
-    # --- people look ----------------------------------------------------------------------------------------
+    # --- status and history ----------------------------------------------------------------------------------------
 
     async def status(self) -> OutboxStatus:
-        """Return the ledger and what stands around it."""
+        """Return the ledger and the figures around it."""
         return await self._writer.submit(lambda contents: contents.status())
 
     async def count_rows(self) -> dict[str, int]:
@@ -265,7 +265,7 @@ class Outbox:
         return await self._read(View.count)
 
     async def history(self, query: HistoryQuery | None = None) -> HistoryPage:
-        """Records that happened, sent or not, as far as they are kept (``POST /v1/event/records``)."""
+        """Return records, sent or not, as far as they are kept (``POST /v1/event/records``)."""
         return await self._read(lambda view: view.history(query or HistoryQuery()))
 
     async def export(self, states: Collection[State] = (State.PENDING, State.DEAD)) -> AsyncIterator[bytes]:

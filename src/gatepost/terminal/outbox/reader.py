@@ -2,8 +2,8 @@
 
 Rules:
 
-* A reader works on a copy of what was known at one moment, in its own thread or process: a page of history never holds
-  up an event at the door. What is deleted meanwhile is passed over.
+* A reader works on a copy of what was known at one moment, in its own thread or process, so a page of history delays no
+  event. What is deleted meanwhile is passed over.
 * A reader in another process reads the files next to the writer, and changes nothing.
 * What cannot be read is passed over; of a folder that nothing else can open, an export has everything that is whole.
 """

@@ -1,6 +1,6 @@
-"""Return the status of an outbox: the ledger, and what stands around it.
+"""Return the status of an outbox: the ledger, and the figures around it.
 
-The one that is written to says it, and so does one of a stopped terminal, which is only read.
+It is the same for an outbox that is written to and for one of a stopped terminal, which is only read.
 """
 
 from __future__ import annotations

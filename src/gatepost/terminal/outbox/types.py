@@ -1,4 +1,4 @@
-"""What goes into an outbox and what comes out of it, as frozen values."""
+"""The values that go into an outbox and come out of it, all frozen."""
 
 import errno
 from enum import StrEnum
@@ -28,14 +28,14 @@ ALARMS = 0
 RECORDS = 1
 
 DAMAGE = (errno.EIO, getattr(errno, "EUCLEAN", errno.EIO), errno.EBADMSG)
-"""What the system says where the disk does not give bytes. Any other error says nothing about what is stored."""
+"""Errors of a disk that does not give bytes. Any other error says nothing about what is stored."""
 
 MOST_TEXT_BYTES = 60_000
-"""Of the texts together by which an event is looked up; they stand next to it once more."""
+"""Of the texts together by which an event is looked up; they are stored next to it once more."""
 
 
 class State(StrEnum):
-    """Where an event is in its life. Those that were dropped are gone, and only counted."""
+    """The state of an event. Those that were dropped are gone, and only counted."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -58,7 +58,7 @@ class NewEvent(Struct, frozen=True):
 
     @classmethod
     def of(cls, event: Record | Alarm) -> "NewEvent":
-        """Raises :class:`~gatepost.errors.EncodeError` if the event is not one that can be sent."""
+        """Encode an event. Raises :class:`~gatepost.errors.EncodeError` if it cannot be sent."""
         head, tail = encode_parts(event)
         image = bytes(event.image) if event.image else None
         if isinstance(event, Alarm):
@@ -148,7 +148,7 @@ class Stored(Struct, frozen=True):
 
 
 class HistoryQuery(Struct, frozen=True, kw_only=True):
-    """Which records of the history (``POST /v1/event/records``)."""
+    """A choice of the records in the history (``POST /v1/event/records``)."""
 
     since: int | None = None
     """Unix seconds, inclusive, of when it happened."""
@@ -188,7 +188,7 @@ class Dropped(Struct, frozen=True):
 
 
 class OutboxStatus(Struct, frozen=True, kw_only=True):
-    """The ledger and what stands around it, as of one moment.
+    """The ledger and the figures around it, as of one moment.
 
     ``accepted = delivered + pending + dead + dropped``, always.
     """
@@ -215,7 +215,7 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     history_shortened: int
     """Delivered records that were forgotten before their time since the start, because the disk was full."""
     file_bytes: int
-    """What the outbox takes on disk."""
+    """Bytes that the outbox takes on disk."""
     refused_full: int
     """Events that ``record()`` refused because the outbox was full. They were never accepted."""
     unsaved: int

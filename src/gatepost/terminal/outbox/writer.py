@@ -4,10 +4,10 @@ Rules:
 
 * Callers hand the writer a piece of work and await its result. Everything that waits when it becomes free is done
   together: first what became of events, then all that is to be stored, with one sync, then the claims.
-* What was done is written before anyone is told.
-* A defect is told to those who wait, and said in the log; the thread goes on.
+* What was done is written before a caller gets its result.
+* A defect is raised to those who wait, and logged; the thread goes on.
 * While the disk takes nothing, it is tried once a second, so that everything recovers without a restart.
-* Once a minute it looks what has grown old, whether or not anything happens.
+* Once a minute it forgets what has grown old, whether or not anything happens.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LOOK_S = 60.0
 
 
 class Jobs(Protocol):
-    """The queue of what is handed over."""
+    """The queue of work."""
 
     def put(self, job: _Job[Any] | None) -> None:
         """Hand over a piece of work; ``None``: the end."""
@@ -201,7 +201,7 @@ class Writer:
 
     def _tell(self, results: list[tuple[_Job[Any], Any]]) -> None:
         if results:
-            with contextlib.suppress(RuntimeError):  # the loop is gone, and so is everyone who waited
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(_resolve, results)
 
 

@@ -27,7 +27,7 @@ __all__ = ["Connection", "Timeouts", "TimedOut", "moved", "why"]
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _BYTES_ACKED, _BYTES_RECEIVED = slice(120, 128), slice(128, 136)
-"""Where these stand in ``struct tcp_info`` of linux/tcp.h, as 64 bits."""
+"""Their places in ``struct tcp_info`` of linux/tcp.h, as 64 bits."""
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
         if self._parser is None or self._answer is None or self._answer.done():
-            self.abort("")  # nobody asked: whatever this answers, it is not the next request
+            self.abort("")  # no request is under way
             return
         try:
             if self._parser.feed(data):

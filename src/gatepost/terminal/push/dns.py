@@ -1,6 +1,6 @@
 """Look up the addresses of a host name, in a thread that a stop does not wait for.
 
-``getaddrinfo`` blocks, and a name server that does not answer makes it block for half a minute. It runs in a
+``getaddrinfo`` blocks, and a name server that does not reply makes it block for half a minute. It runs in a
 thread of its own: the event loop's shared threads would be joined when the process ends.
 """
 
@@ -29,15 +29,15 @@ async def resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass  # a name, not an address
-    answer: asyncio.Future[Sequence[tuple[Any, ...]]] = loop.create_future()
+    found: asyncio.Future[Sequence[tuple[Any, ...]]] = loop.create_future()
 
     def settle(result: Sequence[tuple[Any, ...]] | Exception) -> None:
-        if answer.done():
+        if found.done():
             return
         if isinstance(result, Exception):
-            answer.set_exception(result)
+            found.set_exception(result)
         else:
-            answer.set_result(result)
+            found.set_result(result)
 
     def look_up() -> None:
         result: Sequence[tuple[Any, ...]] | Exception
@@ -49,4 +49,4 @@ async def resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
             loop.call_soon_threadsafe(settle, result)
 
     threading.Thread(target=look_up, name="gatepost-resolve", daemon=True).start()
-    return await answer
+    return await found

@@ -102,7 +102,7 @@ class HttpClient:
         Cancelling it aborts the connection; whether the receiver has got the request is then unknown.
         """
         if self._closed:
-            return NoReply("the transport is closed")
+            return NoReply("the client is closed")
         try:
             target = take_apart(url)
         except ValueError:
@@ -115,9 +115,9 @@ class HttpClient:
     async def _post(self, target: Target, proxy: Target | None, request: bytes) -> HttpResponse | NoReply:
         kept = self._take_idle(target.origin)
         if kept is not None:
-            answer = await self._exchange(kept, target, request)
-            if answer is not None:
-                return answer
+            reply = await self._exchange(kept, target, request)
+            if reply is not None:
+                return reply
         try:
             fresh = await self._connect(target, proxy)
         except TimeoutError:
@@ -135,7 +135,7 @@ class HttpClient:
         self._idle.clear()
         lost = [connection.lost for connection in self._open]
         for connection in tuple(self._open):
-            connection.abort("the transport is closed")
+            connection.abort("the client is closed")
         if lost:
             await asyncio.wait(lost, timeout=1.0)
 
@@ -265,14 +265,14 @@ class HttpClient:
         The reply is read byte by byte: what follows it belongs to TLS.
         """
         await loop.sock_sendall(tcp, connect_head(target, proxy))
-        answer = bytearray()
-        while not answer.endswith((b"\r\n\r\n", b"\n\n")):
+        head = bytearray()
+        while not head.endswith((b"\r\n\r\n", b"\n\n")):
             byte = await loop.sock_recv(tcp, 1)
-            if not byte or len(answer) > 8192:
+            if not byte or len(head) > 8192:
                 raise BadReply("the proxy gave no reply that can be used")
-            answer += byte
-        status = answer.split(b" ", 2)[1:2]
-        if not answer.startswith(b"HTTP/1.") or not status or not status[0].startswith(b"2"):
+            head += byte
+        status = head.split(b" ", 2)[1:2]
+        if not head.startswith(b"HTTP/1.") or not status or not status[0].startswith(b"2"):
             raise BadReply(f"the proxy refused: HTTP {b''.join(status)[:3].decode('latin-1')}")
 
     def _tls(self) -> ssl.SSLContext:
@@ -289,7 +289,7 @@ class HttpClient:
 
 def client_for(settings: TerminalSettings) -> HttpClient:
     """Make the client that these settings ask for. Raise `SettingsError` if a file or a proxy cannot be used."""
-    transport = HttpClient(
+    client = HttpClient(
         trust=Trust(
             ca_file=_path(settings.ca_file),
             client_cert=_path(settings.client_certificate_file),
@@ -304,8 +304,8 @@ def client_for(settings: TerminalSettings) -> HttpClient:
         ),
         proxies=_proxies_of_the_environment() if settings.proxy_from_environment else None,
     )
-    transport.check()
-    return transport
+    client.check()
+    return client
 
 
 def _proxies_of_the_environment() -> dict[str, str]:

@@ -15,7 +15,7 @@ The peer may be broken, hostile, or no HTTP server at all. Rules:
 
 Flow: `feed(bytes)` and `end_of_stream()` return True once the reply is complete; then `reply()` gives it and
 `reusable` says whether the connection may carry another request. What is no HTTP raises `BadReply`. A body
-that is too long or coded in a way that was not asked for is no error: the status stands, and the body is
+that is too long or coded in a way that was not asked for is no error: the status counts, and the body is
 None.
 """
 
@@ -112,7 +112,7 @@ class ResponseParser:
             buffer = self._chunks(buffer) if self._chunked else self._plain(buffer)
         self._buffer = buffer
         if self.complete() and buffer:
-            self.reusable = False  # what stands behind the reply belongs to no request of ours
+            self.reusable = False  # what follows the response belongs to no request of ours
         return self.complete()
 
     def complete(self) -> bool:

@@ -77,7 +77,7 @@ class Pusher:
     """Pushes what an outbox holds. One per outbox, for one `run`.
 
     ``headers``: what every push carries next to ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix
-    seconds. ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``transport``: by
+    seconds. ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``client``: by
     default the one that ``settings`` ask for; it is closed when the pusher ends. ``window``: by default one that begins
     with a single push.
     """
@@ -88,7 +88,7 @@ class Pusher:
         *,
         settings: TerminalSettings | None = None,
         headers: Mapping[str, str] | None = None,
-        transport: HttpClient | None = None,
+        client: HttpClient | None = None,
         window: Window | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -102,7 +102,7 @@ class Pusher:
             max_refusals=self._settings.max_refusals,
         )
         self._head = header_lines(headers or {})
-        self._transport = transport or client_for(self._settings)
+        self._client = client or client_for(self._settings)
         self._now = now
         self._monotonic = monotonic
         self._rand = (rand or random.Random()).random  # noqa: S311 - jitter is no secret
@@ -112,12 +112,12 @@ class Pusher:
         self._results: list[tuple[int, Step]] = []
         self._claimed: list[Claimed] = []
         self._settling: asyncio.Task[None] | None = None
-        self._answered = asyncio.Event()
+        self._replied = asyncio.Event()
         self._stopping = False
         self._defect: BaseException | None = None
         self._subscription: Subscription | None = None
         self._dead_letters = 0
-        self._dead_letters_told_at: float | None = None
+        self._dead_letters_logged_at: float | None = None
         self._storage_wait = 0.0
 
     # -- running
@@ -145,7 +145,7 @@ class Pusher:
     async def stop(self) -> None:
         """Ask `run` to end. Returns at once; await the task that runs it. Idempotent."""
         self._stopping = True
-        self._answered.set()
+        self._replied.set()
 
     async def push_once(self) -> int:
         """Push what the window allows now, and settle all of it. Return the number of attempts."""
@@ -169,7 +169,7 @@ class Pusher:
     async def _turn(self) -> int:
         """Write what is known of finished attempts, and begin as many as there is room for."""
         self._outbox.kicked.clear()
-        self._answered.clear()
+        self._replied.clear()
         results, self._results = self._results, []
         room = self._room()
         loop = asyncio.get_running_loop()
@@ -222,7 +222,7 @@ class Pusher:
             self._circuit.retry_now()
             return
         log.info("pusher.address_changed")
-        self._transport.drop_idle()
+        self._client.drop_idle()
         self._circuit.reset()
         self._window.readdress()
 
@@ -235,7 +235,7 @@ class Pusher:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.pop(task, None)
-        self._answered.set()
+        self._replied.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._defect = error  # of ours: `run` ends with it, and the event stays as it is
             self._stopping = True
@@ -249,16 +249,16 @@ class Pusher:
         parts = (event.head, pybase64.b64encode(event.image) if event.image else b"", event.tail)
         head = b"%btimestamp: %d\r\n" % (self._head, self._now() * 1000)
         began = self._monotonic()
-        answer = await self._transport.post(attempt.subscription.event_dest, head, parts)
-        if isinstance(answer, NoReply):
-            outcome: Outcome = Unreachable(answer.reason)
-            connected = answer.connected
-            if answer.timed_out and self._is_current(attempt):
+        reply = await self._client.post(attempt.subscription.event_dest, head, parts)
+        if isinstance(reply, NoReply):
+            outcome: Outcome = Unreachable(reply.reason)
+            connected = reply.connected
+            if reply.timed_out and self._is_current(attempt):
                 self._window.timed_out(began, self._monotonic())
         else:
             if self._is_current(attempt):
                 self._window.replied(sum(map(len, parts)), began, self._monotonic())
-            outcome = classify(answer.status, answer.body, headers=answer.headers, now=self._now())
+            outcome = classify(reply.status, reply.body, headers=reply.headers, now=self._now())
             connected = True
         self._results.append((event.id, self._decide(attempt, outcome, connected=connected)))
 
@@ -315,13 +315,13 @@ class Pusher:
         )
         if isinstance(step, DeadLetter):
             self._dead_letters += 1
-            tick, told = self._monotonic(), self._dead_letters_told_at
-            if told is None or tick - told >= BURST_S:
+            tick, logged = self._monotonic(), self._dead_letters_logged_at
+            if logged is None or tick - logged >= BURST_S:
                 # what the receiver says besides its code may be about a person
                 log.warning(
                     "pusher.dead_letters", count=self._dead_letters, reason=step.reason.partition(":")[0]
                 )
-                self._dead_letters, self._dead_letters_told_at = 0, tick
+                self._dead_letters, self._dead_letters_logged_at = 0, tick
         return step
 
     # -- waiting
@@ -331,13 +331,13 @@ class Pusher:
         if self._results or self._stopping:
             return
         if not self._free():
-            again = asyncio.get_running_loop().call_later(LONGEST_WAIT_FOR_A_PLACE, self._answered.set)
+            again = asyncio.get_running_loop().call_later(LONGEST_WAIT_FOR_A_PLACE, self._replied.set)
             try:
-                await self._answered.wait()
+                await self._replied.wait()
             finally:
                 again.cancel()
         else:
-            await _first_of(self._pause(), self._answered, self._outbox.kicked)
+            await _first_of(self._pause(), self._replied, self._outbox.kicked)
 
     def _pause(self) -> float | None:
         """Return the seconds after which to look again; None: only when something happens."""
@@ -363,8 +363,8 @@ class Pusher:
         try:
             async with asyncio.timeout(seconds):
                 while self._under_way:
-                    self._answered.clear()
-                    await self._answered.wait()
+                    self._replied.clear()
+                    await self._replied.wait()
                     await self._settle()
         except TimeoutError:
             pass  # the rest is given up, and pending
@@ -381,7 +381,7 @@ class Pusher:
         unfinished = {attempt.event.id for attempt in self._under_way.values()}
         for task in tasks:
             task.cancel()
-        await self._transport.close()
+        await self._client.close()
         if tasks:
             await asyncio.wait(tasks)
         if self._settling is not None:

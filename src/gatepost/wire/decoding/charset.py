@@ -39,7 +39,7 @@ _CUT = re.compile(
 _LONG_ASCII = re.compile(rb"(?<=[\x00-\x7f])[\x00-\x7f]{32,}+")
 """Without its first byte, which may be the second one of a character."""
 _JUDGED = 65_536
-"""Bytes by which an encoding is told, without long ASCII: a body of megabytes is no reason to think for seconds."""
+"""Bytes that are looked at to find the encoding, without long ASCII: a body of megabytes costs no seconds."""
 
 _BOMS = (
     (b"\xff\xfe\x00\x00", "utf-32-le"),

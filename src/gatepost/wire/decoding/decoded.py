@@ -19,7 +19,7 @@ class Decoded(Struct, frozen=True):
     dialect: Dialect
     problems: tuple[Problem, ...]
     original: bytes
-    """The JSON text as it was received. What stands decoded in ``event.image`` is emptied, and so is every
+    """The JSON text as it was received. What is decoded in ``event.image`` is emptied, and so is every
     ``pin``; an image that could not be decoded stays. Of UTF-16 and UTF-32 it is the same text in UTF-8."""
     time: str = ""
     """The event's own time to the nanosecond, where the event does not have all of it."""

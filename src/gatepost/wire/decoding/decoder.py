@@ -275,7 +275,7 @@ def _data(push: Fields, known: tuple[str, ...]) -> Fields:
 
 
 def _serial(data: Fields, push: Fields) -> str | None:
-    """Read the serial in the data, or, where it is missing or nothing but padding, the one beside it."""
+    """Read the serial in the data, or, where it is missing or nothing but padding, the one next to it."""
     name = "deviceSN"
     serial = data.identifier(name)
     return serial or push.identifier(name) or serial
@@ -324,10 +324,10 @@ def _rename_before_1_0(data: dict[str, Any]) -> None:
             data["recognizeScore"] = data.pop(name)
 
 
-def _user(user: Fields | None, beside: object, dialect: Dialect, data: Fields) -> User | None:
-    """``beside``: groups that stood beside ``user`` instead of inside it."""
+def _user(user: Fields | None, outer: object, dialect: Dialect, data: Fields) -> User | None:
+    """Read the person. ``outer``: groups that were next to ``user`` instead of in it."""
     if user is None:
-        if beside is None:
+        if outer is None:
             return None
         user = Fields({}, "data.user.", data.problems)
     inside = user.rest.pop("groups", None)
@@ -345,7 +345,7 @@ def _user(user: Fields | None, beside: object, dialect: Dialect, data: Fields) -
         guest_until=user.time("guest_time_end", unset=0),
         remark=user.text("remark") or "",
         pin=user.text("pin") or "",
-        groups=_groups(inside, user) if inside is not None else _groups(beside, data),
+        groups=_groups(inside, user) if inside is not None else _groups(outer, data),
         extra=user.rest,
     )
 

@@ -6,10 +6,9 @@ it into one typed value, four times as fast.
 Rules:
 
 * No opinion of its own. Whatever is out of the ordinary, however slightly (a field that the page does not know, an
-  integer for a string, an escape, a ``pin``, another dialect), is not taken here but left to ``decoder``; where this
-  module answers, both answer the same, in a strict and in a lenient decoding.
-* The 40,000 letters of the image are cut out before the rest is read, so that nobody has to look at each of them
-  but the one who decodes them.
+  integer for a string, an escape, a ``pin``, another dialect), is not taken here but left to ``decoder``; what this
+  module returns, ``decoder`` returns as well, in a strict and in a lenient decoding.
+* The 40,000 letters of the image are cut out before the rest is read, and looked at only where they are decoded.
 * What is remembered is bounded in people and in letters: of whom more is said than :data:`LONG`, is read each time.
 
 Flow: bytes → image cut out → typed value → :class:`~gatepost.wire.events.Record`.
@@ -33,7 +32,7 @@ from gatepost.wire.idempotency_key import is_real_id
 __all__ = ["DEPTH", "LONG", "decode_usual", "forget_people"]
 
 USERS = 4096
-"""People who are remembered: most pushes are of somebody who passed before, and say the same of them."""
+"""People who are remembered: most pushes are of a person who passed before, with the same fields."""
 
 LONG = 1024
 """Bytes that are said of a person. Every field as long as the terminals allow it, and some groups, are fewer."""
@@ -102,7 +101,7 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
     if cut is None:
         return None
     text, image = cut
-    # Of two users nobody would look at the first.
+    # Of two users the first would not be looked at.
     if b"\\" in text or text.find(b'"user"') != text.rfind(b'"user"'):
         return None
     try:
@@ -140,8 +139,11 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
 
 
 def _user(text: bytes) -> User | None:
-    """The person. ``None`` for a visitor, whose times ``decoder`` reads, where there may be a ``pin``, which has no
-    other place in a usual record, and where an identifier is padded."""
+    """Return the person.
+
+    ``None`` for a visitor, whose times ``decoder`` reads, where there may be a ``pin``, which has no other place in a
+    usual record, and where an identifier is padded.
+    """
     user = _read_user(text)
     if user.guest_time_start or user.guest_time_end or _shows_pin(text):
         return None
@@ -170,13 +172,14 @@ _known_user = lru_cache(maxsize=USERS)(_user)
 
 
 def forget_people() -> None:
-    """Let go of everybody who is remembered here: somebody was erased. Any thread may call it."""
+    """Forget every person who is remembered here, after an erasure. Any thread may call it."""
     _known_user.cache_clear()
 
 
 def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
-    """The body with an empty image, and the image. ``None`` if there is one that is no plain base64 of a JPEG, or
-    another one behind it, which would count instead.
+    """Return the body with an empty image, and the image.
+
+    ``None`` if there is one that is no plain base64 of a JPEG, or another one behind it, which would count instead.
 
     What is cut out contains neither a quote nor an escape, so what is left is valid JSON exactly if the body was.
     """
@@ -204,7 +207,7 @@ def _is_padded(identifier: str) -> bool:
 
 
 def _shows_pin(text: bytes) -> bool:
-    """Whether there is any ``pin`` but an empty one; the text has no escapes that could hide its name."""
+    """Return whether there is any ``pin`` but an empty one; the text has no escapes that could hide its name."""
     at = text.find(b'"pin"')
     while at >= 0:
         if not text.startswith((b':""', b': ""'), at + 5):

@@ -1,6 +1,6 @@
 """One JSON object of a push, read field by field.
 
-Every reading answers ``None`` for a field that is absent or null. A field of the wrong type raises
+Every method returns ``None`` for a field that is absent or null. A field of the wrong type raises
 :class:`~gatepost.errors.DecodeError`, or becomes a :class:`Problem` where a list for problems is given: the
 difference between a strict and a lenient decoding is here and nowhere else.
 """
@@ -18,7 +18,7 @@ from gatepost.wire.decoding.times import Moment, read_time
 __all__ = ["PADDING", "Fields", "Problem"]
 
 PADDING = " \t\r\n\0\xa0\u3000\ufeff"
-"""What fixed-size buffers, forms and files leave around an identifier."""
+"""Padding that fixed-size buffers, forms and files leave around an identifier."""
 
 _EXACT = 1 << 53
 """From here on a double does not hold every integer."""
@@ -33,7 +33,7 @@ _WHOLE = re.compile(r"(-?[01])\.0+\Z")
 
 
 class Problem(Struct, frozen=True):
-    """What a lenient decoding had to pass over."""
+    """A field that a lenient decoding could not read."""
 
     where: str
     """The path to the field, in wire names."""
@@ -43,7 +43,7 @@ class Problem(Struct, frozen=True):
 class Fields:
     """Takes the known fields out of one JSON object; what is left over is unknown to the page.
 
-    ``path`` is where the object stands, in wire names, with a dot behind it; ``rest`` what was not taken yet.
+    ``path`` is where the object is, in wire names, with a dot at its end; ``rest``: what was not taken yet.
     """
 
     __slots__ = ("path", "problems", "rest")
@@ -169,16 +169,16 @@ class Fields:
         if not isinstance(value, str):
             self.wrong(name, "must be a string of base64")
             return None
-        picture = read_picture(value)
-        if picture is None:
+        found = read_picture(value)
+        if found is None:
             self.wrong(name, "is no base64")
             return None
-        image = picture.data
+        image = found.data
         if not image:
             return None
         if self.problems is not None and media_type(image) is None:
             self.wrong(name, "is no image")
             return None
-        for why in picture.whys:
+        for why in found.whys:
             self.wrong(name, why)
         return image

@@ -1,10 +1,10 @@
-"""Read a picture out of the base64 text of a push. Pure.
+"""Read an image out of the base64 text of a push. Pure.
 
 The page has base64 (RFC 4648, section 4) of a JPEG. What also comes is wrapped, padded with NUL, url-safe,
 percent-encoded, prefixed like a data URL, or has lost its ``+`` to a form decoder that made them blanks.
 
 The last is a guess, and so is padding that is missing: the text may have been cut. Whatever is guessed, or changes the
-letters, is told, so that no picture is stored without a note that may be another one.
+letters, is a problem of the event, so that no image is stored without a note that may be another one.
 """
 
 import re
@@ -29,14 +29,14 @@ _READ_AS_PLUS = "has blanks in its base64, which are read as +"
 
 
 class Picture(Struct, frozen=True):
-    """The bytes of a picture, and what is to be said of how they were written."""
+    """The bytes of an image, and what was unusual about how they were written."""
 
     data: bytes
     whys: tuple[str, ...] = ()
 
 
 def media_type(image: bytes) -> str | None:
-    """Return the media type of a picture by its first bytes; ``None`` for what is no JPEG, PNG, WebP or BMP."""
+    """Return the media type of an image by its first bytes; ``None`` for what is no JPEG, PNG, WebP or BMP."""
     if image[:2] == b"\xff\xd8":
         return "image/jpeg"
     if image[:8] == b"\x89PNG\r\n\x1a\n":
@@ -49,7 +49,7 @@ def media_type(image: bytes) -> str | None:
 
 
 def read_picture(text: str) -> Picture | None:
-    """Decode a text of base64; ``None`` where it is none. Blanks alone are an empty picture."""
+    """Decode a text of base64; ``None`` where it is none. Blanks alone are an empty image."""
     try:
         return Picture(pybase64.b64decode(text, validate=True))
     except ValueError:
@@ -63,7 +63,7 @@ def read_picture(text: str) -> Picture | None:
     if "-" in text or "_" in text:
         text = text.replace("-", "+").replace("_", "/")
         whys.append("is base64 with the letters for URLs")
-    text = _without_blanks(text.lstrip(" "), whys)  # no picture begins with a +
+    text = _without_blanks(text.lstrip(" "), whys)  # no image begins with a +
     data = _decoded(text, whys)
     return None if data is None else Picture(data, tuple(whys))
 
@@ -76,7 +76,7 @@ def _without_blanks(text: str, whys: list[str]) -> str:
     stripped = text.rstrip(" ")
     if " " not in stripped and _is_whole(stripped):
         if stripped != text and not stripped.endswith("="):
-            whys.append(_LEFT_OUT)  # a picture may end with four +
+            whys.append(_LEFT_OUT)  # an image may end with four +
         return stripped
     for candidate in (stripped, text):
         unwrapped = _unwrapped(candidate)

@@ -1,4 +1,4 @@
-"""Where the text of a member stands in JSON, so that it can be cut out and everything else stays as it came."""
+"""Find the text of a member in JSON, so that it can be cut out and everything else stays as it came."""
 
 import re
 from typing import Any
@@ -31,7 +31,7 @@ def spelling(value: Any, names: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def only_place(text: bytes, name: str) -> tuple[int, int] | None:
-    """Do what :func:`find_place` does, at a tenth of its cost; ``None`` where the name may stand in the text twice."""
+    """Do what :func:`find_place` does, at a tenth of its cost; ``None`` where the text may have the name twice."""
     quoted = f'"{name}"'.encode()
     found = re.search(re.escape(quoted) + rb'\s*+:\s*+"', text)
     if found is None:
@@ -48,7 +48,7 @@ def only_place(text: bytes, name: str) -> tuple[int, int] | None:
 def find_place(text: bytes, path: tuple[str, ...]) -> tuple[int, int] | None:
     """Return from where to where, between its quotes, the text of a member goes, however it and its names are written.
 
-    Of members with one name the last one counts, as it does to whoever decodes the text.
+    Of members with one name the last one counts, as it does for a decoder.
     """
     found, wanted, entered, depth, within = None, -1, -1, 0, 0
     for step in _STEP.finditer(text):
@@ -73,7 +73,7 @@ def find_place(text: bytes, path: tuple[str, ...]) -> tuple[int, int] | None:
 
 
 def _reads(text: bytes, step: re.Match[bytes], name: bytes) -> bool:
-    """Whether this is the name of a member, escaped or not."""
+    """Return whether this is the name of a member, escaped or not."""
     literal = text[step.start() : step.start("colon")]
     if b"\\" not in literal:
         return literal[1:-1] == name

@@ -26,7 +26,7 @@ __all__ = ["AROUND", "first_end", "mended", "trimmed"]
 
 _STRING = rb'"(?:[^"\\]|\\.)*+"?'
 _TOKEN = re.compile(rb"(" + _STRING + rb")|,(?=\s*+[}\]])|[^\s\x00\[\]{},:\"]++", re.DOTALL)
-"""A string, a comma too many, or what stands between brackets without quotes."""
+"""A string, a comma too many, or what is between brackets without quotes."""
 
 _IN_STRING = re.compile(
     rb"[\x00-\x1f]"
@@ -76,7 +76,7 @@ LEADING = Problem("", "has NUL bytes or something like blanks before the JSON")
 TRAILING = Problem("", "has NUL bytes or something like blanks after the JSON")
 REST = Problem("", "has the rest of another text after the JSON and a NUL, which is left out")
 AROUND = frozenset({LEADING, TRAILING, REST})
-"""What is noted of the bytes around an event, and says nothing of the event."""
+"""Problems of the bytes around an event, which say nothing of the event."""
 
 CONTROL = Problem("", "has raw control characters in a text")
 ESCAPE = Problem("", "has an unknown escape in a text, which is read as its letter")

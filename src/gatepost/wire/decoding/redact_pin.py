@@ -1,8 +1,8 @@
-"""The one field that is kept nowhere: somebody's ``pin``, emptied in a JSON text wherever it stands.
+"""Empty every ``pin`` in a JSON text: it is stored nowhere.
 
 Rules:
 
-* It works on the text alone, so that it also works where nobody could decode the text. Of valid JSON no ``pin``
+* It works on the text alone, so that it also works where the text could not be decoded. Of valid JSON no ``pin``
   remains, at any depth, however its name is escaped, in whichever case, and whatever its value is.
 * Everything else stays byte for byte, and valid JSON stays valid.
 
@@ -22,7 +22,7 @@ _STEP = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
 def without_pins(text: bytes) -> bytes:
-    """The text with the empty string for each ``pin``; ``null`` stays.
+    """Return the text with the empty string for each ``pin``; ``null`` stays.
 
     Where a value does not end, as in what is no JSON, the text ends before it.
     """

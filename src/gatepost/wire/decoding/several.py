@@ -74,7 +74,7 @@ class _Several(Struct, frozen=True):
     texts: list[bytes]
     """At most :data:`MAX_EVENTS` of them, each as it came; of UTF-16 and UTF-32 the same in UTF-8."""
     count: int
-    """How many there are."""
+    """How many elements or lines there are."""
     is_array: bool
     plain: bytes
     """All of it, in UTF-8."""
@@ -83,7 +83,7 @@ class _Several(Struct, frozen=True):
 
 
 def _several(body: bytes, *, lenient: bool, charset: str | None) -> _Several | None:
-    """Return what stands in a body in several elements or lines; ``None`` for neither."""
+    """Return the elements or lines of a body; ``None`` where it has neither."""
     text = without_bom(body)
     tidy = tidied(text, charset) if lenient else Tidy(text, text.strip(b" \t\r\n"), None, ())
     core = tidy.core

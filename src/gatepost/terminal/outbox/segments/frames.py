@@ -2,8 +2,8 @@
 
 A body is ``length of the facts (2) | facts, msgpack | head | tail | image``: the JPEG as bytes, and the JSON around it.
 
-The index of a segment says which events stand where in it, in columns, so that a start reads some bytes an event and
-not the events. It stands in a file of its own, is written when the segment is closed, and can be made again from the
+The index of a segment has the place of each event, in columns, so that a start reads some bytes an event and not the
+events. It has a file of its own, is written when the segment is closed, and can be made again from the
 segment at any time::
 
     index   "gpindex1" | length of the header (4) | header, msgpack | columns | texts, msgpack | CRC-32 of all before it

@@ -22,7 +22,7 @@ PAGE = 4096
 """Bytes of a block of the file system."""
 
 _HOLE = 4
-"""The kind of the frame that stands in place of events whose bytes were given back."""
+"""The kind of the frame in place of events whose bytes were given back."""
 
 
 class Punched(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Read a segment from its beginning: what stands in it, whatever its index says."""
+"""Read a segment from its beginning, without its index."""
 
 from __future__ import annotations
 

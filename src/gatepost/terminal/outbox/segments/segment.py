@@ -1,4 +1,4 @@
-"""One segment of an outbox: where each event stands in it, its texts, and the bytes of one event."""
+"""One segment of an outbox: the place of each event in it, its texts, and the bytes of one event."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Segment:
         self.waste = 0
         """Bytes of events that are not needed, and were not given back."""
         self.seen = (0, 0)
-        """How many were needed, and were history, when so little could be given back that it was let be."""
+        """How many were needed, and were history, when too little could be given back."""
         at_hand = range(len(columns)) if columns.gone() else ()
         self.given_back = sum(self.bytes_of(at) for at in at_hand if columns.is_gone(at))
         """Bytes of events that take no space any more."""

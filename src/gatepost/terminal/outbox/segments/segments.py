@@ -1,4 +1,4 @@
-"""The segments of an outbox: where each event stands, and its bytes.
+"""The segments of an outbox: the place of each event, and its bytes.
 
 Rules:
 
@@ -8,7 +8,7 @@ Rules:
   index of an open segment has its seed alone.
 * Alarms have segments of their own, so that they keep no records when the disk is full. What is stored together and has
   both is taken back where only one of them can be written.
-* In a lane numbers ascend. Where a number stands twice, the later one counts: the earlier was part of an append that
+* In a lane numbers ascend. Of two events with one number the later one counts: the earlier was part of an append that
   failed, and no caller was told that it was taken. That holds within a lane: a number whose event the disk did not let
   go is not given again.
 * A frame that is damaged costs its event, no other. Its bytes are set aside (:mod:`.set_aside`); so is a whole segment
@@ -48,7 +48,7 @@ from gatepost.terminal.outbox.types import ALARMS, RECORDS
 __all__ = ["Segments"]
 
 _SURELY_BLOCKS = 64 * 1024
-"""So many bytes in a row have blocks of the disk that nothing else stands in."""
+"""So many bytes in a row have blocks of the disk that have nothing else in them."""
 _YEAR_S = 365 * 86_400.0
 _OPEN = 4
 """Segments that are kept open for reading."""
@@ -140,7 +140,7 @@ class Segments:
         return min((firsts[0] for firsts in self._firsts if firsts), default=0)
 
     def of(self, number: int) -> Segment | None:
-        """Return the segment that an event stands in, if it does."""
+        """Return the segment that has an event, if one has."""
         for lane in (RECORDS, ALARMS):
             at = bisect_right(self._firsts[lane], number) - 1
             if at >= 0 and self.lanes[lane][at].place(number) is not None:
@@ -248,7 +248,7 @@ class Segments:
             self._finish_last(lane)
             path = self.folder.segment(writer.stream, place.segment)
             segment = Segment(path, writer.seed, Columns(), [])
-            # Both copies of the header stand in one page of the disk; without the seed no event can be read.
+            # Both copies of the header are in one page of the disk; without the seed no event can be read.
             write_index(self.folder, segment, [])
             segment.is_open = True
             segments.append(segment)

@@ -11,7 +11,7 @@ from gatepost.terminal.outbox.segments.segments import Segments
 __all__ = ["damaged_spans", "deleted_spans", "written_spans"]
 
 _COMMIT_BYTES = FRAME_BYTES + len(encode_commit(0))
-"""Between two events of a segment stands at most one commit."""
+"""Between two events of a segment is at most one commit."""
 
 
 def written_spans(segments: Segments) -> Iterator[tuple[int, int]]:
@@ -48,7 +48,7 @@ def deleted_spans(segments: Segments) -> Iterator[tuple[int, int]]:
 def damaged_spans(segments: Segments) -> Iterator[tuple[int, int]]:
     """Return the spans of numbers between two events of a segment with bytes between them that are no event.
 
-    Not so those of a write that a power cut has cut short: none of it was told to a caller.
+    Not those of a write that a power cut has cut short: no caller was told of it.
     """
     for segment in segments.all:
         numbers, starts, ends = segment.columns.numbers, segment.columns.starts, segment.columns.ends

@@ -5,14 +5,14 @@ Rules:
 * A file ``state-NNNNNNNN`` begins like a segment, goes on with a checkpoint (a whole state), and then with operations.
   A process writes only files that it made. Such a file gets its name once it is synced with its checkpoint, so that one
   that a kill or a power cut has left half-written is none.
-* An operation is written before anyone is told, and not synced: a power cut may take acknowledgements, and what they
-  were about is sent once more. What must not be lost that way is synced (``sync=True``), and so is everything before a
+* An operation is written before a caller is told, and not synced: a power cut may take acknowledgements, and their
+  events are sent once more. What must not be lost that way is synced (``sync=True``), and so is everything before a
   segment is deleted.
 * The file before the last one is kept: its checkpoint and operations lead to the last checkpoint. So that one may be
   damaged. An operation that is damaged is left out; behind what the mark says, where a power cut takes some and leaves
   later ones, that is no damage.
 * What the disk does not take stays in memory, and goes first when it takes something again. Of many operations only the
-  ends of events are kept; the rest stands in the next checkpoint.
+  ends of events are kept; the next checkpoint has the rest.
 * The end of a file may be missing, and nothing in it tells. So before a segment is deleted, and at a stop, a *mark*
   says how far the operations go that are synced by then, and which numbers are deleted. It costs no sync: without it,
   or with an older one, what was deleted may count as damaged.
@@ -77,7 +77,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class Mark(Struct, frozen=True):
-    """How far the state went when a segment was last deleted."""
+    """The end of the state when a segment was last deleted."""
 
     number: int = 0
     """Of a file of the state."""
@@ -93,7 +93,7 @@ class Kept(Struct, frozen=True):
     checkpoint: dict[str, Any] | None
     """``None``: there is none that can be read."""
     ops: list[Op]
-    """What was done since."""
+    """The operations since."""
     number: int
     """Of the last file; 0: there is none."""
     damaged: tuple[Path, ...]
@@ -119,7 +119,7 @@ class StateLog:
         self._cause = errno.EIO
         """Why there is no file to write to: the number of the error."""
         self.unwritten: list[Op] = []
-        """What the disk did not take."""
+        """Operations that the disk did not take."""
         self._most_unwritten = MOST_UNWRITTEN
         self._lacks_some = False
         """Operations are missing in the file that the next checkpoint has."""

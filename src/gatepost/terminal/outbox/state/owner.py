@@ -1,4 +1,4 @@
-"""Whose events these are and where they are pushed to, once more in a file of its own.
+"""The owner of an outbox, serial and subscription, once more in a file of its own.
 
 Rules:
 

@@ -1,4 +1,4 @@
-"""The state of an outbox: the cursor, the history, dead letters, what was dropped, the subscription.
+"""The state of an outbox: the cursor, the history, dead letters, drops, the subscription. Pure.
 
 Nothing here touches the disk. Whatever changes is an *operation*, a tuple of plain values: :meth:`State.do` applies it
 and puts it among those that are to be written; :meth:`State.apply` alone is what a start does with those that it reads.
@@ -68,9 +68,9 @@ class State:
         came_back: Callable[[int], None] = lambda number: None,
         kept: Callable[[int, int], None] = lambda number, change: None,
     ) -> None:
-        """``left`` is told each number whose bytes are needed no longer; ``came_back``, that they are after all.
+        """``left`` gets each number whose bytes are needed no longer; ``came_back``, each for which that is taken back.
 
-        ``kept`` is told each number that becomes history (1), or is history no longer (-1).
+        ``kept`` gets each number that becomes history (1), or is history no longer (-1).
         """
         self.cursor = Cursor(lanes=2, max_refusals=max_refusals)
         self.history: OrderedDict[int, float] = OrderedDict()
@@ -91,7 +91,7 @@ class State:
         """The last ``event_dest`` that was not empty."""
         self.serial: str | None = None
         self.ops: list[Op] = []
-        """What was done and is not written yet."""
+        """Operations that are not written yet."""
         self.told: list[Callable[[], object]] = []
         """Lines for the log, once what was done holds."""
         self._facts, self._trace = facts, trace
@@ -267,7 +267,7 @@ class State:
 
         return size, take_back
 
-    # --- whose it is ------------------------------------------------------------------------------------------
+    # --- owner ------------------------------------------------------------------------------------------
 
     @property
     def owner(self) -> Owner:
@@ -326,7 +326,7 @@ class State:
         )
 
     def recount(self, segments: Iterable[Iterable[tuple[int, int, int]]]) -> None:
-        """Take the bytes from the events that are there: number, lane and size of each. Forget what else was told."""
+        """Count the bytes of the events that are there: number, lane and size of each. Forget the lines for the log."""
         self.waiting_bytes, self.dead_bytes, self.history_bytes = [0, 0], [0, 0], 0
         there: set[int] = set()
         waiting, dead, history = self.cursor.waiting, self.cursor.dead, self.history
