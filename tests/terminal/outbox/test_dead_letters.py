@@ -16,7 +16,7 @@ from tests.terminal.outbox_kit import (
 )
 
 from gatepost.retry import DeadLetter, RetryAt
-from gatepost.terminal.outbox import contents
+from gatepost.terminal.outbox import retention
 from gatepost.terminal.outbox.outbox import Outbox, State
 from gatepost.wire import Subscription
 
@@ -156,7 +156,7 @@ async def test_dead_letters_take_no_room_from_what_waits(tmp_path: Path) -> None
 
 
 async def test_of_too_many_the_oldest_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "MAX_DEAD", 3)
+    monkeypatch.setattr(retention, "MAX_DEAD", 3)
     async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
         await bury(outbox, 5, now())
         assert [letter.id for letter in await outbox.dead_letters()] == [3, 4, 5]

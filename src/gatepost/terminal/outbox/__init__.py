@@ -7,6 +7,7 @@
 ``saving``     writes what became of events, on a disk that may be full or failing
 ``space``      makes space on a full disk
 ``shortage``   whose fault a full disk is: the outbox's own, or another program's
+``retention``  how long delivered records and dead letters are kept
 ``loading``    reads an outbox at a start
 ``opening``    the folder and its lock, also after damage
 ``reader``     history, dead letters and export, from a copy

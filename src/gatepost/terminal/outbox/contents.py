@@ -29,6 +29,7 @@ from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.admission import Admission
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import explain, is_full
+from gatepost.terminal.outbox.retention import keep_dead_within_bound, trim_history
 from gatepost.terminal.outbox.saving import Saver
 from gatepost.terminal.outbox.segments.frames import decode_body
 from gatepost.terminal.outbox.segments.segment import Segment
@@ -41,7 +42,6 @@ from gatepost.terminal.outbox.state.operations import (
     DEAD,
     DONE,
     DROPPED,
-    FORGOTTEN,
     REFUSALS_FORGOTTEN,
     REFUSED_FULL,
     RETRY,
@@ -55,14 +55,10 @@ from gatepost.terminal.outbox.status import segment_bytes, status_of
 from gatepost.terminal.outbox.types import DAMAGE, RECORDS, Claimed, NewEvent, OutboxStatus
 from gatepost.wire import Subscription, receiver_of
 
-__all__ = ["MAX_DEAD", "Contents"]
+__all__ = ["Contents"]
 
 log = Log(__name__)
 
-MAX_DEAD = 10_000
-"""Dead letters that are kept."""
-
-DAY_S = 86_400.0
 _GROWN_OLD = 1_000
 """Delivered records that are forgotten at once when nothing happens: a new event does not wait long for that."""
 _TRIES = 3
@@ -242,43 +238,19 @@ class Contents:
                 state.do(DONE, number, now, lane, facts.with_image, is_kept)
             else:
                 state.do(DEAD, number, now, step.reason)
-        self._keep_dead_within_bound(now)
-        self._trim_history(now, count + 64)
+        keep_dead_within_bound(self._state, self._segments, now=now)
+        trim_history(self._state, self._settings, now=now, at_most=count + 64)
 
     def release(self, numbers: Sequence[int] | None) -> None:
         """Give claimed events back without a result."""
         self._cursor.release(numbers)
 
-    def _keep_dead_within_bound(self, now: float) -> None:
-        """Give up the oldest of too many dead letters, records before alarms."""
-        surplus = len(self._cursor.dead) - MAX_DEAD
-        if surplus > 0:
-            facts = {number: self._segments.facts(number) for number in self._cursor.dead}
-            order = sorted(
-                facts, key=lambda number: (-(found.lane if (found := facts[number]) else 0), number)
-            )
-            for number in order[:surplus]:
-                self._state.drop(number, "dead-letters", now)
-
     def grow_old(self) -> None:
         """Forget delivered records whose time has come, and delete the segments of which nothing else is needed."""
-        self._trim_history(self._now(), _GROWN_OLD)
+        trim_history(self._state, self._settings, now=self._now(), at_most=_GROWN_OLD)
         self.flush()
         self._segments.finish_unneeded()
         self.tidy()
-
-    def _trim_history(self, now: float, at_most: int) -> None:
-        """Forget delivered records beyond the limits, a bounded number each time."""
-        history = self._state.history
-        surplus = len(history) - self._settings.history_events
-        oldest = now - self._settings.history_days * DAY_S
-        numbers: list[int] = []
-        for number, at in history.items():
-            if len(numbers) == at_most or (len(numbers) >= surplus and at >= oldest):
-                break
-            numbers.append(number)
-        if numbers:
-            self._state.do(FORGOTTEN, numbers)
 
     # --- what a person decides ------------------------------------------------------------------------------------
 

@@ -89,6 +89,12 @@ def load(
         if kept.checkpoint is not None and not kept.is_damaged:
             _skip_unwritten(state, segments, told)
         _settle_missing(state, segments, is_damaged=kept.is_damaged, now=now)
+    _count_needed(state, segments)
+    return segments, state, StateLog(folder, kept.number)
+
+
+def _count_needed(state: State, segments: Segments) -> None:
+    """Count bytes by state, and in each segment what is needed and what is not."""
     state.recount(segment.columns.summary() for segment in segments.all)
     for segment in segments.all:
         segment.live, segment.history = state.count_needed(segment.columns.numbers)
@@ -101,7 +107,6 @@ def load(
             )
             segments.has_waste |= segment.waste > 0
         segments.has_empty |= not segment.live
-    return segments, state, StateLog(folder, kept.number)
 
 
 def _add_waiting(state: State, segment: Segment, records: list[int]) -> None:

@@ -6,18 +6,17 @@ Rules:
   committed (`Outbox.settle`): a crash sends again at most what was in flight. No event is attempted twice within the
   first back-off, so a terminal that crashes and starts in a loop does not hammer the receiver.
 - **Delivered** is only what `wire.classify` calls so.
-- **Unreachable** and **refused** are told apart by `wire.classify`. The first is retried for ever. The second
-  may end in the dead letters, as `gatepost.retry` says. What either means for the other events, `circuit_breaker`
-  decides.
-- **The address** is read before every claim. What is in flight to the old one ends there, and its failures
-  say nothing of the new one.
+- **Unreachable** and **refused** are told apart by `wire.classify`. The first is retried for ever. The second may end
+  in the dead letters (`gatepost.retry`). `circuit_breaker` says what either means for the other events.
+- **The address** is read before every claim. What is in flight to the old one ends there, and its failures say nothing
+  of the new one.
 - **How many at once** depends on the link: `window` learns it. Attempts that hang since before an outage take no place
   in the window, but count in ``max_in_flight``.
 - Waiting goes by a clock that is never set; only what is written to the outbox is in Unix seconds.
 
-Flow of one turn: results of finished attempts → `settle`, and with it in the same commit `claim` for the
-places that become free → an attempt each (`HttpClient.post` → `wire.classify` → `retry.next_step`) → wait
-until one ends, something new is recorded, a back-off ends, or an event is due.
+Flow of one turn: results of finished attempts → `settle`, and in the same commit `claim` for the places that become
+free → an attempt each (`HttpClient.post` → `wire.classify` → `retry.next_step`) → wait until one ends, something new is
+recorded, a back-off ends, or an event is due.
 """
 
 from __future__ import annotations
@@ -76,10 +75,9 @@ class _Attempt(Struct, frozen=True, eq=False):
 class Pusher:
     """Pushes what an outbox holds. One per outbox, for one `run`.
 
-    ``headers``: what every push carries next to ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix
-    seconds. ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``client``: by
-    default the one that ``settings`` ask for; it is closed when the pusher ends. ``window``: by default one that begins
-    with a single push.
+    ``headers``: what every push carries next to ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix seconds.
+    ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``client``: by default the one that
+    ``settings`` ask for; it is closed when the pusher ends. ``window``: by default one that begins with a single push.
     """
 
     def __init__(
@@ -125,8 +123,8 @@ class Pusher:
     async def run(self) -> None:
         """Push until `stop` is called; then let what is in flight end, at most ``drain_timeout_s``.
 
-        Cancelling it gives up what is in flight at once. Either way nothing is lost: what was not
-        acknowledged is pending, and the receiver may get it once more.
+        Cancelling it gives up what is in flight at once. Either way nothing is lost: what was not acknowledged is
+        pending, and the receiver may get it once more.
         """
         if not self._settings.verify and self._settings.fingerprint is None:
             log.warning(

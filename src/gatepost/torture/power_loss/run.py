@@ -87,8 +87,8 @@ def receiver(folder: Path, *, seed: int, cuts: int, events: int = 120) -> Blacko
 
 async def _record(run: Path, disk: Disk, oracle: Oracle, events: int) -> None:
     """Accept events, alone and together, deliver some of them, and start anew twice."""
-    # Segments are small, so that some are deleted.
-    settings = TerminalSettings(history_events=20, capacity_bytes=1_000_000)
+    # Segments are small, so that some are deleted; all that waits at the end has room.
+    settings = TerminalSettings(history_events=20, capacity_bytes=8_500 * events)
     files = NotedFiles(disk, run)
     for session in range(3):
         outbox = await Outbox.open(run / FOLDER, settings=settings, now=lambda: ACCEPTED_AT, files=files)
