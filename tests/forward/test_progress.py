@@ -195,7 +195,7 @@ class Model(RuleBasedStateMachine):
 
     def take(self, item: Item, event: Event) -> None:
         self.progress.delivered(item, 1)
-        for event_id, number in self.progress._numbers.items():
+        for event_id, number in self.progress._events.numbers.items():
             if number in self.progress.cursor.dead:  # what was passed is a dead letter now
                 self.events[event_id - 1].is_excused = True
         if (self.keep_order or event.kind == "alarm") and not event.deliveries:

@@ -27,8 +27,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Sequence
 
-from gatepost.cursor import Cursor, Tried
 from gatepost.forward.progress.asides import Asides
+from gatepost.forward.progress.events import Events
+from gatepost.forward.progress.moves import Moves
 from gatepost.forward.progress.passing import Passing
 from gatepost.forward.progress.steps import Counted, Gathered
 from gatepost.forward.progress.tracks import (
@@ -38,11 +39,9 @@ from gatepost.forward.progress.tracks import (
     Item,
     Key,
     Track,
-    line_of,
-    tried_of,
 )
-from gatepost.store.forwarding.destinations import ExceptionRow, Loaded, Step
-from gatepost.store.interface import FORWARD_KINDS, FeedKind, ToForward, happened_at, received_at
+from gatepost.store.forwarding.destinations import Loaded, Step
+from gatepost.store.interface import FeedKind, ToForward, happened_at, received_at
 
 __all__ = ["DELETED", "MAX_EXCEPTIONS", "Item", "Progress", "Track"]
 
@@ -55,75 +54,29 @@ class Progress:
 
     def __init__(self, loaded: Loaded, *, keep_order: bool, max_refusals: int = 10) -> None:
         """``keep_order``: events of one terminal leave one after the other."""
-        self._keep_order = keep_order
-        self.cursor = Cursor(max_refusals=max_refusals)
+        self.gathered = Gathered(loaded)
+        """What is committed next."""
+        self._events = Events(self.gathered, keep_order=keep_order, max_refusals=max_refusals)
+        self.cursor = self._events.cursor
         """What is read and not settled."""
         self._passing = Passing(self.cursor, max_refusals)
-        self._last = 0
-        self._items: dict[int, Item] = {}
-        self._entries: dict[int, tuple[Track, Entry]] = {}
-        """Where each event stands that is to be sent and is no exception."""
-        self._numbers: dict[int, int] = {}
-        """The number of each exception, by its event."""
-        self._waiting = dict.fromkeys(FORWARD_KINDS, 0)
-        """How many exceptions wait."""
-        self._blocking: dict[Key, int] = {}
-        """How many events hold up what comes after them."""
+        self._asides = Asides(loaded.asides, self.gathered)
+        self._moves = Moves(self._events, self._asides, self.gathered)
         self._tracks: dict[FeedKind, Track] = {}
         self._tried: dict[FeedKind, int] = {}
         self._accepted: dict[FeedKind, int] = {}
-        self.gathered = Gathered(loaded)
-        """What is committed next."""
-        self._asides = Asides(loaded.asides, self.gathered)
         for row in loaded.places:
             self._tracks[row.kind] = Track(row.kind, row.place, row.place, row.until, entries=deque())
             self._tried[row.kind], self._accepted[row.kind] = row.tried, row.accepted
         for exception in loaded.exceptions:
-            self._load(exception)
-
-    def _load(self, row: ExceptionRow) -> None:
-        received = row.received_at_ms
-        item = self._new_item(row.event_id, row.kind, row.terminal_id, received, received, row.alarm_id)
-        self._numbers[row.event_id] = item.number
-        tried = tried_of(row)
-        if row.is_dead:
-            self.cursor.dead[item.number] = tried
-            return
-        self._waiting[row.kind] += 1
-        self._block(item.key)
-        self.cursor.tried[item.number] = tried
-        if tried.kind is not None:
-            self.cursor.kinds[tried.kind] = self.cursor.kinds.get(tried.kind, 0) + 1
-        self._add(item)
-
-    def _new_item(
-        self,
-        event_id: int,
-        kind: FeedKind,
-        terminal_id: int,
-        received_at_ms: int,
-        happened_at_ms: int,
-        alarm_id: int | None,
-    ) -> Item:
-        self._last += 1
-        item = Item(self._last, event_id, kind, terminal_id, received_at_ms, happened_at_ms, alarm_id)
-        self._items[item.number] = item
-        return item
-
-    def _add(self, item: Item) -> None:
-        self.cursor.add(item.number, LANES[item.kind], self._line(item))
-
-    def _line(self, item: Item) -> str | None:
-        if self._keep_order:
-            return line_of(item.key)
-        return None if item.alarm_id is None else f"alarm {item.alarm_id}"
+            self._events.load(exception)
 
     # --- what it knows ----------------------------------------------------------------------------------------
 
     @property
     def ahead(self) -> int:
         """Return how many events are read and to be sent, exceptions not counted."""
-        return len(self._entries)
+        return len(self._events.entries)
 
     @property
     def untried(self) -> int:
@@ -133,7 +86,7 @@ class Progress:
     @property
     def exceptions(self) -> int:
         """Return how many exceptions wait."""
-        return sum(self._waiting.values())
+        return sum(self._events.waiting.values())
 
     @property
     def is_finished(self) -> bool:
@@ -146,26 +99,24 @@ class Progress:
 
     def item(self, number: int) -> Item:
         """Return what a number stands for. Raises ``KeyError`` for one that is settled."""
-        return self._items[number]
+        return self._events.items[number]
 
     def refusals(self, number: int) -> int:
         """Return how often an event that waits was refused."""
-        tried = self.cursor.tried.get(number)
-        return 0 if tried is None else tried.refusals
+        return self._events.refusals(number)
 
     def attempts(self, number: int) -> int:
         """Return how often an event that waits was tried."""
-        tried = self.cursor.tried.get(number)
-        return 0 if tried is None else tried.attempts
+        return self._events.attempts(number)
 
     def accepted_since(self, number: int) -> int:
         """Return how many were accepted since an event was refused first: of its kind, or of any that keeps order."""
-        tried, kind = self.cursor.tried.get(number), self._items[number].kind
+        tried, kind = self.cursor.tried.get(number), self._events.items[number].kind
         return 0 if tried is None or tried.mark is None else self._accepted_of(kind) - tried.mark
 
     def _accepted_of(self, kind: FeedKind) -> int:
         # Where a refused event holds up those of its kind, none of them may be left to be accepted.
-        return sum(self._accepted.values()) if self._keep_order else self._accepted[kind]
+        return sum(self._accepted.values()) if self._events.keep_order else self._accepted[kind]
 
     def is_blocked(self, track: Track) -> bool:
         """Return whether a track is read for one event that is to be tried, and no more."""
@@ -181,7 +132,7 @@ class Progress:
         aside = [
             track
             for key, track in self._asides.tracks.items()
-            if key[1] not in held and (key not in self._blocking or self._passing.is_wanting(key))
+            if key[1] not in held and (key not in self._events.blocking or self._passing.is_wanting(key))
         ]
         found = [
             track
@@ -189,7 +140,7 @@ class Progress:
             if not track.is_at_end
             and track.place < end
             and len(track.entries) < limit
-            and self._waiting[track.kind] < MAX_EXCEPTIONS
+            and self._events.waiting[track.kind] < MAX_EXCEPTIONS
         ]
         return sorted(found, key=lambda track: LANES[track.kind])
 
@@ -205,7 +156,7 @@ class Progress:
             if track.terminal_id is None and (item.is_held or self._is_behind(key)):
                 self._asides.mark(track, entry)
             elif row is not None:
-                made = self._new_item(
+                made = self._events.new_item(
                     item.id,
                     track.kind,
                     item.terminal_id,
@@ -214,8 +165,8 @@ class Progress:
                     item.event_id if track.kind == "alarm" else None,
                 )
                 entry.fate, entry.number = "sent", made.number
-                self._entries[made.number] = track, entry
-                self._add(made)
+                self._events.entries[made.number] = track, entry
+                self._events.add(made)
             track.entries.append(entry)
         if page.deleted:
             read = [track.entries.pop() for _ in range(len(track.entries) - first)]
@@ -227,7 +178,7 @@ class Progress:
 
     def _is_behind(self, key: Key) -> bool:
         """Return whether events of a terminal have to wait for others of it."""
-        return self._asides.has(key) or key in self._blocking
+        return self._asides.has(key) or key in self._events.blocking
 
     # --- sending ----------------------------------------------------------------------------------------------
 
@@ -249,12 +200,12 @@ class Progress:
         return [] if found is None else self._attempted([found], now)
 
     def _attempted(self, numbers: Sequence[int], now: float) -> list[Item]:
-        found = [self._items[number] for number in numbers]
+        found = [self._events.items[number] for number in numbers]
         for item in found:
             self.cursor.count_attempt(item.number, now)
             self._tried[item.kind] = max(self._tried[item.kind], item.event_id)
-            if item.event_id in self._numbers:
-                self._put(item)
+            if item.event_id in self._events.numbers:
+                self._events.put(item)
         self.gathered.step.attempts += len(found)
         return found
 
@@ -264,10 +215,10 @@ class Progress:
         for item in items:
             tried = self.cursor.tried[item.number]
             tried.attempts -= 1
-            if not tried.attempts and item.event_id not in self._numbers:
+            if not tried.attempts and item.event_id not in self._events.numbers:
                 del self.cursor.tried[item.number]
-            if item.event_id in self._numbers:
-                self._put(item)
+            if item.event_id in self._events.numbers:
+                self._events.put(item)
         self.gathered.step.attempts -= len(items)
         self.cursor.release([item.number for item in items])
 
@@ -281,7 +232,7 @@ class Progress:
             if number in self.cursor.waiting:
                 tried = self.cursor.tried[number]
                 tried.refusals -= 1  # it is not refused once more
-                self.bury(self._items[number], tried.reason, at_ms / 1000)
+                self.bury(self._events.items[number], tried.reason, at_ms / 1000)
 
     def dropped(self, item: Item, why: str) -> None:
         """Give an event up that is not sent any more."""
@@ -298,7 +249,7 @@ class Progress:
         """Give up what happened before a moment and is not under way; return how many these are."""
         old = [
             item
-            for number, item in self._items.items()
+            for number, item in self._events.items.items()
             if item.happened_at_ms < before_ms
             and number in self.cursor.waiting
             and number not in self.cursor.in_flight
@@ -308,15 +259,15 @@ class Progress:
         return len(old)
 
     def _settle(self, item: Item, fate: Counted, why: str = "") -> None:
-        was_refused = self._blocks(item)
+        was_refused = self._events.blocks(item)
         self.cursor.done_with(item.number)
-        del self._items[item.number]
+        del self._events.items[item.number]
         if was_refused:
-            self._unblock(item.key)
-        place = self._entries.pop(item.number, None)
+            self._events.unblock(item.key)
+        place = self._events.entries.pop(item.number, None)
         if place is None:  # an exception
-            del self._numbers[item.event_id]
-            self._waiting[item.kind] -= 1
+            del self._events.numbers[item.event_id]
+            self._events.waiting[item.kind] -= 1
             self.gathered.remove(item)
             self.gathered.count(fate, why)
             return
@@ -326,140 +277,40 @@ class Progress:
 
     def retry(self, item: Item, due: float, reason: str, *, refusal: str | None = None) -> None:
         """Let an event wait until ``due``. ``refusal``: it was refused so."""
-        blocked = self._blocks(item)
+        blocked = self._events.blocks(item)
         self.cursor.retry(item.number, due, reason=reason, kind=refusal, mark=self._accepted_of(item.kind))
-        if item.event_id in self._numbers:
-            self._put(item)
+        if item.event_id in self._events.numbers:
+            self._events.put(item)
         elif refusal is not None and not blocked:
-            self._block_behind(item)
-        if refusal is not None and self._keep_order:
+            self._moves.block_behind(item)
+        if refusal is not None and self._events.keep_order:
             self._passing.next_goes(item)
         else:  # it says nothing of an event that is away: what was refused is tried first when it is back
             self._passing.all_first_go()
 
     def bury(self, item: Item, reason: str, at: float) -> None:
         """Make an event a dead letter."""
-        if self._blocks(item):
-            self._unblock(item.key)
+        if self._events.blocks(item):
+            self._events.unblock(item.key)
         self.cursor.bury(item.number, reason=reason, at=at)
-        if item.event_id in self._numbers:
-            self._waiting[item.kind] -= 1
-            self._put(item)
+        if item.event_id in self._events.numbers:
+            self._events.waiting[item.kind] -= 1
+            self._events.put(item)
         self._passing.tidy(item.key)
-
-    def _blocks(self, item: Item) -> bool:
-        """Return whether an event that waits holds up what comes after it."""
-        return item.event_id in self._numbers or self.refusals(item.number) > 0
-
-    def _block(self, key: Key) -> None:
-        if self._keep_order:
-            self._blocking[key] = self._blocking.get(key, 0) + 1
-
-    def _unblock(self, key: Key) -> None:
-        if self._keep_order:
-            self._blocking[key] -= 1
-            if not self._blocking[key]:
-                del self._blocking[key]
-
-    def _block_behind(self, item: Item) -> None:
-        """Leave aside what was read after an event of the same terminal: it waits for longer than is read ahead."""
-        if not self._keep_order:
-            return
-        self._block(item.key)
-        track, entry = self._entries[item.number]
-        if track.terminal_id is not None:
-            while track.entries[-1] is not entry:
-                other = track.entries.pop()
-                track.delivered -= other.fate == "delivered"
-                self._withdraw(other)
-            track.place = entry.event_id
-            return
-        is_after = False
-        for other in track.entries:
-            # Also what the filter leaves out: the stretch that is read again has it.
-            if is_after and other.terminal_id == item.terminal_id and other.fate not in ("aside", "deleted"):
-                track.delivered -= other.fate == "delivered"
-                self._withdraw(other)
-                self._asides.mark(track, other)
-            is_after = is_after or other is entry
-
-    def _withdraw(self, entry: Entry) -> None:
-        if entry.fate == "sent":
-            self.cursor.drop(entry.number)
-            del self._items[entry.number], self._entries[entry.number]
 
     # --- what is stored ---------------------------------------------------------------------------------------
 
     def take_step(self) -> Step:
         """Return what is to be committed now: what was done since the last step, or nothing."""
         for track in list(self._asides.tracks.values()):
-            self._move(track)
+            self._moves.move(track)
         self._asides.store()
         for track in self._tracks.values():
-            self._move(track)
+            self._moves.move(track)
         self._asides.store()
         return self.gathered.take(
             {kind: (each.moved, self._tried[kind]) for kind, each in self._tracks.items()}
         )
-
-    def _move(self, track: Track) -> None:
-        """Move the place of a track over what is settled or an exception."""
-        while track.entries and self._may_pass(track, track.entries[0]):
-            self._pass(track, track.entries[0])
-            track.moved = max(track.moved, track.entries.popleft().event_id)
-        if not track.entries:
-            track.moved = track.place
-
-    def _may_pass(self, track: Track, entry: Entry) -> bool:
-        if entry.fate != "sent":
-            return True
-        number = entry.number
-        if number in self.cursor.dead:
-            return True
-        if number in self.cursor.in_flight:
-            return False
-        if number not in self.cursor.tried:
-            return self._is_behind_exception(self._items[number])
-        return self.refusals(number) > 0 or track.delivered > 0
-
-    def _is_behind_exception(self, item: Item) -> bool:
-        """Return whether a step waits for one of its alarm that has a row: it gets one, too, and holds up no place."""
-        line = self._line(item)
-        head = None if line is None or self._keep_order else self.cursor.head(line)
-        return head is not None and head < item.number and self._items[head].event_id in self._numbers
-
-    def _pass(self, track: Track, entry: Entry) -> None:
-        if track.terminal_id is None:
-            self.gathered.step.seen += entry.events
-        else:
-            track.aside -= entry.events
-        if entry.fate == "sent":
-            self._make_exception(entry)
-        elif entry.fate == "aside":
-            self._asides.add(track, entry)
-        elif entry.fate == "deleted":
-            self.gathered.count("dropped", DELETED, entry.events)
-        else:
-            track.delivered -= entry.fate == "delivered"
-            self.gathered.count(entry.fate, entry.why)
-
-    def _make_exception(self, entry: Entry) -> None:
-        item = self._items[entry.number]
-        is_dead = entry.number in self.cursor.dead
-        if not is_dead and not self._blocks(item):
-            self._block_behind(item)
-        del self._entries[entry.number]
-        self._numbers[item.event_id] = item.number
-        self._waiting[item.kind] += not is_dead
-        if not is_dead:
-            self.cursor.tried.setdefault(item.number, Tried())
-        self._put(item)
-
-    def _put(self, item: Item) -> None:
-        """Put the row of an exception into the step, as it is now."""
-        dead = self.cursor.dead.get(item.number)
-        tried = dead or self.cursor.tried.get(item.number) or Tried()
-        self.gathered.put(item, tried, is_dead=dead is not None)
 
     def note_changes(self, loaded: Loaded, uncommitted: Step | None = None) -> None:
         """Take over which dead letters people have retried or dropped.
@@ -468,17 +319,17 @@ class Progress:
         """
         rows = {row.event_id: row for row in loaded.exceptions}
         unknown = self.gathered.step.put.keys() | (set() if uncommitted is None else uncommitted.put.keys())
-        for event_id, number in list(self._numbers.items()):
+        for event_id, number in list(self._events.numbers.items()):
             if number not in self.cursor.dead or event_id in unknown:
                 continue
             row = rows.get(event_id)
             if row is not None and row.is_dead:
                 continue
-            item = self._items[number]
+            item = self._events.items[number]
             if row is None:
                 self.cursor.drop(number)
-                del self._numbers[event_id], self._items[number]
+                del self._events.numbers[event_id], self._events.items[number]
             else:
-                self.cursor.take_up(number, LANES[item.kind], self._line(item))
-                self._waiting[item.kind] += 1
-                self._block(item.key)
+                self.cursor.take_up(number, LANES[item.kind], self._events.line(item))
+                self._events.waiting[item.kind] += 1
+                self._events.block(item.key)
