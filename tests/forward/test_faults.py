@@ -248,7 +248,7 @@ async def test_a_store_that_is_away_while_events_are_rendered_strands_none(
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(forwarder._renderer, "person_ids", away)
+        patch.setattr(forwarder._packer._renderer, "person_ids", away)
         with pytest.raises(StoreUnavailable):
             await forwarder.push_once()
     await line.turn(2)

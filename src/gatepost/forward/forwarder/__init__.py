@@ -2,7 +2,8 @@
 
 ``forwarder``     the turns, and the workers that send between them
 ``reader``        what its filter chooses, page by page
-``renderer``      events from the store, rendered just before they are sent
+``packer``        what is claimed: rendered, and put together as it is sent
+``renderer``      one event of the store, as it is sent
 ``parcels``       events that are sent together, and what came of it
 ``outcomes``      what the outcomes of attempts mean, for the destination and for its events
 ``commits``       the steps that are stored, and what people did meanwhile

@@ -8,8 +8,7 @@ Rules:
   again what was under way, and what was settled behind it or since the last commit.
 * Events that are refused together are each sent again alone: one of them may be what was refused, and no other is
   counted as refused for it.
-* What is sent is rendered from the store just before: what was erased while it waited is not in it. Where an image
-  cannot be read then, its event waits, and others go on; after :data:`IMAGE_S` it is sent without.
+* What is sent is rendered from the store just before: what was erased while it waited is not in it.
 * A commit that finds another owner ends the forwarder: nothing of what it did since is stored.
 
 Flow: :meth:`Forwarder.once` → workers → ``Sink.send`` → the next turn.
@@ -20,28 +19,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import structlog
 from msgspec.structs import replace
 
-from gatepost.errors import ImageUnavailable, StoreError, StoreUnavailable
+from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.forward.forwarder.commits import Commits
 from gatepost.forward.forwarder.gate import Gate
 from gatepost.forward.forwarder.outcomes import Outcomes
 from gatepost.forward.forwarder.pace import Pace
+from gatepost.forward.forwarder.packer import OLD, Packer
 from gatepost.forward.forwarder.parcels import Parcel, Sent
 from gatepost.forward.forwarder.reader import PAGE, Reader
-from gatepost.forward.forwarder.renderer import Renderer
 from gatepost.forward.forwarder.surroundings import Lost, Surroundings
 from gatepost.forward.options.destination import BURST, Destination
 from gatepost.forward.options.notify import NotifyOptions
 from gatepost.forward.options.secrets import decode_secrets
-from gatepost.forward.progress.progress import DELETED, Item, Progress
+from gatepost.forward.progress.progress import Item, Progress
 from gatepost.forward.sinks import Closed, Result, Sink, hidden
 from gatepost.retry import Backoff
 from gatepost.store.forwarding.destinations import DestinationRow
-from gatepost.store.interface import Forwarded, happened_at
 from gatepost.wire import Unreachable
 
 __all__ = ["Forwarder"]
@@ -66,12 +64,6 @@ YIELD_S = 1.0
 EXPIRE_S = 1.0
 """So often events are looked for that are too old; those that are to be sent are looked at each time."""
 
-IMAGE_S = 3600.0
-"""So long an event waits for its image, where that cannot be read; then it is sent without."""
-
-OLD = "older than max_age_s"
-"""Why an event was dropped."""
-
 
 class Forwarder:
     """Sends to one destination. Made and used on one event loop."""
@@ -90,15 +82,11 @@ class Forwarder:
         self._gate = Gate(self._policy, around.rand, is_away=row.is_away)
         self._outcomes = Outcomes(row.name, self._policy, self._gate, around)
         self._outcomes.is_closed = row.closed_at is not None
-        self._renderer = Renderer(row, self._told, around)
+        self._packer = Packer(row, self._told, self._gate, self._outcomes, around)
         self._progress: Progress | None = None
         self._reader: Reader | None = None
         self._commits = Commits(around.destinations, row, fence)
-        self._imageless: dict[int, float] = {}
-        """Of those that wait: since when the image could not be read."""
         self._expired_at = around.monotonic()
-        self._given_up = False
-        """This turn has put something off or given it up, which another one commits."""
         gather_s = (told.notify or NotifyOptions()).gather_s if told.kind == "notify" else 0.0
         self._pace = Pace(around.monotonic(), rate=row.rate, gather_s=gather_s, full=BURST)
         self._ready: deque[Parcel] = deque()
@@ -253,19 +241,19 @@ class Forwarder:
         self._expire(progress)
         room = self._room()
         more = self._read(reader, progress, room)
-        self._given_up = False
+        self._packer.has_given_up = False
         has_gathered = self._pace.has_gathered(progress.untried, self._around.monotonic())
         claimed = self._claim(progress, room if has_gathered else 0)
         try:
             self._commits.commit(progress, self.row.changes)
             self._finish_replay(progress)
-            parcels = self._render(progress, claimed, reader.fresh)
+            parcels = self._packer.pack(progress, claimed, reader.fresh, CLAIMED_BYTES - self._claimed_bytes)
         except BaseException:
             progress.give_back(claimed)
             raise
         self._pace.spend(len(claimed))
         reader.fresh.clear()
-        return parcels, more or self._given_up
+        return parcels, more or self._packer.has_given_up
 
     def _claim(self, progress: Progress, room: int) -> list[Item]:
         """Return what is to be sent next. What is too old is given up, also if it waited unread."""
@@ -275,20 +263,15 @@ class Forwarder:
         claimed = progress.probe(now) if self._gate.failures else progress.claim(room, now)
         if self._told.max_age_s is None:
             return claimed
-        old = [item for item in claimed if self._is_old(item.happened_at_ms)]
+        old = [item for item in claimed if self._packer.is_old(item.happened_at_ms)]
         progress.give_back(old)
         for item in old:
-            self._give_up(progress, item, OLD)
+            self._packer.give_up(progress, item, OLD)
         return [item for item in claimed if item not in old]
-
-    def _is_old(self, happened_at_ms: float) -> bool:
-        age = self._told.max_age_s
-        return age is not None and happened_at_ms < (self._around.now() - age) * 1000
 
     def _take_in(self, progress: Progress, sent: Sequence[Sent], unsent: Sequence[Parcel]) -> None:
         self._outcomes.note_all(progress, sent, unsent)
-        waiting = progress.cursor.waiting
-        self._imageless = {number: at for number, at in self._imageless.items() if number in waiting}
+        self._packer.forget(progress.cursor.waiting)
 
     def _read(self, reader: Reader, progress: Progress, room: int) -> bool:
         """Read what is to be sent next; return whether more is to be read at once.
@@ -304,10 +287,6 @@ class Forwarder:
         has_more = reader.read(progress, limit)
         return has_more and (not is_all_sent or progress.untried < room)
 
-    def _give_up(self, progress: Progress, item: Item, why: str) -> None:
-        progress.dropped(item, why)
-        self._given_up = True
-
     def _finish_replay(self, progress: Progress) -> None:
         if self.row.replay_of is not None and not self._is_finished and progress.is_finished:
             self._is_finished = True
@@ -320,51 +299,6 @@ class Forwarder:
             self._expired_at = tick
             if progress.expire(int((self._around.now() - age) * 1000), OLD):
                 self._outcomes.forget(progress.cursor.waiting)
-
-    def _render(
-        self, progress: Progress, claimed: Sequence[Item], fresh: Mapping[int, Forwarded]
-    ) -> list[Parcel]:
-        rows = self._renderer.rows_of(claimed, fresh)
-        people = self._renderer.person_ids(rows.values())
-        self._renderer.look_up_marks()
-        parcels: list[Parcel] = []
-        total, can_be_old = 0, self._told.max_age_s is not None
-        for at, item in enumerate(claimed):
-            row = rows.get(item.event_id)
-            if row is None:
-                self._give_up(progress, item, DELETED)
-                continue
-            if can_be_old and self._is_old(happened_at(row).timestamp() * 1000):
-                progress.give_back([item])
-                self._give_up(progress, item, OLD)
-                continue
-            if total and total + self._claimed_bytes >= CLAIMED_BYTES:
-                progress.give_back(claimed[at:])
-                break
-            try:
-                outgoing, note = self._renderer.outgoing(item, row, people), ""
-            except ImageUnavailable as error:
-                if self._waits_for_image(progress, item, str(error)):
-                    continue
-                outgoing = self._renderer.outgoing(item, row, people, with_image=False)
-                note = f"sent without its image: {error}"
-            size = len(outgoing.body) + len(outgoing.image or b"")
-            total += size
-            is_alone = item.number in self._outcomes.alone or progress.refusals(item.number) > 0
-            if is_alone or not parcels or not parcels[-1].has_place(size, self._told.batch):
-                parcels.append(Parcel([item], [outgoing], self._gate.epoch, size, is_alone, note))
-                continue
-            parcels[-1].add(item, outgoing, size, note)
-        return parcels
-
-    def _waits_for_image(self, progress: Progress, item: Item, why: str) -> bool:
-        """Try an event later of which the image cannot be read now; False where it has waited for long enough."""
-        tick, now = self._around.monotonic(), self._around.now()
-        if tick - self._imageless.setdefault(item.number, tick) >= IMAGE_S:
-            return False
-        progress.retry(item, now + self._policy.delay(progress.attempts(item.number), self._around.rand), why)
-        self._given_up = True
-        return True
 
     def _end(self) -> None:
         if self._progress is None:

@@ -1,0 +1,111 @@
+"""Render what is claimed, just before it is sent, and put together what is sent together.
+
+What was erased while it waited is not in it. Where an image cannot be read, its event waits, and others go on; after
+:data:`IMAGE_S` it is sent without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from gatepost.errors import ImageUnavailable
+from gatepost.forward.forwarder.gate import Gate
+from gatepost.forward.forwarder.outcomes import Outcomes
+from gatepost.forward.forwarder.parcels import Parcel
+from gatepost.forward.forwarder.renderer import Renderer
+from gatepost.forward.forwarder.surroundings import Surroundings
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.progress.progress import DELETED, Item, Progress
+from gatepost.retry import Backoff
+from gatepost.store.interface import Forwarded, happened_at
+from gatepost.store.query.destinations import DestinationRow
+
+__all__ = ["OLD", "Packer"]
+
+IMAGE_S = 3600.0
+"""So long an event waits for its image, where that cannot be read; then it is sent without."""
+
+OLD = "older than max_age_s"
+"""Why an event was dropped."""
+
+
+class Packer:
+    """Packs the events of one destination. Every method blocks."""
+
+    def __init__(
+        self, row: DestinationRow, told: Destination, gate: Gate, outcomes: Outcomes, around: Surroundings
+    ) -> None:
+        self._told = told
+        self._gate = gate
+        self._outcomes = outcomes
+        self._around = around
+        self._policy = Backoff(max_refusals=told.max_refusals)
+        self._renderer = Renderer(row, told, around)
+        self._imageless: dict[int, float] = {}
+        """Of those that wait: since when the image could not be read."""
+        self.has_given_up = False
+        """This turn has put something off or given it up, which another one commits."""
+
+    def is_old(self, happened_at_ms: float) -> bool:
+        """Return whether an event is too old to be sent."""
+        age = self._told.max_age_s
+        return age is not None and happened_at_ms < (self._around.now() - age) * 1000
+
+    def give_up(self, progress: Progress, item: Item, why: str) -> None:
+        """Drop an event."""
+        progress.dropped(item, why)
+        self.has_given_up = True
+
+    def forget(self, waiting: Collection[int]) -> None:
+        """Forget what is not among the events that wait."""
+        if self._imageless:
+            self._imageless = {number: at for number, at in self._imageless.items() if number in waiting}
+
+    def pack(
+        self, progress: Progress, claimed: Sequence[Item], fresh: Mapping[int, Forwarded], room: int
+    ) -> list[Parcel]:
+        """Return what is sent of what is claimed; the rest waits again, or is given up.
+
+        ``fresh``: the events that were read a moment ago; ``room``: in bytes. A first event is larger if it has to be.
+        """
+        rows = self._renderer.rows_of(claimed, fresh)
+        people = self._renderer.person_ids(rows.values())
+        self._renderer.look_up_marks()
+        parcels: list[Parcel] = []
+        total, can_be_old = 0, self._told.max_age_s is not None
+        for at, item in enumerate(claimed):
+            row = rows.get(item.event_id)
+            if row is None:
+                self.give_up(progress, item, DELETED)
+                continue
+            if can_be_old and self.is_old(happened_at(row).timestamp() * 1000):
+                progress.give_back([item])
+                self.give_up(progress, item, OLD)
+                continue
+            if total and total >= room:
+                progress.give_back(claimed[at:])
+                break
+            try:
+                outgoing, note = self._renderer.outgoing(item, row, people), ""
+            except ImageUnavailable as error:
+                if self._waits_for_image(progress, item, str(error)):
+                    continue
+                outgoing = self._renderer.outgoing(item, row, people, with_image=False)
+                note = f"sent without its image: {error}"
+            size = len(outgoing.body) + len(outgoing.image or b"")
+            total += size
+            is_alone = item.number in self._outcomes.alone or progress.refusals(item.number) > 0
+            if is_alone or not parcels or not parcels[-1].has_place(size, self._told.batch):
+                parcels.append(Parcel([item], [outgoing], self._gate.epoch, size, is_alone, note))
+                continue
+            parcels[-1].add(item, outgoing, size, note)
+        return parcels
+
+    def _waits_for_image(self, progress: Progress, item: Item, why: str) -> bool:
+        """Try an event later of which the image cannot be read now; False where it has waited for long enough."""
+        tick, now = self._around.monotonic(), self._around.now()
+        if tick - self._imageless.setdefault(item.number, tick) >= IMAGE_S:
+            return False
+        progress.retry(item, now + self._policy.delay(progress.attempts(item.number), self._around.rand), why)
+        self.has_given_up = True
+        return True
