@@ -15,7 +15,7 @@ from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.image_links import ImageLinks
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
-from gatepost.store.forwarding.destinations import Destinations
+from gatepost.store.forwarding.destinations import Destinations, Verdict
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.query.destinations import Verdict
 from gatepost.store.sqlite.store import SqliteStore

@@ -25,8 +25,8 @@ import structlog
 from msgspec.structs import replace
 
 from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.forward.forwarder.circuit_breaker import CircuitBreaker
 from gatepost.forward.forwarder.commits import Commits
-from gatepost.forward.forwarder.gate import Gate
 from gatepost.forward.forwarder.outcomes import Outcomes
 from gatepost.forward.forwarder.pace import Pace
 from gatepost.forward.forwarder.packer import OLD, Packer
@@ -79,10 +79,10 @@ class Forwarder:
         self._sink = sink
         self._around = around
         self._policy = Backoff(max_refusals=told.max_refusals)
-        self._gate = Gate(self._policy, around.rand, is_away=row.is_away)
-        self._outcomes = Outcomes(row.name, self._policy, self._gate, around)
+        self._breaker = CircuitBreaker(self._policy, around.rand, is_away=row.is_away)
+        self._outcomes = Outcomes(row.name, self._policy, self._breaker, around)
         self._outcomes.is_closed = row.closed_at is not None
-        self._packer = Packer(row, self._told, self._gate, self._outcomes, around)
+        self._packer = Packer(row, self._told, self._breaker, self._outcomes, around)
         self._progress: Progress | None = None
         self._reader: Reader | None = None
         self._commits = Commits(around.destinations, row, fence)
@@ -107,7 +107,7 @@ class Forwarder:
     @property
     def failures(self) -> int:
         """Return how often in a row the destination could not be reached."""
-        return self._gate.failures
+        return self._breaker.failures
 
     @property
     def has_begun(self) -> bool:
@@ -117,7 +117,7 @@ class Forwarder:
     @property
     def wait_s(self) -> float:
         """Return the seconds until the next attempt may begin."""
-        return self._gate.wait(self._around.monotonic())
+        return self._breaker.wait(self._around.monotonic())
 
     def wake(self, row: DestinationRow | None = None) -> None:
         """Say that the feed has more, or another terminal is held.
@@ -202,7 +202,7 @@ class Forwarder:
         if self.row.paused_at is not None or self._outcomes.is_closed or self._is_full:
             return 0
         tick = self._around.monotonic()
-        room = self._gate.room(max(0, CLAIMED - self._claimed), self._claimed, tick)
+        room = self._breaker.room(max(0, CLAIMED - self._claimed), self._claimed, tick)
         return self._pace.room(room, tick)
 
     @property
@@ -219,11 +219,11 @@ class Forwarder:
         ):
             return None
         expires = EXPIRE_S if self._told.max_age_s is not None and progress.cursor.waiting else None
-        if self._is_full or (self._claimed and self._gate.failures):
+        if self._is_full or (self._claimed and self._breaker.failures):
             return expires
         due = progress.cursor.next_due()
-        if self._gate.failures and progress.cursor.waiting:
-            wait = self._gate.wait(around.monotonic())
+        if self._breaker.failures and progress.cursor.waiting:
+            wait = self._breaker.wait(around.monotonic())
         elif due is None:
             return expires
         else:
@@ -260,7 +260,7 @@ class Forwarder:
         now = self._around.now()
         if not room:
             return []
-        claimed = progress.probe(now) if self._gate.failures else progress.claim(room, now)
+        claimed = progress.probe(now) if self._breaker.failures else progress.claim(room, now)
         if self._told.max_age_s is None:
             return claimed
         old = [item for item in claimed if self._packer.is_old(item.happened_at_ms)]
@@ -280,7 +280,7 @@ class Forwarder:
         """
         if self.row.paused_at is not None or self._outcomes.is_closed or self._is_finished:
             return False
-        is_all_sent = not (self._gate.failures or self.row.rate or self._told.order == "terminal")
+        is_all_sent = not (self._breaker.failures or self.row.rate or self._told.order == "terminal")
         limit = min(PAGE, room - progress.untried) if is_all_sent else PAGE
         if limit <= 0:
             return False

@@ -1,7 +1,7 @@
 """Decide what the outcomes of attempts mean for one destination, and for its events.
 
-An event that could not be delivered while others were is told from a destination that is away: the gate closes only
-where nothing was delivered between two failures of an event.
+An event that could not be delivered while others were is told from a destination that is away: the circuit breaker
+opens only where nothing was delivered between two failures of an event.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import islice
 
 import structlog
 
-from gatepost.forward.forwarder.gate import Gate
+from gatepost.forward.forwarder.circuit_breaker import CircuitBreaker
 from gatepost.forward.forwarder.parcels import Parcel, Sent, attempt_row
 from gatepost.forward.forwarder.surroundings import Surroundings
 from gatepost.forward.progress.progress import Item, Progress
@@ -30,11 +30,11 @@ KEPT_TRIES = 20
 class Outcomes:
     """Takes in what came of the attempts of one destination."""
 
-    def __init__(self, name: str, policy: Backoff, gate: Gate, around: Surroundings) -> None:
+    def __init__(self, name: str, policy: Backoff, breaker: CircuitBreaker, around: Surroundings) -> None:
         """``name``: of the destination, for the log."""
         self._name = name
         self._policy = policy
-        self._gate = gate
+        self._breaker = breaker
         self._around = around
         self._delivered = 0
         self._failed: dict[int, int] = {}
@@ -58,7 +58,7 @@ class Outcomes:
                 self._note(progress, item, result, one)
         waiting = progress.cursor.waiting
         self.alone &= waiting.keys()
-        progress.gathered.note_away(is_away=self._gate.failures > 0)
+        progress.gathered.note_away(is_away=self._breaker.failures > 0)
         _keep_tries(progress, sent)
 
     def _note(self, progress: Progress, item: Item, result: Result, sent: Sent) -> None:
@@ -78,7 +78,7 @@ class Outcomes:
                 log.error("forwarder.closed", destination=self._name, why=outcome.reason.partition(":")[0])
             self.is_closed = True
             # Whether it wants more after all is tried with one event, once it is resumed.
-            self._gate.failed(sent.parcel.epoch, None, self._around.monotonic())
+            self._breaker.failed(sent.parcel.epoch, None, self._around.monotonic())
             progress.gathered.note_closed(sent.at_ms, outcome.reason)
             progress.retry(item, now, outcome.reason)
             return
@@ -106,7 +106,7 @@ class Outcomes:
             log.warning("forwarder.dead_letter", destination=self._name, why=outcome.kind)
 
     def _note_reached(self, progress: Progress, item: Item) -> None:
-        if self._gate.reached():
+        if self._breaker.reached():
             progress.cursor.hasten()
             log.info("forwarder.recovered", destination=self._name)
         self._failed.pop(item.number, None)
@@ -115,9 +115,9 @@ class Outcomes:
         # Where others got through since this one failed, it is this one: nothing else has to wait for it.
         before = self._failed.get(item.number)
         if before is None or self._delivered == before:
-            was_reached = not self._gate.failures
-            self._gate.failed(epoch, outcome.retry_after_s, self._around.monotonic())
-            if was_reached and self._gate.failures:
+            was_reached = not self._breaker.failures
+            self._breaker.failed(epoch, outcome.retry_after_s, self._around.monotonic())
+            if was_reached and self._breaker.failures:
                 log.warning("forwarder.unreachable", destination=self._name, why=outcome.reason)
         self._failed[item.number] = self._delivered
         attempts = progress.attempts(item.number)

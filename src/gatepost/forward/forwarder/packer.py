@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from gatepost.errors import ImageUnavailable
-from gatepost.forward.forwarder.gate import Gate
+from gatepost.forward.forwarder.circuit_breaker import CircuitBreaker
 from gatepost.forward.forwarder.outcomes import Outcomes
 from gatepost.forward.forwarder.parcels import Parcel
 from gatepost.forward.forwarder.renderer import Renderer
@@ -33,10 +33,15 @@ class Packer:
     """Packs the events of one destination. Every method blocks."""
 
     def __init__(
-        self, row: DestinationRow, told: Destination, gate: Gate, outcomes: Outcomes, around: Surroundings
+        self,
+        row: DestinationRow,
+        told: Destination,
+        breaker: CircuitBreaker,
+        outcomes: Outcomes,
+        around: Surroundings,
     ) -> None:
         self._told = told
-        self._gate = gate
+        self._breaker = breaker
         self._outcomes = outcomes
         self._around = around
         self._policy = Backoff(max_refusals=told.max_refusals)
@@ -96,7 +101,7 @@ class Packer:
             total += size
             is_alone = item.number in self._outcomes.alone or progress.refusals(item.number) > 0
             if is_alone or not parcels or not parcels[-1].has_place(size, self._told.batch):
-                parcels.append(Parcel([item], [outgoing], self._gate.epoch, size, is_alone, note))
+                parcels.append(Parcel([item], [outgoing], self._breaker.epoch, size, is_alone, note))
                 continue
             parcels[-1].add(item, outgoing, size, note)
         return parcels

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from gatepost.retry import Backoff
 
-__all__ = ["Gate"]
+__all__ = ["CircuitBreaker"]
 
 
-class Gate:
+class CircuitBreaker:
     """Know whether one destination can be reached. Times are of a clock that is never set, in seconds."""
 
     def __init__(self, policy: Backoff, rand: Callable[[], float], *, is_away: bool = False) -> None:
@@ -24,17 +24,17 @@ class Gate:
         """How often in a row it could not be reached; 0 while it can."""
         self.epoch = 0
         """Raised by each failure that counts: what began in an earlier one says nothing new."""
-        self._opens_at = 0.0
+        self._tries_at = 0.0
 
     def room(self, free: int, under_way: int, tick: float) -> int:
         """Return how many attempts may begin. ``free``: how many may while it can be reached."""
         if not self.failures:
             return free
-        return 1 if not under_way and tick >= self._opens_at else 0
+        return 1 if not under_way and tick >= self._tries_at else 0
 
     def wait(self, tick: float) -> float:
         """Return the seconds until the next attempt may begin; 0: now."""
-        return max(0.0, self._opens_at - tick) if self.failures else 0.0
+        return max(0.0, self._tries_at - tick) if self.failures else 0.0
 
     def failed(self, epoch: int, retry_after_s: float | None, tick: float) -> None:
         """Note that an attempt which began in ``epoch`` did not reach it."""
@@ -45,13 +45,9 @@ class Gate:
         delay = self._policy.delay(self.failures, self._rand)
         if retry_after_s is not None:
             delay = max(delay, min(retry_after_s, self._policy.max_retry_after))
-        self._opens_at = tick + delay
+        self._tries_at = tick + delay
 
     def reached(self) -> bool:
         """Note that it replied; return whether it could not be reached before."""
         was_closed, self.failures = self.failures > 0, 0
         return was_closed
-
-    def knock(self) -> None:
-        """Let the next attempt begin now."""
-        self._opens_at = 0.0
