@@ -241,6 +241,8 @@ class _Fetching:
         self._row = row
         self._fence = fence
         self._next_s = job.done_s + 1
+        self._span_s = FIRST_WINDOW_S
+        """Seconds of the next window: fewer where records are dense, so that no page is read in vain."""
         self._parts: list[Window] = []
         """The parts of a window that are still to be fetched, the first one last."""
         self._storing: asyncio.Task[bool] | None = None
@@ -261,7 +263,7 @@ class _Fetching:
     def _window(self) -> Window | None:
         """Return the next window; it stays the next one until it is fetched."""
         if not self._parts and self._next_s <= self._job.until_s:
-            end_s = min(self._next_s + FIRST_WINDOW_S - 1, self._job.until_s)
+            end_s = min(self._next_s + self._span_s - 1, self._job.until_s)
             self._parts.append(Window(self._next_s, end_s))
             self._next_s = end_s + 1
         return self._parts[-1] if self._parts else None
@@ -283,8 +285,11 @@ class _Fetching:
                 self._parts.pop()
                 if isinstance(items, int):
                     self._parts += reversed(window.parts(items))
+                    self._span_s = max(1, (window.end_s - window.begin_s + 1) // items)
                 elif not await self._store(window, items):
                     return False
+                elif len(items) < MAX_IN_WINDOW // 4:
+                    self._span_s = min(2 * self._span_s, FIRST_WINDOW_S)
                 window = self._window()
         return True
 

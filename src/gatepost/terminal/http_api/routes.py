@@ -313,15 +313,20 @@ class Service:
         response.content_type = "application/json"
         response.content_length = len(opening) + around + base64 + commas + len(_CLOSING)
         await response.prepare(request)
-        await response.write(opening)
+        piece = bytearray(opening)
         for number, ((head, tail), image) in enumerate(zip(parts, images, strict=True)):
-            comma = b"," if number else b""
-            await response.write(comma + head + pybase64.b64encode(image) + tail)
-        await response.write_eof(_CLOSING)
+            piece += (b"," if number else b"") + head + pybase64.b64encode(image) + tail
+            if len(piece) >= _PIECE_BYTES:
+                await response.write(bytes(piece))
+                piece.clear()
+        await response.write_eof(bytes(piece) + _CLOSING)
         return response
 
 
 _CLOSING = b"]}}"
+
+_PIECE_BYTES = 16 * 1024
+"""A record of TLS has as many: each costs both ends more than the bytes in it."""
 
 
 def envelope(
