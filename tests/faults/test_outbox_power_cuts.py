@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from msgspec import Struct, field
 
-from gatepost.conformance.torture.lossy import NotedFiles
-from gatepost.conformance.torture.powercut import Disk
 from gatepost.retry import DeadLetter, Done, RetryAt
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox, State
 from gatepost.terminal.outbox.reader import Reader
+from gatepost.torture.power_loss.disk_model import Disk
+from gatepost.torture.power_loss.sqlite_vfs import NotedFiles
 from gatepost.wire import Alarm, Record, Subscription
 
 AT = 1_700_000_000.0

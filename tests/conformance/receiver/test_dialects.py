@@ -1,7 +1,7 @@
 """What older firmware, other lists and other alphabets send: each rule held against a receiver that breaks it."""
 
 import pytest
-from tests.conformance.receiver_kit import Make, held, wants
+from tests.conformance.receiver.kit import Make, held, wants
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import Push, TinyReceiver, refusing
 

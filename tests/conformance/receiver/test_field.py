@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.conformance.receiver_kit import BY_ID, PATIENT, held
+from tests.conformance.receiver.kit import BY_ID, PATIENT, held
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import BAD, Push, TinyReceiver, good, reply
 

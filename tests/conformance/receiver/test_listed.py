@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.conformance.receiver_kit import BY_ID, PATIENT
+from tests.conformance.receiver.kit import BY_ID, PATIENT
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import Push, TinyReceiver, reply
 

@@ -1,7 +1,7 @@
 """What a receiver answers: each rule held against a receiver that breaks it."""
 
 import pytest
-from tests.conformance.receiver_kit import PATIENT, Make, held, saying, wants
+from tests.conformance.receiver.kit import PATIENT, Make, held, saying, wants
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import BAD, Push, TinyReceiver, good, refusing, reply
 

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 import trustme
-from tests.conformance.receiver_kit import BY_ID, PATIENT, probe
+from tests.conformance.receiver.kit import BY_ID, PATIENT, probe
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import TinyReceiver, reply
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.conformance.receiver_kit import BY_ID, LIMITS, PATIENT, Make, held, probe, saying
+from tests.conformance.receiver.kit import BY_ID, LIMITS, PATIENT, Make, held, probe, saying
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import BAD, Push, TinyReceiver, good, refusing, reply
 

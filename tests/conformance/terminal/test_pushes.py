@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.rules_of import rules_of
-from tests.conformance.terminal_kit import PATIENT, Make, Paths, Silent, held, page
+from tests.conformance.terminal.kit import PATIENT, Make, Paths, Silent, held, page
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance.rules import Verdict

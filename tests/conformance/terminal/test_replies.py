@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.rules_of import rules_of
-from tests.conformance.terminal_kit import PATIENCE, PATIENT, Make, held
+from tests.conformance.terminal.kit import PATIENCE, PATIENT, Make, held
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance.rules import Verdict

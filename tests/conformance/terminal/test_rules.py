@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.conformance.rules_of import rules_of
-from tests.conformance.terminal_kit import ACCOUNT, BEFORE, BY_ID, PATIENCE, PATIENT, Reads, Silent, visiting
+from tests.conformance.terminal.kit import ACCOUNT, BEFORE, BY_ID, PATIENCE, PATIENT, Reads, Silent, visiting
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance.raw_http import Target

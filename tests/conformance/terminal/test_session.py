@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.conformance.test_checks_terminal import ACCOUNT, BEFORE, PATIENCE, visiting
+from tests.conformance.terminal.test_rules import ACCOUNT, BEFORE, PATIENCE, visiting
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance.raw_http import Target
