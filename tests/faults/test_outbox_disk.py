@@ -259,7 +259,7 @@ async def test_an_event_whose_frame_does_not_fit_drops_nothing(tmp_path: Path, l
     async with outbox_in(tmp_path, files=files) as outbox:
         await put_many(outbox, 20, image=PHOTO)
         contents = outbox._writer._contents
-        free = contents._free() + sum(one.columns.ends[-1] for one in contents._segments.all)
+        free = contents._space.free() + sum(one.columns.ends[-1] for one in contents._segments.all)
         around = NewEvent.of(record(21, image=b"x")).size - 1
         with pytest.raises(OutboxUnavailable, match="free some space"):
             await outbox.put(record(21, image=bytes(free - lacks - around)))
@@ -291,7 +291,7 @@ async def test_on_a_full_disk_attempts_that_fail_take_no_more_and_more_memory(
     async with outbox_in(tmp_path, now=(now := Clock()), files=files, overflow="refuse-newest") as outbox:
         await put_many(outbox, 20, image=PHOTO)
         await settle_all(outbox, await outbox.claim(3, now=now()))
-        log = outbox._writer._contents._log
+        log = outbox._writer._contents._saver.log
         files.error = errno.ENOSPC
         await settle_all(outbox, await outbox.claim(1, now=now()))
         for _ in range(300):

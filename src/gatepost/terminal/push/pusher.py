@@ -25,6 +25,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import pybase64
 from msgspec import Struct
@@ -358,14 +359,12 @@ class Pusher:
 
     async def _drain(self, seconds: float | None) -> None:
         """Settle what is under way as it ends, for at most this long."""
-        try:
+        with suppress(TimeoutError):  # then the rest is given up, and pending
             async with asyncio.timeout(seconds):
                 while self._under_way:
                     self._replied.clear()
                     await self._replied.wait()
                     await self._settle()
-        except TimeoutError:
-            pass  # the rest is given up, and pending
         await self._settle()
 
     async def _settle(self) -> None:
