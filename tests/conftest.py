@@ -1,5 +1,6 @@
 """What tests of several directories share."""
 
+import gc
 import logging
 import os
 import shutil
@@ -29,6 +30,17 @@ _ROOM = 4_000_000_000
 # Tests sync thousands of files. No test cuts the power of this machine, so a sync of memory proves the same.
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+gc.disable()  # until all tests are collected: what is imported and collected stays to the end
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collections leave out what stays to the end, as a receiver does: they took a quarter of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
