@@ -17,7 +17,6 @@ from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.forwarding.destinations import Destinations, Verdict
 from gatepost.store.postgres.store import PostgresStore
-from gatepost.store.query.destinations import Verdict
 from gatepost.store.sqlite.store import SqliteStore
 
 

@@ -17,8 +17,8 @@ from gatepost.forward.forwarder.surroundings import Surroundings
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.progress.progress import DELETED, Item, Progress
 from gatepost.retry import Backoff
+from gatepost.store.forwarding.destinations import DestinationRow
 from gatepost.store.interface import Forwarded, happened_at
-from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["OLD", "Packer"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gatepost.cursor import Cursor, Tried
 from gatepost.forward.progress.steps import Gathered
 from gatepost.forward.progress.tracks import LANES, Entry, Item, Key, Track, line_of, tried_of
+from gatepost.store.forwarding.destinations import ExceptionRow
 from gatepost.store.interface import FORWARD_KINDS, FeedKind
-from gatepost.store.query.destinations import ExceptionRow
 
 __all__ = ["Events"]
 
