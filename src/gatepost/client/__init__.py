@@ -8,7 +8,16 @@
         for event in receiver.live():
             print(event.id, event.record or event.alarm)
 
-The values are those of :mod:`gatepost.items`, with which the receiver answers. The command line is built on it.
+The values are those of :mod:`gatepost.items`, which the receiver sends.
+
+``client``        the class; records, alarms, views, exports, the live stream
+``terminals``     its calls about terminals
+``fleet``         its calls about adopted terminals
+``people``        its calls about people
+``destinations``  its calls about forwarding
+``calls``         what they share
+``connection``    requests over HTTP; ``stream`` reads server-sent events
+``commands/``     the command line, which is built on it
 """
 
 from gatepost.client.client import Client, Filter, Format
