@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from gatepost.conformance.sample_pushes import Samples, write
-from gatepost.dialect_faults import CLASSES, Body, FaultClass, Variant, joined, spoiled
+from gatepost.dialect_faults.classes import CLASSES, spoiled
+from gatepost.dialect_faults.faults import Body, FaultClass, Variant
+from gatepost.dialect_faults.writing import joined
 from gatepost.wire import Alarm, Record, decode_many
 
 VARIANTS = [(found, variant) for found in CLASSES for variant in found.variants]

@@ -17,7 +17,8 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
 )
 
 from gatepost import wire
-from gatepost.dialect_faults import CLASSES, Body, Variant
+from gatepost.dialect_faults.classes import CLASSES
+from gatepost.dialect_faults.faults import Body, Variant
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, RecordQuery

@@ -9,7 +9,7 @@ from tests.conformance.tiny_receiver import BAD, Push, TinyReceiver, good, reply
 
 from gatepost.conformance.receiver import field
 from gatepost.conformance.rules import Verdict
-from gatepost.dialect_faults import CLASSES
+from gatepost.dialect_faults.classes import CLASSES
 
 NAMES = [found.name for found in CLASSES]
 DEMANDED = {"padding", "placeholder-ids", "repeated-ids", "reused-trace-ids"}

@@ -6,7 +6,7 @@ import pytest
 import trustme
 from tests.simulator.conftest import Listener, reply, until
 
-from gatepost.dialect_faults import CLASSES
+from gatepost.dialect_faults.classes import CLASSES
 from gatepost.simulator.engines.fast import Fast, Job
 from gatepost.simulator.world.scenario import Plan
 from gatepost.wire import Dialect, decode

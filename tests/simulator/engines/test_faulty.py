@@ -2,7 +2,7 @@
 
 import random
 
-from gatepost.dialect_faults import CLASSES
+from gatepost.dialect_faults.classes import CLASSES
 from gatepost.simulator.engines.faulty import SEVERAL, SHARE, Faults, of_requests
 from gatepost.simulator.engines.prepared import Gallery, Series
 from gatepost.simulator.world.people import make_site

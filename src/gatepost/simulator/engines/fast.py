@@ -25,7 +25,7 @@ from typing import cast
 
 from msgspec import Struct
 
-from gatepost.dialect_faults import MOST
+from gatepost.dialect_faults.classes import MOST
 from gatepost.simulator.engines.faulty import Faults, is_several, of_requests
 from gatepost.simulator.engines.prepared import Gallery, Series
 from gatepost.simulator.meter import Count, Meter

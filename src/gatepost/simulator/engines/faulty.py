@@ -17,7 +17,9 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
-from gatepost.dialect_faults import CLASSES, MOST, Body, joined, spoiled
+from gatepost.dialect_faults.classes import CLASSES, MOST, spoiled
+from gatepost.dialect_faults.faults import Body
+from gatepost.dialect_faults.writing import joined
 from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.scenario import Plan
 
