@@ -6,7 +6,7 @@ Functions on a connection, in the caller's transaction.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, delete, exists, func, select, update
 
 from gatepost.store.conversion.rows import Person, person_digest
 from gatepost.store.dialect import insert
@@ -18,6 +18,7 @@ __all__ = [
     "OF_PEOPLE",
     "delete_unused",
     "digest_at",
+    "forget_old",
     "forget_written",
     "is_shared",
     "made",
@@ -57,6 +58,7 @@ def delete_unused(db: Connection, ids: Sequence[int], heirs: Mapping[int, int] |
                 if heir is None
                 else update(table).where(mine).values(identity_id=heir)
             )
+    _part_single(db)
     return db.execute(delete(t.identities).where(i.id.in_(ids), ~used)).rowcount
 
 
@@ -68,6 +70,30 @@ def forget_written(db: Connection, ids: Sequence[int], terminal_id: int | None =
     if terminal_id is None:
         for table in OF_PEOPLE:
             db.execute(delete(table).where(table.c.identity_id.in_(ids)))
+        _part_single(db)
+
+
+def forget_old(db: Connection, before_ms: int, limit: int) -> None:
+    """Delete corrections that were made before this time, and marks that ended before it; ``limit`` of each at most.
+
+    It is for the caller to have deleted the records that were received until then: one that was struck would count
+    again.
+    """
+    for table, at_ms in (
+        (t.corrections, t.corrections.c.made_at_ms),
+        (t.marked_people, t.marked_people.c.until_ms),
+    ):
+        old = select(table.c.id).where(at_ms < before_ms).order_by(table.c.id).limit(limit)
+        ids = db.execute(old).scalars().all()
+        if ids:
+            db.execute(delete(table).where(table.c.id.in_(ids)))
+
+
+def _part_single(db: Connection) -> None:
+    """Delete what says of one number alone that it is joined: the others are gone."""
+    j = t.joined_people.c
+    single = select(j.person).group_by(j.person).having(func.count() == 1)
+    db.execute(delete(t.joined_people).where(j.person.in_(single)))
 
 
 def _other_form(db: Connection, row: Any) -> int | None:

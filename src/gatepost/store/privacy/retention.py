@@ -5,7 +5,9 @@ Rules:
 * Time counts from receipt, in whole days, UTC: what was received on a day is kept for ``days`` more days and gone
   after them. A backlog that arrives late is therefore kept as long as anything else.
 * Nothing outlives what it belongs to: images go with their records at the latest, and so does the quarantine, for
-  its pushes have faces in them. An identity goes with its last record, a joined alarm with its last step.
+  its pushes have faces in them. An identity goes with its last record, and what was written about the
+  person with the last identity; a joined alarm with its last step. A correction and a mark that ended go with the
+  records that were received when it was made and when it ended.
 * The packs of one kind and day are due together: first the places and keys of their images, then the files.
   With the images go the long texts of originals, for those may be images that could not be decoded.
 * Of records and steps of alarms the ids are kept, for readers of the feed (:mod:`gatepost.store.query.feed`).
@@ -226,7 +228,7 @@ def _old(db: Connection, table: Table, before_ms: int, *columns: Any) -> list[An
 def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     c = t.records.c
     with store.reading() as db:
-        rows = _old(db, t.records, before_ms)
+        rows = _old(db, t.records, before_ms, c.received_at_ms)
     if not rows:
         return None
     try:
@@ -239,6 +241,8 @@ def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int | None:
             identities.delete_unused(
                 db, sorted({row.identity_id for row in left if row.identity_id is not None})
             )
+            # In the order of receipt: every record of which such a correction can be is deleted.
+            identities.forget_old(db, rows[-1].received_at_ms, STEP)
     except IntegrityError:
         return 0  # one of them has just come in again, by another process: the next step, then
     return len(left)
