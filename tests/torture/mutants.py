@@ -182,6 +182,14 @@ def a_lost_connection_is_delivered(put: Put) -> None:
     put(Webhook, "send", send)
 
 
+def what_is_refused_is_never_given_up(put: Put) -> None:
+    """A forwarder that tries a refused event again for ever; often, so that a run need not be long."""
+    from gatepost.forward.forwarder import forwarder
+    from gatepost.retry import Backoff
+
+    put(forwarder, "Backoff", lambda **rest: Backoff(first=0.05, cap=0.2, max_refusals=1_000_000))
+
+
 def receiver_forgets_what_it_knows(put: Put) -> None:
     """A receiver to which every push is new."""
     from msgspec.structs import replace

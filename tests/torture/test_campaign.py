@@ -19,7 +19,9 @@ async def tortured(folder: Path, **settings: object) -> Outcome:
     return await Campaign(folder, Settings(**settings)).run()  # type: ignore[arg-type]
 
 
-async def mutated(folder: Path, name: str, *, track: tuple[Kind, ...], times: int = 4) -> Outcome:
+async def mutated(
+    folder: Path, name: str, *, track: tuple[Kind, ...], times: int = 4, **more: int
+) -> Outcome:
     """A short run until each kind of fault was done some times, however slow the machine is."""
     return await tortured(
         folder,
@@ -30,7 +32,7 @@ async def mutated(folder: Path, name: str, *, track: tuple[Kind, ...], times: in
         rate=40.0,
         tracks=(track,),
         launcher=(sys.executable, str(MUTANTS), name),
-        wanted=dict.fromkeys(map(str, track), times),
+        wanted={**dict.fromkeys(map(str, track), times), **more},
     )
 
 
@@ -60,6 +62,13 @@ async def test_a_defect_put_in_on_purpose_is_noticed(
 ) -> None:
     outcome = await mutated(tmp_path, name, track=track)
     assert any(said in difference for difference in outcome.judgement.differences), as_lines(outcome)
+
+
+@pytest.mark.timeout(480)
+async def test_a_receiver_that_gives_no_refused_event_up_is_noticed(tmp_path: Path) -> None:
+    name = "what_is_refused_is_never_given_up"
+    outcome = await mutated(tmp_path, name, track=(Kind.DESTINATION_BUSY,), times=1, **{"refused always": 1})
+    assert any("never given up" in found for found in outcome.judgement.differences), as_lines(outcome)
 
 
 @pytest.mark.timeout(240)

@@ -37,6 +37,7 @@ GOOD = Evidence(
     given_up=frozenset("c"),
     seen=3,
     undrained=[],
+    kept=[],
     happened={"kill": 2},
     wanted={"kill": 1},
 )
@@ -83,6 +84,7 @@ def test_an_event_that_still_waits_or_is_counted_as_dropped_is_not_missing(where
         ({"listed": ["a", "b", "c", "x"]}, "1 listed, and not stored: x"),
         ({"listed": ["a", "b", "c", "c"]}, "1 listed twice: c"),
         ({"passed_on": {"a": 1}}, "1 stored, and not passed on: b"),
+        ({"kept": ["c"]}, "1 refused always, and never given up: c"),
         ({"given_up": frozenset()}, "1 stored, and not passed on: c"),
         ({"passed_on": {**GOOD.passed_on, "x": 1}}, "1 passed on, and not stored: x"),
         ({"several_ids": frozenset("a")}, "1 passed on under several ids: a"),

@@ -1,7 +1,8 @@
 """A whole run: both ends, lines between them, events, faults, and the judgement.
 
 Flow: receiver, lines, terminals up and subscribed → issuers and the three tracks of faults run for the given time →
-everything is healed → the outboxes drain → both ends stop → what is left on disk is judged.
+everything is healed → what the destination refuses is given up → the issuers stop → the outboxes drain → both ends
+stop → what is left on disk is judged.
 """
 
 import asyncio
@@ -83,6 +84,7 @@ class Ended(Struct, frozen=True):
 
     undrained: Sequence[str]
     listed: Sequence[str]
+    kept: Sequence[str]
     seconds: float
 
 
@@ -147,6 +149,7 @@ class Campaign:
             auditing = asyncio.create_task(self._audit(house))
             await self._torment(house)
             await self._heal(house)
+            kept = await self._given_up(house)
             for issuer in issuers:
                 issuer.stop()
             await asyncio.wait_for(asyncio.gather(*issuing), DRAIN_S)
@@ -159,7 +162,9 @@ class Campaign:
         finally:
             await self._clear(house)
         house.late += late
-        return await asyncio.to_thread(self._judge, house, Ended(undrained, listed, self._clock() - began))
+        return await asyncio.to_thread(
+            self._judge, house, Ended(undrained, listed, kept, self._clock() - began)
+        )
 
     # -- before
 
@@ -223,6 +228,7 @@ class Campaign:
         happened: Counter[str] = house.done + house.met
         happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
         happened.update(house.destination.met)
+        happened["refused always"] = house.destination.refusals
         happened["pushes"] = self.traffic.pushes
         happened["resends"] = self.traffic.resends
         happened["audits"] = self._audits
@@ -278,6 +284,24 @@ class Campaign:
                 if await subscribe(house, number):
                     break
                 await self._sleep(0.2)
+
+    async def _given_up(self, house: House) -> list[str]:
+        """Wait until the events that the destination always refuses are dead letters; return which are not.
+
+        Others still come meanwhile: the receiver gives none up before others of its kind were accepted.
+        """
+        data, destination = house.receiver.folder, house.destination
+        destination.expect_dead_letters()
+        names = frozenset(filter(is_refused, await asyncio.to_thread(read_disk.waiting, data)))
+        before, ends = None, 0.0
+        while names and not destination.overdue:
+            if before != (now := (names, destination.refusals)):
+                before, ends = now, self._clock() + DRAIN_S
+            if self._clock() > ends:
+                return sorted(names)
+            await self._sleep(0.1)
+            names &= await asyncio.to_thread(read_disk.waiting, data)
+        return destination.overdue
 
     async def _drain(self, house: House) -> list[str]:
         undrained = []
@@ -345,6 +369,7 @@ class Campaign:
             given_up=read_disk.dead_letters(data),
             seen=read_disk.forwarded(data).seen - read_disk.notices(data),
             undrained=ended.undrained,
+            kept=ended.kept,
             listed=ended.listed,
             happened=happened,
             wanted=self._wanted,

@@ -64,6 +64,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """Events that the destination's ledger has."""
     undrained: Sequence[str]
     """Terminals that still had something to push when everything had been well for long enough."""
+    kept: Sequence[str]
+    """Events that the destination always refuses, and that were not given up while others of their kind were taken."""
     happened: Mapping[str, int]
     wanted: Mapping[str, int]
     """How often each thing had to happen at least."""
@@ -122,6 +124,7 @@ def judge(evidence: Evidence) -> Judgement:
         said("listed twice", {name for name, count in Counter(evidence.listed).items() if count > 1}),
         said("stored, and not passed on", stored - evidence.passed_on.keys() - evidence.given_up),
         said("passed on, and not stored", evidence.passed_on.keys() - stored),
+        said("refused always, and never given up", evidence.kept),
         said("passed on under several ids", evidence.several_ids),
         said("steps of an alarm out of order", evidence.disordered),
         said("ledgers that do not add up", evidence.unbalanced),

@@ -8,8 +8,15 @@ import pytest
 from msgspec.json import encode
 
 from gatepost.torture.fault_plan import Kind
-from gatepost.torture.system.destination import Destination, is_refused
+from gatepost.torture.system.destination import (
+    ACCEPTED_SINCE,
+    LOST_REPLIES,
+    MAX_REFUSALS,
+    Destination,
+    is_refused,
+)
 
+GOODS = [name for name in (f"g-{number}" for number in range(40)) if not is_refused(name)][:ACCEPTED_SINCE]
 GOOD, POISON = "u-0", next(name for name in (f"u-{number}" for number in range(10_000)) if is_refused(name))
 
 
@@ -40,6 +47,30 @@ async def test_some_events_are_refused_always(destination: Destination) -> None:
     assert await send(destination, POISON) == 422
     assert destination.taken == {}
     assert 0 < sum(is_refused(f"u-{number}") for number in range(2_000)) < 100
+
+
+async def test_an_event_is_overdue_that_is_sent_again_although_others_of_its_kind_were_taken(
+    destination: Destination,
+) -> None:
+    for _ in range(MAX_REFUSALS + LOST_REPLIES + 1):
+        await send(destination, POISON)
+    assert destination.overdue == []  # none was taken since
+    destination.expect_dead_letters()
+    await send(destination, POISON)
+    for number in range(ACCEPTED_SINCE):
+        await send(destination, f"trace/{number}")  # alarms say nothing of records
+    for _ in range(MAX_REFUSALS + LOST_REPLIES):
+        await send(destination, POISON)
+    assert destination.overdue == []
+    destination.expect_dead_letters()
+    await send(destination, POISON)
+    for name in GOODS:
+        await send(destination, name)
+    for _ in range(MAX_REFUSALS - 1 + LOST_REPLIES):
+        await send(destination, POISON)
+    assert destination.overdue == []
+    await send(destination, POISON)
+    assert destination.overdue == [POISON]
 
 
 async def test_at_the_end_of_a_run_those_are_taken_as_well(destination: Destination) -> None:

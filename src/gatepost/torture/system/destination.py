@@ -2,8 +2,10 @@
 
 Rules: an event is known by its name as soon as it is taken, before the reply, for the receiver cannot know whether a
 lost reply meant yes. A few events, chosen by their names, are always refused. They must become dead letters, and no
-other event may wait for them. The receiver gives none up before others of its kind were accepted, which at the end of a
-run may never be; so it takes them as well, when nothing else waits.
+other event may wait for them. The receiver gives none up before others of its kind were accepted. So at the end of a
+run, while events still come, those that wait have to become dead letters: counts tell whether one is overdue, from
+:meth:`Destination.expect_dead_letters` on. Those that are refused after that may have no other behind them, and are
+taken when nothing else waits.
 
 Flow: the receiver's forwarder → :meth:`Destination.take` → a reply, or none.
 """
@@ -22,18 +24,34 @@ from gatepost.torture.oracle import name_of
 
 __all__ = ["OPTIONS", "Destination", "is_refused"]
 
-OPTIONS = ("timeout_s=2", "max_refusals=3")
-"""Options of the destination, with short waits, so that many faults fit into minutes."""
 
 REFUSED_OF_256 = 3
 """So many of 256 events are refused always."""
 
 RETRY_AFTER_S = 1
 
+MAX_REFUSALS = 3
+OPTIONS = ("timeout_s=2", f"max_refusals={MAX_REFUSALS}")
+"""Options of the destination, with short waits, so that many faults fit into minutes."""
+ACCEPTED_SINCE = 3 + 8
+"""So many others of its kind, and as many as are under way at once, are accepted before an event is given up."""
+LOST_REPLIES = 5
+"""So many refusals of an event may have come too late for the receiver, which then counts them as no reply."""
+
 
 def is_refused(name: str) -> bool:
     """Tell whether an event is one of those that are refused always."""
     return hashlib.blake2b(name.encode(), digest_size=1).digest()[0] < REFUSED_OF_256
+
+
+class _Refusals:
+    """The refusals of one event. ``accepted``: of its kind, when it was refused first."""
+
+    def __init__(self, accepted: int) -> None:
+        self.accepted = accepted
+        self.count = 0
+        self.needless = 0
+        """Those after which it should have been a dead letter already."""
 
 
 class Destination:
@@ -46,6 +64,10 @@ class Destination:
         """Under which ids each event was sent, by name."""
         self.refuses = True
         """False: it takes every event, also those that it refused until now."""
+        self.refusals = 0
+        """How often an event was refused that is refused always."""
+        self._accepted: Counter[str] = Counter()
+        self._refused: dict[str, _Refusals] = {}
         self.met: Counter[str] = Counter()
         self.defects: list[str] = []
         self._fault: Kind | None = None
@@ -91,6 +113,23 @@ class Destination:
         if self._runner is None:
             await self.open()
 
+    def expect_dead_letters(self) -> None:
+        """Count from now on whether events that are refused always are given up: nothing breaks any more."""
+        self._refused.clear()
+
+    @property
+    def overdue(self) -> list[str]:
+        """The names of the events that are sent again and again although they should be dead letters."""
+        return [name for name, refused in self._refused.items() if refused.needless > LOST_REPLIES]
+
+    def _refuse(self, name: str) -> None:
+        accepted = self._accepted[_kind(name)]
+        refused = self._refused.setdefault(name, _Refusals(accepted))
+        self.refusals += 1
+        refused.count += 1
+        if refused.count > MAX_REFUSALS and accepted - refused.accepted >= ACCEPTED_SINCE:
+            refused.needless += 1
+
     async def take(self, request: web.Request) -> web.StreamResponse:
         """Take an event, or fail as is told."""
         sent = await self._read(request)
@@ -101,10 +140,14 @@ class Destination:
             return web.Response(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
         if fault is Kind.DESTINATION_FAILS:
             return web.Response(status=500, text="broken")
-        if sent is None or (self.refuses and is_refused(sent[1])):
-            return web.Response(status=422, text="not this one")
+        if sent is None:
+            return web.Response(status=422, text="no event")
         event_id, name = sent
+        if self.refuses and is_refused(name):
+            self._refuse(name)
+            return web.Response(status=422, text="not this one")
         self.taken[name] += 1
+        self._accepted[_kind(name)] += 1
         self.ids.setdefault(name, set()).add(event_id)
         if fault is Kind.DESTINATION_HANGS:
             with suppress(TimeoutError):
@@ -123,3 +166,7 @@ class Destination:
         except (msgspec.MsgspecError, KeyError, TypeError) as error:
             self.defects.append(f"the destination was sent what is no event: {error}")
             return None
+
+
+def _kind(name: str) -> str:
+    return "alarm" if "/" in name else "record"
