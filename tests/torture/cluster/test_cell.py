@@ -45,7 +45,7 @@ async def test_the_leaders_node_dies_with_its_disk_and_nothing_is_lost(folder: P
     figures = outcome.judgement.figures
     assert figures["issued"] == figures["listed"] > 20
     assert figures["images"] > 5
-    assert len(outcome.failovers_s) == 1
+    assert len(outcome.failovers_s) == len(outcome.after_promotion_s) == 1
     processes = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in members(os.getpid())[1:]]
     assert not [command for command in processes if str(folder).encode() in command]
 

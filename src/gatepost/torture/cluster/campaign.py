@@ -156,5 +156,6 @@ class Campaign:
             acknowledge_after=self._settings.after,
             happened=dict(sorted(self._happened.items())),
             failovers_s=self._inflictor.failovers_s,
+            after_promotion_s=self._inflictor.after_promotion_s,
             judgement=judge(evidence),
         )

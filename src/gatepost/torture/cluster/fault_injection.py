@@ -39,6 +39,9 @@ class Inflictor:
         """Receivers that did not stop in time when asked to."""
         self.failovers_s: list[float] = []
         """How long it took each time until another node led and a push was acknowledged."""
+        self.after_promotion_s: list[float] = []
+        """The part of it from the moment at which another node led."""
+        self._led = 0.0
         self._cell = cell
         self._acknowledged = acknowledged
         self._sleep = sleep
@@ -67,7 +70,9 @@ class Inflictor:
         await self._deeds[fault.kind](fault)
         if fault.kind in FAILOVERS:
             await self._acknowledged()
-            self.failovers_s.append(round(self._clock() - began, 1))
+            now = self._clock()
+            self.failovers_s.append(round(now - began, 1))
+            self.after_promotion_s.append(round(now - self._led, 1))
         else:
             await self._sleep(fault.seconds)
         await self._cell.heal()
@@ -121,7 +126,7 @@ class Inflictor:
     async def _kill_leader(self, fault: Fault) -> None:
         leader = await self._cell.database.await_leader()
         await self._kill_node(leader, fault)
-        await self._cell.database.await_leader(but=leader)
+        await self._await_another(leader)
 
     async def _kill_node(self, node: Node, fault: Fault) -> None:
         await self._cell.kill_node(node)
@@ -131,7 +136,11 @@ class Inflictor:
     async def _cut_leader(self, _: Fault) -> None:
         leader = await self._cell.database.await_leader()
         leader.off_the_network()
+        await self._await_another(leader)
+
+    async def _await_another(self, leader: Node) -> None:
         await self._cell.database.await_leader(but=leader)
+        self._led = self._clock()
 
 
 def _name(pid: int) -> str:

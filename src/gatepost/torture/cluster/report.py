@@ -1,6 +1,7 @@
 """The outcome of a run on a cell, for people and for programs.
 
-JSON: ``{"seed", "seconds", "acknowledge_after", "faults", "ok", "differences", "figures", "happened", "failovers_s"}``.
+JSON: ``{"seed", "seconds", "acknowledge_after", "faults", "ok", "differences", "figures", "happened", "failovers_s",
+"after_promotion_s"}``.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     happened: dict[str, int]
     failovers_s: list[float]
     """After how long pushes were acknowledged again, each time that another node had to lead."""
+    after_promotion_s: list[float]
+    """The part of each that came after the promotion of that node."""
     judgement: Judgement
 
 
@@ -39,6 +42,7 @@ def as_json(outcome: Outcome) -> bytes:
         "figures": outcome.judgement.figures,
         "happened": outcome.happened,
         "failovers_s": outcome.failovers_s,
+        "after_promotion_s": outcome.after_promotion_s,
     }
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
@@ -60,8 +64,9 @@ def as_lines(outcome: Outcome) -> list[str]:
         lines.append(
             t(
                 f"another node had to lead {len(outcome.failovers_s)} times; pushes were acknowledged again after "
-                f"{longest:g} s at most",
-                f"主库切换 {len(outcome.failovers_s)} 次；最长 {longest:g} 秒后恢复确认",
+                f"{longest:g} s at most, {max(outcome.after_promotion_s):g} s after its promotion",
+                f"主库切换 {len(outcome.failovers_s)} 次；最长 {longest:g} 秒后恢复确认，其中新主库就任后最长 "
+                f"{max(outcome.after_promotion_s):g} 秒",
             )
         )
     lines += [t("DIFFERENCE: ", "差异：") + one for one in outcome.judgement.differences]
