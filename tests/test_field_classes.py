@@ -137,7 +137,7 @@ async def test_the_door_takes_what_the_receiver_takes(tmp_path: Path) -> None:
         accepted.extend(events)
         return list(range(len(accepted) - len(events) + 1, len(accepted) + 1))
 
-    door = LocalSocket(tmp_path, accept=accept, questions={})
+    door = LocalSocket(tmp_path, accept=accept, commands={})
     await door.open()
     try:
         with address(tmp_path) as path:

@@ -17,7 +17,7 @@ from gatepost import cli, wire
 from gatepost.journal import format as journal_format
 from gatepost.retry import DeadLetter
 from gatepost.terminal.http_api.routes import ROUTES
-from gatepost.terminal.local_socket.control import questions
+from gatepost.terminal.local_socket.control import commands
 from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox
 
@@ -332,7 +332,7 @@ def test_the_how_to_names_every_command_question_and_route(page: Path) -> None:
     for name, command in group.commands.items():
         for words in [f"{name} {inner}" for inner in getattr(command, "commands", {})] or [name]:
             assert f"gatepost terminal {words}" in text
-    for name in questions(None, None):  # type: ignore[arg-type] # only their names are looked at
+    for name in commands(None, None):  # type: ignore[arg-type] # only their names are looked at
         assert f'"ask":"{name}"' in text
     for _, path in ROUTES:
         assert path.rstrip("/") in text

@@ -20,7 +20,7 @@ import msgspec
 import typer
 
 from gatepost.cli_text import app_options, t
-from gatepost.terminal.local_socket import client as door_client
+from gatepost.terminal.local_socket import client as socket_client
 from gatepost.terminal.local_socket.client import TerminalNotRunning
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def run(
 )
 def emit(*, data: Data) -> None:
     """Copy standard input to the local socket."""
-    if not door_client.emit(data, _lines(), sys.stdout.buffer):
+    if not socket_client.emit(data, _lines(), sys.stdout.buffer):
         raise typer.Exit(1)
 
 
@@ -273,13 +273,13 @@ def _lines() -> Iterator[bytes]:
 def _ask(data: Path, question: str, **fields: Any) -> Any:
     """Send a command to the running terminal; without one, open the outbox for it."""
     try:
-        return door_client.ask(data, question, **fields)
+        return socket_client.ask(data, question, **fields)
     except TerminalNotRunning:
         from gatepost.terminal import logs
         from gatepost.terminal.local_socket import control
 
         logs.to_stderr()
-        return control.ask_stopped(data, question, fields)
+        return control.run_stopped(data, question, fields)
 
 
 def _reader(data: Path, *, is_rescue: bool = False) -> Any:

@@ -29,7 +29,7 @@ from gatepost.settings import TerminalServiceSettings, TerminalSettings
 from gatepost.terminal import logs
 from gatepost.terminal.http_api.listener import Listener, prepare
 from gatepost.terminal.local_socket.client import SOCKET_FILE
-from gatepost.terminal.local_socket.control import questions
+from gatepost.terminal.local_socket.control import commands
 from gatepost.terminal.local_socket.server import LocalSocket
 from gatepost.terminal.rehearsal.faults import Faults
 from gatepost.terminal.rehearsal.serving import Status, serving
@@ -117,7 +117,7 @@ async def running(
 
 
 async def _open_door(stack: AsyncExitStack, folder: Path, terminal: Terminal, status: Status) -> str:
-    door = LocalSocket(folder, accept=terminal.store, questions=questions(terminal.outbox, status))
+    door = LocalSocket(folder, accept=terminal.store, commands=commands(terminal.outbox, status))
     try:
         await door.open()
     except OSError as error:

@@ -8,11 +8,11 @@ from gatepost import wire
 from gatepost.errors import DecodeError, OutboxInUse
 from gatepost.retry import DeadLetter
 from gatepost.terminal.local_socket.control import (
-    BadQuestion,
+    BadCommand,
     NoOutbox,
-    ask_stopped,
+    commands,
     outbox_folder,
-    questions,
+    run_stopped,
 )
 from gatepost.terminal.outbox.outbox import Outbox
 
@@ -40,7 +40,7 @@ async def ask(outbox: Outbox, question: str, **fields: object) -> object:
     async def status() -> Mapping[str, object]:
         return {"pending": 3}
 
-    return await questions(outbox, status)[question](fields)
+    return await commands(outbox, status)[question](fields)
 
 
 async def test_the_status_is_the_one_that_was_given(outbox: Outbox) -> None:
@@ -81,25 +81,25 @@ async def test_discarded_ones_count_as_dropped(outbox: Outbox) -> None:
 
 @pytest.mark.parametrize("ids", ["1", [True], [1.5], {"a": 1}])
 async def test_ids_are_numbers(outbox: Outbox, ids: object) -> None:
-    with pytest.raises(BadQuestion, match="ids"):
+    with pytest.raises(BadCommand, match="ids"):
         await ask(outbox, "retry", ids=ids)
 
 
 async def test_a_running_terminal_that_does_not_answer_is_named(outbox: Outbox, tmp_path: Path) -> None:
     with pytest.raises(OutboxInUse):
-        await asyncio.to_thread(ask_stopped, tmp_path, "status", {})
+        await asyncio.to_thread(run_stopped, tmp_path, "status", {})
 
 
 async def test_a_stopped_terminal_answers_from_its_outbox(outbox: Outbox, tmp_path: Path) -> None:
     await kill(outbox, 1)
     await outbox.close()
-    found = await asyncio.to_thread(ask_stopped, tmp_path, "status", {})
+    found = await asyncio.to_thread(run_stopped, tmp_path, "status", {})
     assert (found["accepted"], found["dead"], found["running"]) == (1, 1, False)
 
 
 def test_a_folder_without_an_outbox_is_named_and_left_empty(tmp_path: Path) -> None:
     with pytest.raises(NoOutbox, match=str(tmp_path)):
-        ask_stopped(tmp_path, "status", {})
+        run_stopped(tmp_path, "status", {})
     with pytest.raises(NoOutbox):
         outbox_folder(tmp_path)
     assert list(tmp_path.iterdir()) == []

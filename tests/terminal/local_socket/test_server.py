@@ -75,7 +75,7 @@ async def door(house: House, tmp_path: Path) -> AsyncIterator[LocalSocket]:
     door = LocalSocket(
         tmp_path,
         accept=house.accept,
-        questions={"echo": house.echo, "count": house.count},
+        commands={"echo": house.echo, "count": house.count},
         line_limit=10_000,
         pipeline=8,
     )

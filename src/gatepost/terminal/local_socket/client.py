@@ -78,14 +78,14 @@ def connect(folder: Path, *, timeout_s: float | None = None) -> socket.socket:
     return door
 
 
-def ask(folder: Path, question: str, *, timeout_s: float = 30.0, **fields: object) -> Any:
+def ask(folder: Path, command: str, *, timeout_s: float = 30.0, **fields: object) -> Any:
     """Send a command to the terminal that runs on ``folder``; return the ``data`` of its reply.
 
     Raises TerminalNotRunning, CommandRefused, and SocketClosed if it does not reply within ``timeout_s``.
     """
     with connect(folder, timeout_s=timeout_s) as door:
         try:
-            door.sendall(msgspec.json.encode({"ask": question, **fields}) + b"\n")
+            door.sendall(msgspec.json.encode({"ask": command, **fields}) + b"\n")
             with door.makefile("rb") as answers:
                 line = answers.readline()
         except TimeoutError:

@@ -6,7 +6,7 @@
 ``retry`` ``ids``                         make dead letters pending again; null: all
 ``discard`` ``ids``                       give dead letters up; null: all
 
-A running terminal takes them on its local socket. For a stopped one ``ask_stopped`` reads the outbox, and opens it only
+A running terminal takes them on its local socket. For a stopped one ``run_stopped`` reads the outbox, and opens it only
 for what changes it.
 """
 
@@ -24,7 +24,7 @@ from gatepost.terminal.outbox.opening import FOLDER, refuse_old
 from gatepost.terminal.outbox.outbox import MANY, Outbox
 from gatepost.terminal.outbox.reader import status_of_stopped
 
-Question = Callable[[Mapping[str, Any]], Awaitable[object]]
+Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 
 class NoOutbox(GatepostError):
@@ -37,7 +37,7 @@ class NoOutbox(GatepostError):
         )
 
 
-class BadQuestion(GatepostError):
+class BadCommand(GatepostError):
     """A command lacks a field, or has one of the wrong type."""
 
 
@@ -50,7 +50,7 @@ def outbox_folder(folder: Path) -> Path:
     return path
 
 
-def questions(outbox: Outbox, status: Callable[[], Awaitable[Mapping[str, object]]]) -> dict[str, Question]:
+def commands(outbox: Outbox, status: Callable[[], Awaitable[Mapping[str, object]]]) -> dict[str, Command]:
     """Return the commands by name, as functions of the request."""
 
     async def ask_status(asked: Mapping[str, Any]) -> object:
@@ -79,17 +79,17 @@ def questions(outbox: Outbox, status: Callable[[], Awaitable[Mapping[str, object
     }
 
 
-def ask_stopped(folder: Path, question: str, fields: Mapping[str, Any]) -> Any:
+def run_stopped(folder: Path, command: str, fields: Mapping[str, Any]) -> Any:
     """Run a command for a terminal that is not running; return its result.
 
     Raises NoOutbox, and OutboxInUse if one is running that does not reply on its socket.
     """
     path = outbox_folder(folder)
-    if question in ("status", "subscription"):
+    if command in ("status", "subscription"):
         # Only read: a person may look as another user than the terminal's, whose files these are.
         found = status_of_stopped(path)
         whole = {**msgspec.to_builtins(found), "running": False}
-        return whole if question == "status" else whole["subscription"]
+        return whole if command == "status" else whole["subscription"]
 
     async def ask() -> object:
         outbox = await Outbox.open(path, now=time.time)
@@ -98,7 +98,7 @@ def ask_stopped(folder: Path, question: str, fields: Mapping[str, Any]) -> Any:
             async def status() -> Mapping[str, object]:
                 return {**msgspec.to_builtins(await outbox.status())}
 
-            return await questions(outbox, status)[question](fields)
+            return await commands(outbox, status)[command](fields)
         finally:
             await outbox.close()
 
@@ -108,7 +108,7 @@ def ask_stopped(folder: Path, question: str, fields: Mapping[str, Any]) -> Any:
 def _ids(asked: Mapping[str, Any]) -> list[int] | None:
     ids = asked.get("ids")
     if ids is not None and not (isinstance(ids, list) and all(type(one) is int for one in ids)):
-        raise BadQuestion("ids must be a list of numbers, or null for all")
+        raise BadCommand("ids must be a list of numbers, or null for all")
     return ids
 
 

@@ -58,7 +58,7 @@ _AROUND = _BLANKS + b"\xef\xbb\xbf"
 """Bytes that are stripped from both ends of a line: blanks, NUL and a byte order mark."""
 
 Accept = Callable[[Sequence[wire.Record | wire.Alarm]], Awaitable[Sequence[int]]]
-Question = Callable[[Mapping[str, Any]], Awaitable[object]]
+Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 # An event with the largest image that a terminal takes (settings) is far below; a line beyond this is no event.
 LINE_LIMIT = 4 * 1024 * 1024
@@ -70,7 +70,7 @@ _BUFFER = 64 * 1024
 class LocalSocket:
     """The listening side of the local socket.
 
-    ``accept`` makes events durable, all or none, and returns their numbers; ``questions`` are the commands, by the
+    ``accept`` makes events durable, all or none, and returns their numbers; ``commands`` are the commands, by the
     names that ``ask`` may use.
     """
 
@@ -79,7 +79,7 @@ class LocalSocket:
         folder: Path,
         *,
         accept: Accept,
-        questions: Mapping[str, Question] | None = None,
+        commands: Mapping[str, Command] | None = None,
         line_limit: int = LINE_LIMIT,
         pipeline: int = 64,
         pipeline_bytes: int = 4 * 1024 * 1024,
@@ -87,7 +87,7 @@ class LocalSocket:
     ) -> None:
         self._folder = folder
         self._accept = accept
-        self._questions = dict(questions or {})
+        self._commands = dict(commands or {})
         self._line_limit = line_limit
         self._pipeline = pipeline
         self._pipeline_bytes = pipeline_bytes
@@ -159,7 +159,7 @@ class LocalSocket:
         if not line.strip(_AROUND):
             why = "the line is blank; write one JSON event or question a line"
             return _ready(_refusal("decode", why, where=""))
-        if is_question(line):
+        if is_command(line):
             return asyncio.ensure_future(self._ask(line))
         try:
             decoded = _decoded(line)
@@ -190,13 +190,13 @@ class LocalSocket:
             return _defect(error)
 
     async def _ask(self, line: bytes) -> bytes:
-        question = msgspec.json.decode(line.strip(_AROUND))
-        handler = self._questions.get(question["ask"]) if isinstance(question["ask"], str) else None
+        command = msgspec.json.decode(line.strip(_AROUND))
+        handler = self._commands.get(command["ask"]) if isinstance(command["ask"], str) else None
         if handler is None:
-            names = ", ".join(sorted(self._questions))
+            names = ", ".join(sorted(self._commands))
             return _refusal("decode", f"ask must be one of: {names}", where="ask")
         try:
-            return _encode({"ok": True, "data": await handler(question)}) + b"\n"
+            return _encode({"ok": True, "data": await handler(command)}) + b"\n"
         except GatepostError as error:
             return refusal(error)
         except Exception as error:
@@ -236,7 +236,7 @@ class _Client:
             line = await self._line()
             if line is None:
                 return
-            alone = is_question(line)
+            alone = is_command(line)
             while alone and self._open:
                 await self._one_replied()
             self._open += 1
@@ -336,7 +336,7 @@ def _no_event(event: wire.Unknown, problems: tuple[wire.Problem, ...]) -> tuple[
     return "type", "must be 0 (record) or 1 (alarm)"
 
 
-def is_question(line: bytes) -> bool:
+def is_command(line: bytes) -> bool:
     """Return whether a line is a command. Events are not decoded for it: they are large, and many."""
     if b'"ask"' not in line.lstrip(_AROUND)[:64]:
         return False

@@ -50,7 +50,7 @@ from gatepost.terminal.outbox.state.operations import (
     TAKEN_UP,
     Op,
 )
-from gatepost.terminal.outbox.state.state import Looks
+from gatepost.terminal.outbox.state.snapshot import Snapshot
 from gatepost.terminal.outbox.status import segment_bytes, status_of
 from gatepost.terminal.outbox.types import DAMAGE, RECORDS, Claimed, NewEvent, OutboxStatus
 from gatepost.wire import Subscription, receiver_of
@@ -161,7 +161,7 @@ class Contents:
             self._state.do(ACCEPTED, self._cursor.last)
             for number in stored:
                 if number not in self._cursor.waiting:
-                    self._segments.left(number)
+                    self._segments.not_needed(number)
             self._saver.recovered()
         self._admission.keep()
         refused = sum(
@@ -368,7 +368,7 @@ class Contents:
             storage_error=self._saver.storage_error,
         )
 
-    def copy(self) -> tuple[list[Segment], Looks]:
+    def copy(self) -> tuple[list[Segment], Snapshot]:
         """Return what another thread may read meanwhile."""
         segments = [segment.copy() for segment in self._segments.all]
         return segments, self._state.copy()

@@ -62,9 +62,9 @@ def load(
         facts=segments.facts,
         trace=segments.trace,
         max_refusals=max_refusals,
-        left=segments.left,
-        came_back=segments.came_back,
-        kept=segments.kept,
+        not_needed=segments.not_needed,
+        needed_again=segments.needed_again,
+        history_changed=segments.count_history,
     )
     cursor = state.cursor
     if kept.checkpoint is not None:

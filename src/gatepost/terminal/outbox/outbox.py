@@ -301,9 +301,9 @@ class Outbox:
     async def _read(self, read: Callable[[View], T]) -> T:
         if self._closed:
             raise OutboxUnavailable("the outbox is closed")
-        segments, looks = await self._writer.submit(lambda contents: contents.copy())
+        segments, snapshot = await self._writer.submit(lambda contents: contents.copy())
         return await asyncio.get_running_loop().run_in_executor(
-            self._reading, lambda: read(View(segments, looks))
+            self._reading, lambda: read(View(segments, snapshot))
         )
 
 

@@ -24,7 +24,7 @@ from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import refuse_open
 from gatepost.terminal.outbox.segments.frames import decode_body
 from gatepost.terminal.outbox.segments.segment import Segment, read_frame
-from gatepost.terminal.outbox.state.state import Looks
+from gatepost.terminal.outbox.state.snapshot import Snapshot
 from gatepost.terminal.outbox.status import status_of
 from gatepost.terminal.outbox.types import (
     ALARMS,
@@ -47,9 +47,9 @@ _STEP = 64
 class View:
     """An outbox as it was at one moment."""
 
-    def __init__(self, segments: Sequence[Segment], looks: Looks) -> None:
+    def __init__(self, segments: Sequence[Segment], snapshot: Snapshot) -> None:
         self._segments = segments
-        self._looks = looks
+        self._snapshot = snapshot
 
     def count(self) -> dict[str, int]:
         """Count the events of each state that are there, to compare the ledger with."""
@@ -120,12 +120,12 @@ class View:
                         yield number, at, segment
 
     def _state(self, number: int) -> State | None:
-        looks = self._looks
-        if number in looks.waiting:
+        snapshot = self._snapshot
+        if number in snapshot.waiting:
             return State.PENDING
-        if number in looks.history:
+        if number in snapshot.history:
             return State.DELIVERED
-        return State.DEAD if number in looks.dead else None
+        return State.DEAD if number in snapshot.dead else None
 
     def _read(self, segment: Segment, at: int) -> Stored | None:
         number, facts = segment.columns.numbers[at], segment.columns.facts(at)
@@ -141,8 +141,8 @@ class View:
         state = self._state(number)
         if found != number or state is None:
             return None
-        tried = self._looks.dead.get(number) or self._looks.tried.get(number)
-        settled_at = self._looks.history.get(number)
+        tried = self._snapshot.dead.get(number) or self._snapshot.tried.get(number)
+        settled_at = self._snapshot.history.get(number)
         if state is State.DEAD and tried is not None:
             settled_at = tried.dead_since
         return Stored(
@@ -171,18 +171,18 @@ class Reader(View):
         its state is not known, everything waits.
         """
         try:
-            segments, looks = _read_folder(path, is_rescue=False)
+            segments, snapshot = _read_folder(path, is_rescue=False)
         except (OutboxTooNew, OutboxUnavailable) as error:
             if not is_rescue:
                 raise
-            segments, looks = _read_folder(path, is_rescue=True)
+            segments, snapshot = _read_folder(path, is_rescue=True)
             if not segments:
                 raise
             log.error("outbox.read_in_part", error=str(error))
-        super().__init__(segments, looks)
+        super().__init__(segments, snapshot)
 
 
-def _read_folder(path: Path, *, is_rescue: bool) -> tuple[list[Segment], Looks]:
+def _read_folder(path: Path, *, is_rescue: bool) -> tuple[list[Segment], Snapshot]:
     segments, state, state_log = load(
         path,
         max_refusals=1,

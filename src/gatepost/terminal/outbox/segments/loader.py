@@ -26,7 +26,7 @@ log = Log(__name__)
 
 
 class SegmentLoader:
-    """Looks at the segments of a folder, one after the other."""
+    """Snapshot at the segments of a folder, one after the other."""
 
     def __init__(self, folder: Folder, aside: Aside, *, is_writer: bool, is_rescue: bool) -> None:
         self._folder = folder

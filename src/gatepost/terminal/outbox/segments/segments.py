@@ -283,7 +283,7 @@ class Segments:
 
     # --- what goes --------------------------------------------------------------------------------------------
 
-    def left(self, number: int) -> None:
+    def not_needed(self, number: int) -> None:
         """Count an event as needed no longer."""
         segment = self.of(number)
         if segment is not None:
@@ -292,14 +292,14 @@ class Segments:
             self.has_empty |= not segment.live
             self.has_waste = True
 
-    def came_back(self, number: int) -> None:
-        """Take :meth:`left` back."""
+    def needed_again(self, number: int) -> None:
+        """Take :meth:`not_needed` back."""
         segment = self.of(number)
         if segment is not None:
             segment.live += 1
             segment.waste -= segment.bytes_of(segment.place(number) or 0)
 
-    def kept(self, number: int, change: int) -> None:
+    def count_history(self, number: int, change: int) -> None:
         """Count an event as history, or no longer so."""
         segment = self.of(number)
         if segment is not None:

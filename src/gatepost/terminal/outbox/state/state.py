@@ -11,10 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-from gatepost.cursor import Cursor, Tried
+from gatepost.cursor import Cursor
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.segments.frames import Facts
 from gatepost.terminal.outbox.state.drops import DAMAGED, with_drop
@@ -38,25 +37,17 @@ from gatepost.terminal.outbox.state.operations import (
     Op,
 )
 from gatepost.terminal.outbox.state.owner import Owner
+from gatepost.terminal.outbox.state.snapshot import Snapshot
 from gatepost.terminal.outbox.types import RECORDS, Dropped
 from gatepost.wire import Subscription
 
-__all__ = ["Looks", "State"]
+__all__ = ["State"]
 
 log = Log(__name__)
 
 
-class Looks(Struct, frozen=True):
-    """Where each event is, as of one moment."""
-
-    waiting: dict[int, int]
-    tried: dict[int, Tried]
-    dead: dict[int, Tried]
-    history: dict[int, float]
-
-
 class State:
-    """Where each event is. ``facts`` and ``texts`` look an event up; ``None``: it is not there."""
+    """The state of each event. One thread at a time."""
 
     def __init__(
         self,
@@ -64,13 +55,14 @@ class State:
         facts: Callable[[int], Facts | None],
         trace: Callable[[int], str | None],
         max_refusals: int = 10,
-        left: Callable[[int], None] = lambda number: None,
-        came_back: Callable[[int], None] = lambda number: None,
-        kept: Callable[[int, int], None] = lambda number, change: None,
+        not_needed: Callable[[int], None] = lambda number: None,
+        needed_again: Callable[[int], None] = lambda number: None,
+        history_changed: Callable[[int, int], None] = lambda number, change: None,
     ) -> None:
-        """``left`` gets each number whose bytes are needed no longer; ``came_back``, each for which that is taken back.
+        """``facts`` and ``trace`` look an event up; ``None``: it is not there.
 
-        ``kept`` gets each number that becomes history (1), or is history no longer (-1).
+        ``not_needed`` gets each number whose bytes are needed no longer; ``needed_again``, each for which that is taken
+        back; ``history_changed``, each that becomes history (1), or is history no longer (-1).
         """
         self.cursor = Cursor(lanes=2, max_refusals=max_refusals)
         self.history: OrderedDict[int, float] = OrderedDict()
@@ -95,7 +87,11 @@ class State:
         self.told: list[Callable[[], object]] = []
         """Lines for the log, once what was done holds."""
         self._facts, self._trace = facts, trace
-        self._left, self._came_back, self._kept = left, came_back, kept
+        self._not_needed, self._needed_again, self._history_changed = (
+            not_needed,
+            needed_again,
+            history_changed,
+        )
 
     def do(self, *op: Any) -> None:
         """Apply an operation, and have it written."""
@@ -137,9 +133,9 @@ class State:
             if is_kept:
                 self.history[number] = at
                 self.history_bytes += size
-                self._kept(number, 1)
+                self._history_changed(number, 1)
             else:
-                self._left(number)
+                self._not_needed(number)
         elif number not in self.cursor.settled:
             # It is not there any more, so it was delivered, also where a dead letter was taken up for it.
             self.cursor.dead.pop(number, None)
@@ -166,8 +162,8 @@ class State:
         for number in numbers:
             if self.history.pop(number, None) is not None:
                 self.history_bytes -= self._size(number)
-                self._kept(number, -1)
-                self._left(number)
+                self._history_changed(number, -1)
+                self._not_needed(number)
 
     def _dropped(self, number: int, reason: str, lane: int, happened_at: int | None, at: float) -> None:
         if number in self.cursor.settled:
@@ -179,7 +175,7 @@ class State:
         elif number in self.cursor.dead:
             self.dead_bytes[lane] -= size
         self.cursor.drop(number)
-        self._left(number)
+        self._not_needed(number)
         self._tell_ended(before)
         self._note_drop(number, number, 1, reason, lane, happened_at, at)
 
@@ -245,7 +241,7 @@ class State:
             bytes_ = self.dead_bytes if lane is None else self.waiting_bytes
             bytes_[facts.lane] += facts.size
             self.cursor.restore(number, kept, lane, trace, in_flight=flies)
-            self._came_back(number)
+            self._needed_again(number)
             self.drops = drops
             del self.ops[ops:], self.told[told:]
 
@@ -261,8 +257,8 @@ class State:
             self.history[number] = at
             self.history.move_to_end(number, last=False)
             self.history_bytes += size
-            self._kept(number, 1)
-            self._came_back(number)
+            self._history_changed(number, 1)
+            self._needed_again(number)
             del self.ops[ops:]
 
         return size, take_back
@@ -315,10 +311,10 @@ class State:
         self.receiver = kept["receiver"]
         self.serial = kept["serial"]
 
-    def copy(self) -> Looks:
+    def copy(self) -> Snapshot:
         """Return what another thread may read meanwhile."""
         cursor = self.cursor
-        return Looks(
+        return Snapshot(
             dict(cursor.waiting),
             {number: replace(tried) for number, tried in cursor.tried.items()},
             dict(cursor.dead),
