@@ -6,6 +6,7 @@ lies below, knows nothing of its console.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +50,12 @@ def serve(
     ] = None,
 ) -> None:
     """Run the receiver until it is told to stop (SIGTERM, Ctrl-C)."""
-    from gatepost.receiver.observability.logs import to_stderr
-    from gatepost.receiver.program import Listening, run
+    gc.disable()  # imports make no garbage, and each collection looks at all that is imported
+    try:
+        from gatepost.receiver.observability.logs import to_stderr
+        from gatepost.receiver.program import Listening, run
+    finally:
+        gc.enable()
 
     settings, origins = settings_with_origins(config, listen=listen, database=database, role=role)
     to_stderr(settings.log_format, settings.log_level)
