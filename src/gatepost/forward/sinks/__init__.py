@@ -1,4 +1,15 @@
-"""Send events, one file for each kind of destination; and what all kinds have in common."""
+"""Send events, one file for each kind of destination; and what all kinds have in common.
+
+``webhook``         an HTTP address, signed
+``receiver``        another receiver, by the push protocol
+``mqtt``            MQTT 5, with ``home_assistant`` for its discovery
+``nats``            a stream of NATS JetStream
+``kafka``           Apache Kafka
+``notify``          people's telephones: chat services and mail
+``http``            what webhooks, receivers and chat services share
+``one_connection``  what MQTT and NATS share
+``tls``             whose certificates are trusted, and which one is shown
+"""
 
 from __future__ import annotations
 
