@@ -17,7 +17,7 @@ from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
-from gatepost.console.pages.terminals import sites_of
+from gatepost.console.pages.terminal_page import sites_of
 from gatepost.errors import SettingsError
 from gatepost.fleet.adoption import Order
 from gatepost.fleet.client import Seen, checked_address

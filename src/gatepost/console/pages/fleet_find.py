@@ -14,7 +14,7 @@ from litestar.params import RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
-from gatepost.console.pages.terminals import sites_of
+from gatepost.console.pages.terminal_page import sites_of
 from gatepost.errors import SettingsError
 from gatepost.fleet.finding.announcements import Announced, DiscoveryUnavailable
 from gatepost.fleet.finding.finder import Finder

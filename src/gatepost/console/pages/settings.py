@@ -18,7 +18,7 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, T
 from gatepost.receiver.api.settings import change_settings
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering, read
 from gatepost.receiver.api.sites import told_change
-from gatepost.receiver.api.terminals import networks_of
+from gatepost.receiver.api.terminal_values import networks_of
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.receiver.settings_in_force import SettingsInForce, TheSettings

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
-from gatepost.console.pages.terminals import direction_of
+from gatepost.console.pages.terminal_page import direction_of
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering

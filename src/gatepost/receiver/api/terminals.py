@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from litestar import Controller, delete, get, patch, post
-from litestar.exceptions import ClientException, NotFoundException
+from litestar.exceptions import ClientException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 from msgspec.structs import replace
 
-from gatepost.errors import SettingsError
 from gatepost.items import (
-    DisagreementItem,
     NameThereItem,
     RemovedItem,
     TerminalDetail,
@@ -46,102 +42,25 @@ from gatepost.receiver.api.shapes import (
     answering,
     read,
 )
+from gatepost.receiver.api.terminal_values import (
+    NewTerminal,
+    TerminalChange,
+    known_id,
+    networks_of,
+    no_such_terminal,
+    terminal_detail,
+    terminal_item,
+    would_refuse,
+)
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.live_stream import Live
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.admin import Registrar, site_of
-from gatepost.receiver.terminals.identify import MAX_SERIAL
-from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
-from gatepost.receiver.terminals.preview import WouldRefuse
-from gatepost.store.interface import Direction, Page, TerminalRow, TerminalState
-from gatepost.store.page_bytes import paged, weight
+from gatepost.store.interface import TerminalRow, TerminalState
 from gatepost.store.privacy.terminal_removal import Removed
 from gatepost.store.questions import UserStore
 
-__all__ = [
-    "TerminalItem",
-    "TerminalsController",
-    "delete_retired",
-    "networks_of",
-    "terminal_item",
-    "would_refuse",
-]
-
-Serial = Annotated[str, Meta(min_length=1, max_length=MAX_SERIAL, pattern=r"^\S(.*\S)?$")]
-Name = Annotated[str, Meta(max_length=128)]
-
-
-class NewTerminal(Struct, frozen=True, kw_only=True):
-    """A terminal that has not pushed yet. With a token it gets an address of its own."""
-
-    serial: Serial | None = None
-    name: Name | None = None
-    site_id: Annotated[int, Meta(ge=1, le=MAX_ID)] = 1
-    timezone: str | None = None
-    networks: list[str] = []
-    direction: Direction = "both"
-    token: bool = True
-
-
-class TerminalChange(Struct, frozen=True, kw_only=True):
-    """What is left out stays; ``null`` takes it away."""
-
-    serial: Serial | UnsetType = UNSET
-    name: Name | UnsetType | None = UNSET
-    site_id: Annotated[int, Meta(ge=1, le=MAX_ID)] | UnsetType = UNSET
-    timezone: str | UnsetType | None = UNSET
-    networks: list[str] | UnsetType = UNSET
-    direction: Direction | UnsetType = UNSET
-    """Which way people go who pass there; ``both`` where the terminal does not tell."""
-    state: Literal["approved", "held", "retired"] | UnsetType = UNSET
-
-
-def terminal_item(
-    row: TerminalRow, heard: Mapping[int, int], *, now_ms: int, address: str | None = None
-) -> TerminalItem:
-    """Shape a terminal for a response. ``heard``: when terminals last pushed, in milliseconds."""
-    return TerminalItem(**_values(row, heard, now_ms=now_ms), address=address)
-
-
-_DERIVED = ("last_seen", "presence", "backlog", "networks", "address")
-
-
-def _values(row: TerminalRow, heard: Mapping[int, int], *, now_ms: int) -> dict[str, Any]:
-    now = datetime.fromtimestamp(now_ms / 1000, UTC)
-    last_seen = last_heard(row.last_seen, heard.get(row.id))
-    values = {name: getattr(row, name) for name in TerminalItem.__struct_fields__ if name not in _DERIVED}
-    return {
-        **values,
-        "networks": list(row.networks),
-        "last_seen": last_seen,
-        "presence": presence(last_seen, row.interval_ms, now=now),
-        "backlog": backlog_arriving(row.late_at, now=now),
-    }
-
-
-def _detail(store: UserStore, terminal_id: int, heard: Mapping[int, int], *, now_ms: int) -> TerminalDetail:
-    row = store.terminal(terminal_id) if 0 < terminal_id <= MAX_ID else None
-    if row is None:
-        raise _no_such()
-    refusals, disagreed = store.refusals(terminal_id), store.disagreements(terminal_id)
-    return TerminalDetail(
-        **_values(row, heard, now_ms=now_ms),
-        refusals=refusals,
-        disagreed=[
-            DisagreementItem(
-                source=one.source,
-                said=one.said,
-                count=one.count,
-                first_at=one.first_at,
-                last_at=one.last_at,
-            )
-            for one in disagreed
-        ],
-    )
-
-
-def _no_such() -> NotFoundException:
-    return NotFoundException("there is no such terminal")
+__all__ = ["TerminalsController", "delete_retired"]
 
 
 class TerminalsController(Controller):
@@ -174,7 +93,7 @@ class TerminalsController(Controller):
     def one_terminal(
         self, store: TheStore, terminal_id: FromPath[int], access: TheAccess, ingests: TheIngests
     ) -> TerminalDetail:
-        return _detail(store, terminal_id, ingests.heard, now_ms=access.doors.now_ms())
+        return terminal_detail(store, terminal_id, ingests.heard, now_ms=access.doors.now_ms())
 
     @get("/would-refuse", opt=VIEWER | EVERY_SITE, sync_to_thread=True, summary="Preview stricter settings")
     def preview_settings(
@@ -218,7 +137,7 @@ class TerminalsController(Controller):
         ``networks``: separated by commas; empty for all.
         """
         if terminal_id > MAX_ID or store.terminal(terminal_id) is None:
-            raise _no_such()
+            raise no_such_terminal()
         changed: dict[str, Any] = {
             "state": terminal_state,
             "networks": None if networks is None else networks_of(networks),
@@ -241,7 +160,7 @@ class TerminalsController(Controller):
     ) -> WouldMoveItem:
         """Tell what moving the terminal to a site changes about people: who goes along, is divided, becomes one."""
         if terminal_id > MAX_ID or store.terminal(terminal_id) is None:
-            raise _no_such()
+            raise no_such_terminal()
         site = site_of(store, site_id)
         if site is None:
             raise ClientException(f"site_id: there is no site {site_id}; see /api/v1/sites")
@@ -298,8 +217,8 @@ class TerminalsController(Controller):
         names = TerminalChange.__struct_fields__
         values = {name: getattr(data, name) for name in names if getattr(data, name) is not UNSET}
         with answering():
-            before = await asyncio.to_thread(store.terminal, _known(terminal_id))
-            row = await registrar.change(store, _known(terminal_id), values)
+            before = await asyncio.to_thread(store.terminal, known_id(terminal_id))
+            row = await registrar.change(store, known_id(terminal_id), values)
         told = changes(before, row, values)
         return await _changed(access, request, "terminal.changed", row, changed=sorted(values), **told)
 
@@ -314,7 +233,7 @@ class TerminalsController(Controller):
     ) -> TerminalItem:
         """What a held terminal has sent is listed from now on. Only an administrator takes a retired one back."""
         with answering():
-            row = await registrar.approve(store, _known(terminal_id))
+            row = await registrar.approve(store, known_id(terminal_id))
         return await _changed(access, request, "terminal.approved", row)
 
     @post("/{terminal_id:int}/retire", opt=ADMIN, status_code=200, summary="Retire a terminal")
@@ -328,7 +247,7 @@ class TerminalsController(Controller):
     ) -> TerminalItem:
         """What it sent stays; what it pushes from now on is refused, and its token is gone."""
         with answering():
-            row = await registrar.change(store, _known(terminal_id), {"state": "retired"})
+            row = await registrar.change(store, known_id(terminal_id), {"state": "retired"})
         return await _changed(access, request, "terminal.retired", row)
 
     @delete("/{terminal_id:int}", opt=ADMIN, status_code=200, summary="Delete a retired terminal")
@@ -342,7 +261,7 @@ class TerminalsController(Controller):
         store: TheStore,
     ) -> RemovedItem:
         """With everything that it sent, for good: records, images, alarms, quarantined pushes. Retire it before."""
-        removed = await delete_retired(request, registrar, access, live, store, _known(terminal_id))
+        removed = await delete_retired(request, registrar, access, live, store, known_id(terminal_id))
         return RemovedItem(**{name: getattr(removed, name) for name in RemovedItem.__struct_fields__})
 
     @post("/{terminal_id:int}/token", opt=ADMIN, status_code=200, summary="Give a terminal another address")
@@ -356,7 +275,7 @@ class TerminalsController(Controller):
     ) -> TerminalItem:
         """``address`` in the answer is the new ``event_dest``, told once; the one before counts no more."""
         with answering():
-            made = await registrar.rotate_token(store, _known(terminal_id))
+            made = await registrar.rotate_token(store, known_id(terminal_id))
         row, token = made if made is not None else (None, None)
         item = await _changed(access, request, "terminal.token_rotated", row)
         return replace(item, address=_address(registrar, access, request, token))
@@ -372,7 +291,7 @@ class TerminalsController(Controller):
     ) -> TerminalItem:
         """Its token counts no more, and it is taken by its serial again, as the settings say."""
         with answering():
-            row = await registrar.remove_token(store, _known(terminal_id))
+            row = await registrar.remove_token(store, known_id(terminal_id))
         return await _changed(access, request, "terminal.token_removed", row)
 
 
@@ -383,53 +302,11 @@ async def delete_retired(
     with answering():
         removed = await registrar.delete(store, terminal_id)
     if removed is None:
-        raise _no_such()
+        raise no_such_terminal()
     live.forget()
     counts = {name: getattr(removed, name) for name in Removed.__struct_fields__}
     await asyncio.to_thread(access.note, request, "terminal.deleted", str(terminal_id), **counts)
     return removed
-
-
-def networks_of(text: str) -> tuple[str, ...]:
-    """Return the networks in a text that separates them by commas or blanks."""
-    return tuple(text.replace(",", " ").split())
-
-
-def would_refuse(ask: Callable[[], list[WouldRefuse]], cursor: str | None = None) -> Listing[WouldRefuseItem]:
-    """Shape a preview for a reply. Raises ``ClientException`` for what is no network, and for a cursor of elsewhere."""
-
-    def page() -> Page[WouldRefuse]:
-        return paged(ask(), _bytes, order="would refuse", place=lambda one: one.terminal.id, cursor=cursor)
-
-    try:
-        found = read(page)
-    except SettingsError as error:
-        raise ClientException(str(error)) from None
-    return Listing(
-        [
-            WouldRefuseItem(
-                terminal_id=one.terminal.id,
-                serial=one.terminal.serial,
-                name=one.terminal.name,
-                reason=one.reason,
-                message=one.message,
-                peer=one.peer,
-                last_at=one.last_at,
-            )
-            for one in found.items
-        ],
-        found.next_cursor,
-    )
-
-
-def _bytes(one: WouldRefuse) -> int:
-    return weight(one.terminal.serial, one.terminal.name, one.message, one.peer, row=256)
-
-
-def _known(terminal_id: int) -> int:
-    if terminal_id > MAX_ID:
-        raise _no_such()
-    return terminal_id
 
 
 def _address(registrar: Registrar, access: Access, request: AnyRequest, token: str | None) -> str | None:
@@ -440,7 +317,7 @@ async def _changed(
     access: Access, request: AnyRequest, action: str, row: TerminalRow | None, **detail: object
 ) -> TerminalItem:
     if row is None:
-        raise _no_such()
+        raise no_such_terminal()
     await _note(access, request, action, row, **detail)
     ingests: Ingests = request.scope[PARTS]["ingests"]  # type: ignore[literal-required]  # a key of ours
     return terminal_item(row, ingests.heard, now_ms=access.doors.now_ms())

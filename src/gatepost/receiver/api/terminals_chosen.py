@@ -17,11 +17,12 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromQuery, JSONBody, RawBody
 from msgspec import UNSET, Meta, Struct
 
-from gatepost.items import Listing, NameItem, RemovedItem
+from gatepost.items import Listing, NameItem, RemovedItem, TerminalItem
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, TheIngests, TheRegistrar, TheStore, answering
-from gatepost.receiver.api.terminals import TerminalChange, TerminalItem, delete_retired, terminal_item
+from gatepost.receiver.api.terminal_values import TerminalChange, terminal_item
+from gatepost.receiver.api.terminals import delete_retired
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.name_list import NameLine, names_of

@@ -20,22 +20,22 @@ import contextlib
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from msgspec import Struct
 
-from gatepost.dialect_faults.classes import MOST
-from gatepost.simulator.engines.faulty import Faults, is_several, of_requests
 from gatepost.simulator.engines.prepared import Gallery, Series
+from gatepost.simulator.engines.virtual_terminals import VirtualTerminal, shares, spread
 from gatepost.simulator.meter import Count, Meter
-from gatepost.simulator.world.lots import lots
-from gatepost.simulator.world.passages import Door
 from gatepost.simulator.world.people import make_site
 from gatepost.simulator.world.scenario import Plan, doors
 from gatepost.terminal.push.http_response import BadReply, ResponseParser
 from gatepost.terminal.push.target import Target, take_apart
 from gatepost.wire import SUCCESS, Delivered, Refused, classify
+
+__all__ = ["Fast", "Job"]
+
 
 FACES = 24
 """How many people there are: their portraits are drawn before the first event is sent, and kept."""
@@ -60,44 +60,6 @@ class Job(Struct, kw_only=True):
     tls: ssl.SSLContext | None = None
 
 
-class Taken(Struct, frozen=True):
-    """A request to be sent: how many events it has, whether it is sent twice, and the class of its dialect fault."""
-
-    request: bytes
-    events: int = 1
-    twice: bool = False
-    fault: str = ""
-
-
-class _Terminal:
-    """One virtual terminal: its series of requests, and how many of them it may send."""
-
-    __slots__ = ("_faults", "_lots", "_next", "count", "door", "left", "series")
-
-    def __init__(self, door: Door, series: Series, count: Count, plan: Plan, left: int) -> None:
-        self.door = door
-        self.series = series
-        self.count = count
-        self.left = left
-        self._next = 0
-        self._lots = lots("again", plan.seed, door.serial)
-        self._faults = Faults(plan, door.serial) if plan.dialect_faults else None
-
-    def take(self) -> Taken | None:
-        """Return the next request; None when there is none left."""
-        if self._next >= self.left:
-            return None
-        first = self._next
-        rand = None if self._faults is None else self._faults.lots_of(first)
-        self._next += 1 if rand is None or not is_several(rand) else min(MOST, self.left - first)
-        twice = self.door.duplicates > 0 and self._lots.random() < self.door.duplicates
-        if rand is None:
-            return Taken(self.series.request(first), twice=twice)
-        requests = [self.series.request(number) for number in range(first, self._next)]
-        fault, request = of_requests(requests, rand)
-        return Taken(request, len(requests), twice, fault)
-
-
 class Fast:
     """One run of the fast engine."""
 
@@ -110,10 +72,10 @@ class Fast:
             [Count(serial=door.serial, place=door.place, firmware=str(door.firmware)) for door in fleet]
         )
         site, gallery = make_site(plan.seed, employees=FACES), Gallery()
-        shares = _shares(job.events, len(fleet))
+        events = shares(job.events, len(fleet))
         self._terminals = [
-            _Terminal(door, Series(plan, site, door, self.target, gallery=gallery), count, plan, share)
-            for door, count, share in zip(fleet, self.meter.counts, shares, strict=True)
+            VirtualTerminal(door, Series(plan, site, door, self.target, gallery=gallery), count, plan, share)
+            for door, count, share in zip(fleet, self.meter.counts, events, strict=True)
         ]
         self.ended = asyncio.Event()
         self.began = self.finished = 0.0
@@ -129,7 +91,7 @@ class Fast:
 
     async def run(self) -> None:
         """Send until there is nothing left or the time is over. What is under way then is waited for, briefly."""
-        lines = [_Line(self, share) for share in _spread(self._terminals, self.job.connections)]
+        lines = [_Line(self, share) for share in spread(self._terminals, self.job.connections)]
         self._lines = lines
         self._working = len(lines)
         self.began = self.finished = self.clock()
@@ -193,7 +155,7 @@ class Fast:
 class _Line(asyncio.Protocol):
     """One kept connection that several terminals share in turn, one request at a time."""
 
-    def __init__(self, fast: Fast, terminals: Sequence[_Terminal]) -> None:
+    def __init__(self, fast: Fast, terminals: Sequence[VirtualTerminal]) -> None:
         self.fast = fast
         self.loop = asyncio.get_running_loop()
         self.terminals = deque(terminals)
@@ -403,17 +365,3 @@ class _Line(asyncio.Protocol):
             if self.transport:
                 self.transport.close()
             self.fast.done()
-
-
-def _shares(events: int | None, terminals: int) -> list[int]:
-    """How many events each terminal sends; without a total, more than it ever will."""
-    if events is None:
-        return [1 << 32] * terminals
-    return [events // terminals + (index < events % terminals) for index in range(terminals)]
-
-
-def _spread(terminals: Sequence[_Terminal], connections: int) -> Iterator[list[_Terminal]]:
-    """The terminals of each connection; with fewer terminals than connections, several connections share one."""
-    for line in range(connections):
-        mine = list(terminals[line::connections])
-        yield mine or [terminals[line % len(terminals)]]
