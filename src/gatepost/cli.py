@@ -74,6 +74,7 @@ COMMANDS: Mapping[str, Entry] = {
     "alarms": Entry(_CLIENT, "", "list, acknowledge and close alarms", "列出、确认和关闭告警"),
     "terminals": Entry(_CLIENT, "", "manage a receiver's terminals", "管理接收端的终端"),
     "people": Entry(_CLIENT, "", "list people, erase a person", "列出人员，删除个人信息"),
+    "views": Entry(_CLIENT, "", "list and save views of pages", "列出和保存页面视图"),
     "simulate": Entry(
         "gatepost.simulator.commands", "simulator", "terminals that need no hardware", "无需硬件的模拟终端"
     ),

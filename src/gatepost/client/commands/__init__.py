@@ -1,4 +1,4 @@
-"""``gatepost events``, ``alarms``, ``terminals`` and ``people``: the receiver's API on the command line.
+"""``gatepost events``, ``alarms``, ``terminals``, ``people`` and ``views``: the receiver's API on the command line.
 
 Where the receiver is, and with which token, is said by ``--url`` and ``--token``, or better by ``GATEPOST_URL`` and
 ``GATEPOST_TOKEN``: other users of the machine can read a command line. Lists are a line an item, for people; with
@@ -17,6 +17,7 @@ Where the receiver is, and with which token, is said by ``--url`` and ``--token`
 ``people``          people: list, erase, attendance
 ``person``          one person: marks, and joined numbers
 ``inside``          who is inside
+``views``           saved views of the console's pages
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    from gatepost.client.commands import alarms, events, finding, fleet, people, terminals
+    from gatepost.client.commands import alarms, events, finding, fleet, people, terminals, views
 
     for name, module, text in (
         ("events", events, t("what happened at the doors", "门禁通行记录")),
         ("alarms", alarms, t("alarms: list, acknowledge", "告警：列出、确认")),
         ("terminals", terminals, t("terminals of a receiver", "接收端的终端管理")),
         ("people", people, t("people: list, erase", "人员：列出、删除")),
+        ("views", views, t("views: list, save", "视图：列出、保存")),
     ):
         group = typer.Typer(**app_options(), help=text)
         module.register(group)
