@@ -13,7 +13,7 @@ from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, Page, QuarantineQuery, RecordQuery
 from gatepost.store.page_bytes import PAGE_BYTES, fitting
 from gatepost.store.people.people import People, PeopleQuery, Rules
-from gatepost.store.query.records import MAX_STEPS
+from gatepost.store.query.alarms import MAX_STEPS
 
 LARGE = b"x" * (1024 * 1024)
 

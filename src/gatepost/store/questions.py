@@ -52,7 +52,7 @@ from gatepost.store.interface import (
 )
 from gatepost.store.people.move_preview import WouldMove, would_move
 from gatepost.store.people.people import Scope
-from gatepost.store.query import counting, dashboard, feed, quarantine
+from gatepost.store.query import alarms, counting, dashboard, feed, quarantine
 from gatepost.store.query import records as queries
 from gatepost.store.receivers import receivers
 from gatepost.store.schema import tables as t
@@ -198,7 +198,7 @@ class Questions(ABC):
 
     def alarm_counts(self) -> AlarmCounts:
         with self.reading() as db:
-            return queries.alarm_counts(db, self.visible)
+            return alarms.alarm_counts(db, self.visible)
 
     def glance(self, since: datetime) -> dashboard.Glance:
         with self.reading() as db:
@@ -206,11 +206,11 @@ class Questions(ABC):
 
     def alarms(self, query: AlarmQuery) -> Page[AlarmRow]:
         with self.reading() as db:
-            return queries.alarms_page(db, query, self.visible)
+            return alarms.alarms_page(db, query, self.visible)
 
     def alarm(self, alarm_id: int) -> AlarmRow | None:
         with self.reading() as db:
-            return queries.alarm(db, alarm_id, self.visible)
+            return alarms.alarm(db, alarm_id, self.visible)
 
     def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
         statement = update(t.alarms).where(t.alarms.c.id == alarm_id, *self._is_visible_alarm())
@@ -222,13 +222,11 @@ class Questions(ABC):
 
     def count_alarms(self, query: AlarmQuery) -> Counted:
         with self.reading() as db:
-            return counting.counted(len(queries.alarm_ids(db, query, self.visible, counting.COUNT_MOST + 1)))
+            return counting.counted(len(alarms.alarm_ids(db, query, self.visible, counting.COUNT_MOST + 1)))
 
     def alarms_to_acknowledge(self, query: AlarmQuery) -> ToAcknowledge:
         with self.reading() as db:
-            ids = queries.alarm_ids(
-                db, replace(query, acknowledged=False), self.visible, MAX_ACKNOWLEDGED + 1
-            )
+            ids = alarms.alarm_ids(db, replace(query, acknowledged=False), self.visible, MAX_ACKNOWLEDGED + 1)
         return ToAcknowledge(
             min(len(ids), MAX_ACKNOWLEDGED), max(ids, default=0), len(ids) > MAX_ACKNOWLEDGED
         )
@@ -242,7 +240,7 @@ class Questions(ABC):
         with self.changing() as db:
             if isinstance(which, AlarmQuery):
                 asked = replace(which, acknowledged=False)
-                which = queries.alarm_ids(db, asked, self.visible, MAX_ACKNOWLEDGED + 1)
+                which = alarms.alarm_ids(db, asked, self.visible, MAX_ACKNOWLEDGED + 1)
                 if len(which) > MAX_ACKNOWLEDGED:
                     raise ValueError(TOO_MANY_ALARMS)
             for start in range(0, len(which), 500):
@@ -260,7 +258,7 @@ class Questions(ABC):
             "acknowledged_at_ms": func.coalesce(c.acknowledged_at_ms, now_ms),
             "acknowledged_by": func.coalesce(c.acknowledged_by, by),
         }
-        which = [c.id == alarm_id, queries.is_open(), *self._is_visible_alarm()]
+        which = [c.id == alarm_id, alarms.is_open(), *self._is_visible_alarm()]
         with self.changing() as db:
             done = db.execute(update(t.alarms).where(*which).values(values))
             return done.rowcount == 1
@@ -284,7 +282,7 @@ class Questions(ABC):
 
     def alarm_steps_by_id(self, ids: Sequence[int]) -> list[AlarmStepRow]:
         with self.reading() as db:
-            return queries.alarm_steps_by_id(db, ids, self.visible)
+            return alarms.alarm_steps_by_id(db, ids, self.visible)
 
     def happened(
         self, after: int, limit: int = 100
@@ -310,7 +308,7 @@ class Questions(ABC):
     def _part(self, event_id: int, part: int) -> bytes | None:
         """Return the image or the long texts of an event. Raises as :meth:`~gatepost.store.interface.Store.image`."""
         with self.reading() as db:
-            shown = queries.is_visible(db, event_id, self.visible)
+            shown = alarms.is_visible(db, event_id, self.visible)
             place = images.place(db, event_id, part) if shown else None
         if place is None:
             return None
@@ -332,7 +330,7 @@ class Questions(ABC):
 
     def stats(self) -> Stats:
         with self.reading() as db:
-            return queries.stats(db, self.visible)
+            return alarms.stats(db, self.visible)
 
     # What did not go straight through
 

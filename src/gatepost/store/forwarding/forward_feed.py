@@ -22,13 +22,8 @@ from gatepost.store.interface import (
 )
 from gatepost.store.page_bytes import fitting
 from gatepost.store.query import feed, notices, record_search
-from gatepost.store.query.records import (
-    RECORD_BYTES,
-    STEP_BYTES,
-    alarm_steps_by_id,
-    records_between,
-    records_by_id,
-)
+from gatepost.store.query.alarms import STEP_BYTES, alarm_steps_by_id
+from gatepost.store.query.records import RECORD_BYTES, records_between, records_by_id
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import hidden_terminals, terminals_asked
 from gatepost.wire import AlarmStatus

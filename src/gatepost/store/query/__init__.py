@@ -1,5 +1,6 @@
 """Read lists and counts.
 
+``alarms``         alarms and their steps
 ``counting``       how many rows a filter leaves
 ``dashboard``      counts of today, and when each terminal was heard
 ``feed``           what arrived, in order, and what of that is deleted
@@ -7,7 +8,7 @@
 ``notices``        what happened to the installation itself
 ``quarantine``     the quarantine, and refused pushes
 ``record_search``  which records are on a page, for any filters
-``records``        pages of records and alarms
+``records``        records, one by one and in pages
 ``reprocess``      a quarantined push, decoded again
 ``statistics``     numbers by hour and by day
 """

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from gatepost.store.conversion.rows import HISTORY, moment, ms
 from gatepost.store.interface import AlarmCounts, RecordQuery, TerminalState, Visible
 from gatepost.store.query import record_search
-from gatepost.store.query.records import alarm_counts
+from gatepost.store.query.alarms import alarm_counts
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import at_sites, hidden_terminals
 from gatepost.wire.codes import RecognitionType

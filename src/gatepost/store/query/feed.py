@@ -28,7 +28,8 @@ from gatepost.store.interface import (
     Visible,
 )
 from gatepost.store.page_bytes import fitting
-from gatepost.store.query.records import alarms_by_id, records_by_id, sizes_of
+from gatepost.store.query.alarms import alarms_by_id, sizes_of
+from gatepost.store.query.records import records_by_id
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import at_sites, hidden_terminals
 
