@@ -178,7 +178,7 @@ class Outbox:
         """
         claimed, _ = await self._writer.submit(
             lambda contents: contents.claim(limit, now),
-            orphaned=self._give_back,
+            on_cancelled=self._give_back,
             then=self._claimed,
             is_last=True,
         )

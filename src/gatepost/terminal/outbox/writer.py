@@ -52,7 +52,7 @@ class Jobs(Protocol):
 
 
 class _Job(Generic[T]):
-    __slots__ = ("future", "is_last", "orphaned", "then", "work")
+    __slots__ = ("future", "is_last", "on_cancelled", "then", "work")
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class _Job(Generic[T]):
         future: asyncio.Future[T],
         *,
         then: Callable[[T], None] | None,
-        orphaned: Callable[[T], None] | None,
+        on_cancelled: Callable[[T], None] | None,
         is_last: bool = False,
     ) -> None:
         self.work = work
         self.future = future
         self.then = then
-        self.orphaned = orphaned
+        self.on_cancelled = on_cancelled
         self.is_last = is_last
 
 
@@ -94,23 +94,23 @@ class Writer:
         work: Callable[[Contents], T],
         *,
         then: Callable[[T], None] | None = None,
-        orphaned: Callable[[T], None] | None = None,
+        on_cancelled: Callable[[T], None] | None = None,
         is_last: bool = False,
     ) -> asyncio.Future[T]:
         """Do ``work``; the future is done once what it did is written.
 
-        ``then`` runs in the event loop after that, even if the caller is no longer waiting; ``orphaned`` too, if so.
+        ``then`` runs in the event loop after that, even if the caller is no longer waiting; ``on_cancelled``, too, if it is not.
         ``is_last``: after what is stored with it.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        return self._hand_over(_Job(work, future, then=then, orphaned=orphaned, is_last=is_last))
+        return self._hand_over(_Job(work, future, then=then, on_cancelled=on_cancelled, is_last=is_last))
 
     def put(
         self, events: Sequence[NewEvent], *, then: Callable[[list[int]], None]
     ) -> asyncio.Future[list[int]]:
         """Store events, all or none; the future has their numbers once they are on disk."""
         future: asyncio.Future[list[int]] = self._loop.create_future()
-        return self._hand_over(_Job(events, future, then=then, orphaned=None))
+        return self._hand_over(_Job(events, future, then=then, on_cancelled=None))
 
     def _hand_over(self, job: _Job[T]) -> asyncio.Future[T]:
         if self._closed:
@@ -215,5 +215,5 @@ def _resolve(results: list[tuple[_Job[Any], Any]]) -> None:
             job.then(result)
         if not job.future.done():
             job.future.set_result(result)
-        elif job.orphaned is not None:
-            job.orphaned(result)
+        elif job.on_cancelled is not None:
+            job.on_cancelled(result)
