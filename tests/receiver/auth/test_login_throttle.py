@@ -1,10 +1,10 @@
+from gatepost.network_of import network_of
 from gatepost.receiver.auth.login_throttle import (
     FREE,
     LONGEST_WAIT_S,
     MAX_REMEMBERED,
     PEACE_S,
     Attempts,
-    network_of,
 )
 
 

@@ -33,8 +33,9 @@ import argon2
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError
+from gatepost.network_of import network_of
 from gatepost.receiver.auth.hashing import BusyError, Lane
-from gatepost.receiver.auth.login_throttle import Attempts, network_of
+from gatepost.receiver.auth.login_throttle import Attempts
 from gatepost.receiver.auth.passwords import MAX_PASSWORD, check_password, normal_password
 from gatepost.store.accounts.accounts import (
     PROGRAM,

@@ -11,12 +11,11 @@ Rules:
 * Bounded: the one that has been quiet longest is forgotten first.
 """
 
-import ipaddress
 from collections import OrderedDict
 
 from msgspec import Struct
 
-__all__ = ["FREE", "Attempts", "network_of"]
+__all__ = ["FREE", "Attempts"]
 
 FREE = {"network": 5, "account": 20, "device": 10, "session": 5, "provider": 5}
 """How many attempts in a row are free, by the first word of the key.
@@ -28,9 +27,6 @@ FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 900.0
 PEACE_S = 3600.0
 MAX_REMEMBERED = 10_000
-
-IPV6_SITE = 64
-"""Bits of the prefix that one customer has at least, and so any number of addresses in it (RFC 6177)."""
 
 
 class _Row(Struct):
@@ -97,16 +93,3 @@ class Attempts:
 def _wait(key: str, count: int) -> float:
     over = count - FREE[key.partition(" ")[0]]
     return 0.0 if over < 0 else min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(over, 20))
-
-
-def network_of(address: str) -> str:
-    """Return what an address is limited by: of IPv4 the address, of IPv6 its /64."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if found.version == 4:
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, IPV6_SITE), strict=False))

@@ -40,9 +40,9 @@ from authlib.oidc.core import CodeIDToken
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError
+from gatepost.network_of import network_of
 from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import HOW, ROLES, Doors, Login
-from gatepost.receiver.auth.login_throttle import network_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import UNKNOWN, Role
 from gatepost.store.terminals.registry import Conflict

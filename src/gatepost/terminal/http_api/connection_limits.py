@@ -2,13 +2,13 @@
 
 Rules:
 
-- At most ``limit`` connections; one more is closed before it is read. Those that were made and have not asked anything
-  yet, be it that the TLS handshake still runs, count for ``HANDSHAKE_S`` towards a bound of their own.
-- A connection on which no request is being answered for ``idle_s`` is closed: whether it never spoke, stopped in the
-  middle of a header, or is an idle keep-alive. Pushing does not depend on any of this.
+- At most ``limit`` connections; one more is closed before it is read. Connections without a request yet, such as during
+  the TLS handshake, count for ``HANDSHAKE_S`` towards a bound of their own.
+- A connection without a request for ``idle_s`` is closed, whether nothing came, a header stopped in its middle, or it
+  is an idle keep-alive. Pushing does not depend on any of this.
 
-Flow: the connection is made through ``Connections`` (a protocol factory); ``busy`` and ``idle`` are told by the request
-handler; ``sweep`` is one step, ``run`` is the loop around it.
+Flow: the connection is made through ``Connections`` (a protocol factory); the request handler calls ``busy`` and
+``idle``; ``sweep`` is one step, ``run`` is the loop around it.
 """
 
 import asyncio

@@ -8,19 +8,19 @@ Rules:
 - One attempt at a time for a peer that has to wait, and a short queue; a further one is refused (429). Opening
   many connections therefore gains nothing.
 - A right password, or ``forget_s`` without an attempt, resets the peer.
-- A peer is an IPv4 address or an IPv6 /64 (RFC 6177: what one site has). At most ``peers`` are remembered.
+- A peer is an IPv4 address or an IPv6 /64. At most ``peers`` are remembered.
 
 Flow: ``async with throttle.turn(peer) as turn: …; turn.failed()`` or ``turn.succeeded()``.
 """
 
 import asyncio
-import ipaddress
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from gatepost.errors import GatepostError
+from gatepost.network_of import network_of
 
 
 class TooManyAttempts(GatepostError):
@@ -84,13 +84,13 @@ class LoginThrottle:
 
     def wait_s(self, address: str) -> float:
         """Return how many seconds the next attempt of ``address`` will be held back."""
-        peer = self._peers.get(_site(address))
+        peer = self._peers.get(network_of(address))
         return 0.0 if peer is None else self._wait_s(peer)
 
     @asynccontextmanager
     async def turn(self, address: str) -> AsyncIterator[Turn]:
         """Wait until an attempt from ``address`` may be looked at. Raises TooManyAttempts if others wait already."""
-        peer = self._peer(_site(address))
+        peer = self._peer(network_of(address))
         wait_s = self._wait_s(peer)
         if not wait_s:
             yield Turn(peer, self._now)
@@ -105,11 +105,11 @@ class LoginThrottle:
         finally:
             peer.waiting -= 1
 
-    def _peer(self, site: str) -> _Peer:
-        peer = self._peers.pop(site, None) or _Peer()
+    def _peer(self, network: str) -> _Peer:
+        peer = self._peers.pop(network, None) or _Peer()
         if peer.failures and not peer.waiting and self._now() - peer.last_at > self._forget_s:
             peer.failures = 0
-        self._peers[site] = peer
+        self._peers[network] = peer
         while len(self._peers) > self._limit:
             self._peers.popitem(last=False)
         return peer
@@ -117,15 +117,3 @@ class LoginThrottle:
     def _wait_s(self, peer: _Peer) -> float:
         over = peer.failures - self._free
         return 0.0 if over < 0 else min(self._longest_s, 2.0 ** min(over, 16))
-
-
-def _site(address: str) -> str:
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(ipaddress.ip_network((ip, 64), strict=False))
-    return str(ip)

@@ -86,8 +86,8 @@ def ask(folder: Path, command: str, *, timeout_s: float = 30.0, **fields: object
     with connect(folder, timeout_s=timeout_s) as door:
         try:
             door.sendall(msgspec.json.encode({"ask": command, **fields}) + b"\n")
-            with door.makefile("rb") as answers:
-                line = answers.readline()
+            with door.makefile("rb") as replies:
+                line = replies.readline()
         except TimeoutError:
             raise SocketClosed(
                 f"the terminal on {folder} has not answered for {timeout_s:g} s; look at its log and its disk"
@@ -96,10 +96,10 @@ def ask(folder: Path, command: str, *, timeout_s: float = 30.0, **fields: object
             line = b""
     if not line.endswith(b"\n"):
         raise TerminalNotRunning(folder)
-    answer = msgspec.json.decode(line)
-    if not answer.get("ok"):
-        raise CommandRefused(str(answer.get("message", "the terminal refused, without a reason")))
-    return answer.get("data")
+    reply = msgspec.json.decode(line)
+    if not reply.get("ok"):
+        raise CommandRefused(str(reply.get("message", "the terminal refused, without a reason")))
+    return reply.get("data")
 
 
 def emit(folder: Path, lines: Iterable[bytes], out: IO[bytes]) -> bool:
@@ -110,8 +110,8 @@ def emit(folder: Path, lines: Iterable[bytes], out: IO[bytes]) -> bool:
     ``uuid`` or ``trace_id``. Raises TerminalNotRunning if there is none to begin with.
     """
     with connect(folder) as door:
-        answers = _Replies(door, out)
-        reading = threading.Thread(target=answers.read, name="door-answers", daemon=True)
+        replies = _Replies(door, out)
+        reading = threading.Thread(target=replies.read, name="socket-replies", daemon=True)
         reading.start()
         sent = 0
         # A broken pipe here is the end of the terminal; each event gets a line about it below.
@@ -122,12 +122,12 @@ def emit(folder: Path, lines: Iterable[bytes], out: IO[bytes]) -> bool:
                     door.sendall(line if line.endswith(b"\n") else line + b"\n")
             door.shutdown(socket.SHUT_WR)
         reading.join()
-    if answers.error is not None:
-        raise answers.error
-    for _ in range(sent - answers.count):
+    if replies.error is not None:
+        raise replies.error
+    for _ in range(sent - replies.count):
         out.write(_GONE)
     out.flush()
-    return answers.refused == 0 and answers.count == sent
+    return replies.refused == 0 and replies.count == sent
 
 
 _GONE = (
@@ -154,8 +154,8 @@ class _Replies:
         self.error: OSError | None = None
 
     def read(self) -> None:
-        with suppress(ConnectionError), self._door.makefile("rb") as answers:
-            for line in answers:
+        with suppress(ConnectionError), self._door.makefile("rb") as replies:
+            for line in replies:
                 if not line.endswith(b"\n"):
                     return
                 self.count += 1

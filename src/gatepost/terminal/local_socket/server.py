@@ -180,10 +180,10 @@ class LocalSocket:
     ) -> bytes:
         try:
             ids = await self._accept(events)
-            answer: dict[str, object] = {"ok": True, "ids": ids} if listed else {"ok": True, "id": ids[0]}
+            reply: dict[str, object] = {"ok": True, "ids": ids} if listed else {"ok": True, "id": ids[0]}
             if problems:
-                answer["problems"] = problems
-            return _encode(answer) + b"\n"
+                reply["problems"] = problems
+            return _encode(reply) + b"\n"
         except GatepostError as error:
             return refusal(error)
         except Exception as error:
@@ -276,8 +276,8 @@ class _Client:
     async def _reply(self) -> None:
         broken = False
         while (item := await self._replies.get()) is not None:
-            answer, size = item
-            line = await answer
+            reply, size = item
+            line = await reply
             self._open -= 1
             self._bytes -= size
             self._room.set()
@@ -364,10 +364,10 @@ _KINDS: Mapping[type[GatepostError], tuple[str, bool]] = {
 
 
 def _refusal(kind: str, message: str, *, retry: bool = False, where: str | None = None) -> bytes:
-    answer: dict[str, object] = {"ok": False, "error": kind, "message": message, "retry": retry}
+    reply: dict[str, object] = {"ok": False, "error": kind, "message": message, "retry": retry}
     if where is not None:
-        answer["where"] = where
-    return _encode(answer) + b"\n"
+        reply["where"] = where
+    return _encode(reply) + b"\n"
 
 
 def _defect(error: Exception) -> bytes:
@@ -377,6 +377,6 @@ def _defect(error: Exception) -> bytes:
 
 
 def _ready(line: bytes) -> Awaitable[bytes]:
-    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    answer.set_result(line)
-    return answer
+    reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    reply.set_result(line)
+    return reply

@@ -99,7 +99,7 @@ class Writer:
     ) -> asyncio.Future[T]:
         """Do ``work``; the future is done once what it did is written.
 
-        ``then`` runs in the event loop after that, even if the caller is no longer waiting; ``on_cancelled``, too, if it is not.
+        ``then`` runs in the event loop after that, also when the caller was cancelled; then ``on_cancelled`` follows.
         ``is_last``: after what is stored with it.
         """
         future: asyncio.Future[T] = self._loop.create_future()
