@@ -7,7 +7,7 @@ are never shown. What does not fit raises :class:`~gatepost.errors.SettingsError
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -121,9 +121,9 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     notify: NotifyOptions | None = None
 
 
-def decode(text: bytes | Mapping[str, Any]) -> Destination:
+def decode(text: bytes | Mapping[str, object]) -> Destination:
     """Read what a destination is told, as JSON or as values. Raises :class:`~gatepost.errors.SettingsError`."""
-    found: Destination = read_as(text, Destination)
+    found = read_as(text, Destination)
     if found.kind == "receiver":  # the push protocol has one shape
         found = replace(found, shape="push", images="inline")
     if found.kind == "notify":  # one message for a burst, and no two at once

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from gatepost.errors import SettingsError
 
 __all__ = ["MAX_HEADERS", "check_headers", "read_as"]
+
+T = TypeVar("T")
 
 MAX_HEADERS = 20
 
@@ -22,7 +24,7 @@ _OURS = frozenset(
 )
 
 
-def read_as(text: bytes | Mapping[str, Any], kind: Any) -> Any:
+def read_as(text: bytes | Mapping[str, object], kind: type[T]) -> T:
     """Return a value of a kind. Raises :class:`~gatepost.errors.SettingsError`, which names the field."""
     try:
         if isinstance(text, bytes):

@@ -6,7 +6,7 @@ Secrets are stored apart, where no backup has them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -63,8 +63,8 @@ def hide(values: Sequence[str], text: str) -> str:
     return text
 
 
-def decode_secrets(text: bytes | Mapping[str, Any]) -> Secrets:
+def decode_secrets(text: bytes | Mapping[str, object]) -> Secrets:
     """Read secrets; empty text stands for none. Raises :class:`~gatepost.errors.SettingsError`, which shows none."""
-    found: Secrets = read_as(text, Secrets) if text else Secrets()
+    found = read_as(text, Secrets) if text else Secrets()
     check_headers("secrets.headers", found.headers)
     return found

@@ -108,7 +108,7 @@ def library(name: str, package: str, kind: str) -> Any:
         ) from None
 
 
-def text(reply: bytes | None, content_type: Any = "") -> str:
+def text(reply: bytes | None) -> str:
     """Return what a destination said as text of at most 2 KB, without what cannot be shown."""
     if not reply:
         return ""
