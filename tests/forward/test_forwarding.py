@@ -20,7 +20,7 @@ from tests.postgres import Postgres
 from tests.receiver.kit import until
 from tests.store.conftest import Opener
 from tests.store.events import RECEIVED_MS, arrival, record
-from tests.store.query.test_destinations import Owner, exception
+from tests.store.forwarding.test_destinations import Owner, exception
 from tests.terminals import ensured
 
 from gatepost.egress import Egress
