@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from tests.fleet.double import ADMIN, Double
 from tests.fleet.kit import House, account, house
 from tests.store.conftest import Opener
 
+from gatepost.fleet.adoption import Order, adopt
 from gatepost.fleet.many import INTERRUPTED
+from gatepost.fleet.surroundings import Surroundings
 from gatepost.store.base import BaseStore
 from gatepost.store.maintenance.backup import backup
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.sqlite.store import SqliteStore
 from gatepost.store.terminals.adoptions import Adoptions, ToAdopt
+from gatepost.store.terminals.fleet import AdoptedRow
 
 
 async def ended(desk: House, which: int) -> dict[str, Any]:
@@ -89,6 +93,30 @@ async def test_after_a_restart_it_goes_on_and_tries_no_password_twice(
 
     assert [(row.state, row.reason) for row in rows] == [("failed", INTERRUPTED), ("adopted", "")]
     await double.close()
+
+
+async def test_of_two_receivers_one_adopts_each_terminal(
+    open_postgres: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: Counter[str] = Counter()
+
+    async def counted(order: Order, around: Surroundings) -> AdoptedRow:
+        tried[order.address] += 1
+        return await adopt(order, around)
+
+    monkeypatch.setattr("gatepost.fleet.many.adopt", counted)
+    server = {"database": "postgresql://elsewhere"}  # the store is handed in; this says that it is shared
+    async with (
+        house(open_postgres, tmp_path / "a", **server) as one,
+        house(open_postgres, tmp_path / "b", **server) as other,
+    ):
+        doubles = [await one.double(f"SN-{number}") for number in range(4)]
+        made = (await one.call("POST", "/adoptions", {"terminals": [account(each) for each in doubles]})).json
+        found, again = await asyncio.gather(ended(one, made["id"]), ended(other, made["id"]))
+
+    # On a slow machine the lease may pass on, and what was being tried then is not tried again.
+    assert found["adopted"] + found["failed"] == again["total"] == 4
+    assert tried == {double.address: 1 for double in doubles}
 
 
 async def test_no_password_is_in_a_log_a_reply_an_audit_line_or_a_backup(

@@ -165,9 +165,12 @@ class Many:
         """Store how it went with those that are over."""
         around = self._around
         while self._over:
-            row, made, reason = self._over[0]
-            await around.in_thread(functools.partial(self._end, row, made, reason))
-            del self._over[0]
+            row, made, reason = self._over.pop(0)
+            try:
+                await around.in_thread(functools.partial(self._end, row, made, reason))
+            except BaseException:  # it is stored in the next round
+                self._over.insert(0, (row, made, reason))
+                raise
 
     def _end(self, row: Ordered, made: AdoptedRow | None, reason: str) -> None:
         serial, terminal_id = (None, None) if made is None else (made.serial, made.terminal_id)

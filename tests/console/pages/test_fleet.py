@@ -118,6 +118,8 @@ async def test_it_is_verified_and_released_with_the_address_that_it_had(house: H
     assert "Have it push to where it pushed before: http://192.0.2.9/old" in page.words
     await double.terminal.subscribe("http://192.0.2.66/other", enabled=True)
     assert (await house.post("/fleet/1/verify")).location == "/fleet?done=verified"
+    at = "/fleet?show=look&cursor=200"
+    assert (await house.post("/fleet/1/verify", back=at)).location == f"{at}&done=verified"
     subscription = await double.terminal.subscription()
     assert subscription is not None
     assert "/Record/" in subscription.event_dest
