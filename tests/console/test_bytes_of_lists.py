@@ -16,7 +16,7 @@ from tests.store.events import NOON, RECEIVED_MS, arrival, record, refused, time
 from tests.terminals import ensured
 
 from gatepost import wire
-from gatepost.console.filters import CHOICE_BYTES
+from gatepost.console.input.filters import CHOICE_BYTES
 from gatepost.receiver.api.terminal_values import would_refuse
 from gatepost.receiver.terminals.preview import WouldRefuse
 from gatepost.store.accounts.accounts import Accounts

@@ -3,7 +3,7 @@
 import pytest
 from litestar.exceptions import ClientException
 
-from gatepost.console.forms import Form
+from gatepost.console.input.forms import Form
 
 
 def test_a_field_is_without_the_blanks_around_it_unless_it_is_a_secret() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.console.kit import PASSWORD, Desk
 from tests.receiver.kit import alarm, body, record
 
-from gatepost.console.refused_forms import refill
+from gatepost.console.input.refused_forms import refill
 
 PAGE = """<html><main>
 <form method="post" action="/other"><input name="a" value="x"></form>

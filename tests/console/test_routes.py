@@ -8,7 +8,7 @@ import pytest
 from tests.console.kit import PASSWORD, Desk
 from tests.receiver.kit import SUCCESS, body, receiving, record, until
 
-from gatepost.console.pages import records
+from gatepost.console.pages.events import records
 from gatepost.console.routes import PAGES, routes
 from gatepost.errors import StoreUnavailable
 from gatepost.store.questions import UserStore

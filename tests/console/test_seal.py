@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.console.seal import MARK, Seal, new_key
+from gatepost.console.input.seal import MARK, Seal, new_key
 
 SEAL = Seal(b"k" * 32)
 

@@ -7,7 +7,7 @@ Rules:
 * A page asks the store what the API asks, and every route says the role that it needs, as the API's do
   (:mod:`gatepost.receiver.api.authorization`). What somebody may not do is not offered, and refused if asked for.
 * No word for people stands in a template, a script or a page: all are in ``words/``, side by side in both languages.
-* Nothing in an address tells a person's name: what is searched for is sealed (:mod:`gatepost.console.seal`).
+* Nothing in an address tells a person's name: what is searched for is sealed (:mod:`gatepost.console.input.seal`).
 * Times are shown in the zone of the site where they happened (:mod:`gatepost.console.show`).
 * Nothing is loaded from another machine, no script or style stands inline, and what came from a terminal is text.
 

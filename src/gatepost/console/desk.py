@@ -26,8 +26,8 @@ from litestar.params import SkipValidation
 from gatepost import __version__
 from gatepost.console.assets import Assets
 from gatepost.console.help import KEYS, help_of
+from gatepost.console.input.seal import MARK, Seal, new_key
 from gatepost.console.remembered import Counts, Remembered, count
-from gatepost.console.seal import MARK, Seal, new_key
 from gatepost.console.show import Show, kind_of, qr_svg
 from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words

@@ -16,36 +16,36 @@ from litestar.params import FromPath
 
 from gatepost.console.assets import PREFIX
 from gatepost.console.desk import Desk, Html, TheDesk, language_of
-from gatepost.console.pages.account import AccountPages
-from gatepost.console.pages.alarms import AlarmPages
-from gatepost.console.pages.attendance import AttendancePages
-from gatepost.console.pages.corrections import CorrectionPages
-from gatepost.console.pages.destination_setup import DestinationSetup
-from gatepost.console.pages.destinations import DestinationPages
-from gatepost.console.pages.fleet import FleetPages
-from gatepost.console.pages.fleet_adopt import FleetAdoptPages
-from gatepost.console.pages.fleet_find import FleetFindPages
-from gatepost.console.pages.fleet_history import FleetHistoryPages
-from gatepost.console.pages.fleet_import import FleetImportPages
-from gatepost.console.pages.help import HelpPages
-from gatepost.console.pages.inside import InsidePages
-from gatepost.console.pages.live import LivePages
-from gatepost.console.pages.login import DoorPages, to_login
-from gatepost.console.pages.people import PeoplePages
-from gatepost.console.pages.quarantine import QuarantinePages
-from gatepost.console.pages.records import RecordPages
-from gatepost.console.pages.refusals import RefusalPages
-from gatepost.console.pages.schedules import SchedulePages
-from gatepost.console.pages.settings import SettingsPages
-from gatepost.console.pages.statistics import StatisticsPages
-from gatepost.console.pages.system import SystemPages
-from gatepost.console.pages.terminal_names import TerminalNames
-from gatepost.console.pages.terminals import TerminalPages
-from gatepost.console.pages.terminals_chosen import ChosenTerminals
-from gatepost.console.pages.views import ViewPages
-from gatepost.console.pages.welcome import WelcomePages
-from gatepost.console.pages.why import WhyPages
-from gatepost.console.refused_forms import REFUSED, WHY, RefusedForms
+from gatepost.console.input.refused_forms import REFUSED, WHY, RefusedForms
+from gatepost.console.pages.administration.account import AccountPages
+from gatepost.console.pages.administration.help import HelpPages
+from gatepost.console.pages.administration.login import DoorPages, to_login
+from gatepost.console.pages.administration.settings import SettingsPages
+from gatepost.console.pages.administration.system import SystemPages
+from gatepost.console.pages.administration.welcome import WelcomePages
+from gatepost.console.pages.destinations.listed import DestinationPages
+from gatepost.console.pages.destinations.setup import DestinationSetup
+from gatepost.console.pages.events.alarms import AlarmPages
+from gatepost.console.pages.events.live import LivePages
+from gatepost.console.pages.events.records import RecordPages
+from gatepost.console.pages.events.statistics import StatisticsPages
+from gatepost.console.pages.events.views import ViewPages
+from gatepost.console.pages.fleet.adopt import FleetAdoptPages
+from gatepost.console.pages.fleet.find import FleetFindPages
+from gatepost.console.pages.fleet.history import FleetHistoryPages
+from gatepost.console.pages.fleet.import_list import FleetImportPages
+from gatepost.console.pages.fleet.overview import FleetPages
+from gatepost.console.pages.people.attendance import AttendancePages
+from gatepost.console.pages.people.corrections import CorrectionPages
+from gatepost.console.pages.people.inside import InsidePages
+from gatepost.console.pages.people.people import PeoplePages
+from gatepost.console.pages.people.schedules import SchedulePages
+from gatepost.console.pages.terminals.chosen import ChosenTerminals
+from gatepost.console.pages.terminals.names import TerminalNames
+from gatepost.console.pages.terminals.quarantine import QuarantinePages
+from gatepost.console.pages.terminals.refusals import RefusalPages
+from gatepost.console.pages.terminals.terminals import TerminalPages
+from gatepost.console.pages.terminals.why import WhyPages
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem_details

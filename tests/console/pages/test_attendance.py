@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
-from gatepost.console.pages.attendance import PAGE
+from gatepost.console.pages.people.attendance import PAGE
 from gatepost.store.accounts.accounts import Accounts
 
 

@@ -17,8 +17,8 @@ from tests.forward.kit import Hook, hooked
 from tests.receiver.kit import receiving, record
 from tests.terminals import ensured
 
-from gatepost.console.destination_fields import SERVICES, address_fields
-from gatepost.console.destination_page import label_of, steps_of
+from gatepost.console.pages.destinations.fields import SERVICES, address_fields
+from gatepost.console.pages.destinations.page import label_of, steps_of
 from gatepost.console.routes import routes
 from gatepost.console.words import LANGUAGES, words
 from gatepost.forward.options.destination import Destination, KafkaOptions, MqttOptions, NatsOptions, decode

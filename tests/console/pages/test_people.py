@@ -5,7 +5,7 @@ from datetime import date
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
-from gatepost.console.pages.people import Month
+from gatepost.console.pages.people.people import Month
 from gatepost.store.accounts.accounts import Accounts
 
 DAY = "2023-05-29"

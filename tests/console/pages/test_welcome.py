@@ -4,7 +4,7 @@ import pytest
 from tests.console.kit import PASSWORD, Desk
 from tests.receiver.kit import record
 
-from gatepost.console.pages import welcome
+from gatepost.console.pages.administration import welcome
 from gatepost.console.simulated import Simulated
 from gatepost.store.accounts.accounts import Accounts
 
