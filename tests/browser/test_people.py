@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
+from tests.browser.conftest import Opener
 from tests.browser.kit import Console
 
 from gatepost.wire import Group, User
@@ -72,3 +73,18 @@ def test_the_attendance_of_a_group_is_exported(page: Page, console: Console, tmp
     page.get_by_role("link", name="Month").click()
     expect(page.locator(".month tbody tr")).to_have_count(1)
     expect(page.locator(".month td.there")).to_have_count(1)
+
+
+def test_long_names_and_reasons_of_marks_stay_within_the_page(opened: Opener, console: Console) -> None:
+    who = User(user_id="p-long", name="N" * 128, type=1)
+    console.push(console.doors.passage(user=who))
+    (person,) = console.get_json("/api/v1/people?q=p-long")["items"]
+    console.change("PUT", f"/api/v1/people/{person['id']}/mark", {"reason": "ask at the desk " * 12})
+    page = opened(width=390)
+    for path in ("/", "/people?q=p-long", "/inside", f"/people/{person['id']}"):
+        page.goto(console.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    page.goto(console.url + "/attendance?q=p-long&month=" + person["last_seen"][:7])
+    name = page.locator(".month tbody th").first.bounding_box()
+    assert name is not None
+    assert name["width"] < 200
