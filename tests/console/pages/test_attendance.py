@@ -8,6 +8,7 @@ import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
@@ -101,3 +102,17 @@ async def test_a_page_without_anyone_of_the_kind_leads_on_to_the_next(desk: Desk
     assert "None of this kind on this page" in page.words
     following = html.unescape(re.findall(r'rel="next" href="([^"]+)"', page.html)[0])
     assert "Guest" in (await desk.get(following, "viewer")).words
+
+
+@pytest.mark.parametrize(
+    ("asked", "title"),
+    [("month=2024-13", "Month"), ("day=2023-02-29", "Day"), ("month=0&day=2024-02-29", "Month")],
+)
+async def test_a_month_or_day_that_is_none_is_said(desk: Desk, asked: str, title: str) -> None:
+    page = await desk.get(f"/attendance?{asked}")
+    assert f"the value makes no sense: {title}" in page.words
+
+
+@pytest.mark.parametrize("asked", ["", "?month=2024-02", "?day=2024-02-29", "?month=2024-02&day=x"])
+async def test_a_month_or_day_that_is_one_is_not_complained_of(desk: Desk, asked: str) -> None:
+    assert 'role="alert"' not in (await desk.get(f"/attendance{asked}")).html

@@ -68,6 +68,7 @@ class AttendancePages(Controller):
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
         stretch = _stretch(view, filters.zone)
+        _tell_wrong(view, filters, stretch)
         query = replace(filters.attendance(), limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: meaning.attendance.page(query, stretch.first, stretch.last))
         note_search(access, request, query, len(page.items))
@@ -141,6 +142,15 @@ def _stretch(view: View, zone: str) -> Stretch:
         day = today
     one = timedelta(days=1)
     return Stretch(day, day, (day,), {"day": str(day)}, {"day": str(day - one)}, {"day": str(day + one)})
+
+
+def _tell_wrong(view: View, filters: Filters, stretch: Stretch) -> None:
+    """Name the month or the day of the address among the wrong filters if it makes no sense."""
+    for name in ("month", "day"):
+        if asked := view.query.get(name):
+            if asked not in stretch.address.values():
+                filters.wrong.append(view.words(f"attendance.{name}"))
+            return
 
 
 def _present(meaning: Meaning, stretch: Stretch, query: PeopleQuery) -> Sequence[tuple[Group, int, int]]:
