@@ -30,7 +30,8 @@ from gatepost.store.interface import NewTerminal
 from gatepost.store.query.notices import Notices
 from gatepost.store.receivers.leases import Leases
 from gatepost.store.sqlite.store import SqliteStore
-from gatepost.store.terminals.fleet import Adopted, AdoptedRow, Credentials, NewAdopted
+from gatepost.store.terminals.adopted import AdoptedRow, Credentials, NewAdopted
+from gatepost.store.terminals.fleet import Adopted
 from gatepost.store.terminals.fleet_jobs import AuditRow, FleetJobs
 from gatepost.terminal import Terminal
 

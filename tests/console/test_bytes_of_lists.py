@@ -34,8 +34,8 @@ from gatepost.store.people.groups import MAX_IDS
 from gatepost.store.people.marked import MarkedPeople
 from gatepost.store.people.people import People, PeopleQuery, Rules
 from gatepost.store.query.quarantine import MAX_REFUSED
+from gatepost.store.terminals.adopted import Credentials, Looked, NewAdopted
 from gatepost.store.terminals.adoptions import KEPT, ToAdopt
-from gatepost.store.terminals.fleet import Credentials, Looked, NewAdopted
 
 MONTH = "2024-05"
 

@@ -24,7 +24,8 @@ from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, RecordQuery, RecordRow
 from gatepost.store.query.notices import Notices
 from gatepost.store.receivers.leases import Leases
-from gatepost.store.terminals.fleet import Adopted, AdoptedRow, Credentials, NewAdopted
+from gatepost.store.terminals.adopted import AdoptedRow, Credentials, NewAdopted
+from gatepost.store.terminals.fleet import Adopted
 from gatepost.store.terminals.fleet_jobs import FleetJobs, JobRow, NewJob
 
 BEGIN_S = 1_700_000_000

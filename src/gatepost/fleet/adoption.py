@@ -23,7 +23,7 @@ from gatepost.errors import SettingsError
 from gatepost.fleet.client import Account, Seen, checked_address
 from gatepost.fleet.failures import AnotherCertificate
 from gatepost.fleet.surroundings import Surroundings
-from gatepost.store.terminals.fleet import AdoptedRow, Credentials, NewAdopted, Previous
+from gatepost.store.terminals.adopted import AdoptedRow, Credentials, NewAdopted, Previous
 from gatepost.wire import Subscription, without_credentials
 
 __all__ = ["STEPS", "Order", "adopt", "check_ours", "shows_all"]

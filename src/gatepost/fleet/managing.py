@@ -21,8 +21,8 @@ from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.tending.tender import Tender
 from gatepost.fleet.tending.visit import Visitor
 from gatepost.store.receivers.leases import Leases
+from gatepost.store.terminals.adopted import AdoptedRow, Previous
 from gatepost.store.terminals.adoptions import Adoptions
-from gatepost.store.terminals.fleet import AdoptedRow, Previous
 
 __all__ = ["Fleet"]
 

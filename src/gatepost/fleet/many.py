@@ -24,8 +24,8 @@ from gatepost.fleet.adoption import Order, adopt, check_ours
 from gatepost.fleet.client import checked_address
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.store.receivers.leases import Leases
+from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.adoptions import Adoption, Adoptions, Ordered, ToAdopt
-from gatepost.store.terminals.fleet import AdoptedRow
 
 __all__ = ["AT_ONCE", "MAX_ROWS", "Many"]
 

@@ -12,7 +12,8 @@ from msgspec import Struct
 from gatepost.egress import Egress
 from gatepost.fleet.client import Seen, TerminalClient
 from gatepost.store.query.notices import Notices
-from gatepost.store.terminals.fleet import Adopted, AdoptedRow
+from gatepost.store.terminals.adopted import AdoptedRow
+from gatepost.store.terminals.fleet import Adopted
 
 __all__ = ["Surroundings", "TakeIn"]
 

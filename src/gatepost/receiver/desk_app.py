@@ -103,8 +103,9 @@ from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.notices import Notices
 from gatepost.store.questions import UserStore
 from gatepost.store.receivers.leases import Leases
+from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.adoptions import Adoptions
-from gatepost.store.terminals.fleet import Adopted, AdoptedRow
+from gatepost.store.terminals.fleet import Adopted
 from gatepost.store.terminals.fleet_jobs import FleetJobs
 
 __all__ = ["DeskApp", "MakePages", "Pages"]

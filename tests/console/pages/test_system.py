@@ -12,8 +12,8 @@ from tests.terminals import ensured
 from gatepost import __version__
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.interface import RecordQuery
-from gatepost.store.maintenance.check import Finding, Report
 from gatepost.store.maintenance.check_results import FILE, keep_check, last_check
+from gatepost.store.maintenance.findings import Finding, Report
 from gatepost.store.privacy.due import Due, due_until
 from gatepost.store.privacy.retention import Limits
 

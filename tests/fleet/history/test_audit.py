@@ -23,7 +23,7 @@ from gatepost.fleet.failures import WrongAccount
 from gatepost.fleet.history.audit import BACK_DAYS, Auditor, day_span, due_days, ran_over
 from gatepost.fleet.history.histories import Histories
 from gatepost.store.base import BaseStore
-from gatepost.store.terminals.fleet import AdoptedRow
+from gatepost.store.terminals.adopted import AdoptedRow
 
 DAY_S = 86_400
 BEGIN_DAY = datetime.fromtimestamp(BEGIN_S, UTC).date()

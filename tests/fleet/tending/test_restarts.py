@@ -16,7 +16,8 @@ from tests.store.conftest import Opener
 
 from gatepost.fleet.adoption import Order
 from gatepost.store.base import BaseStore
-from gatepost.store.terminals.fleet import Adopted, AdoptedRow, Looked
+from gatepost.store.terminals.adopted import AdoptedRow, Looked
+from gatepost.store.terminals.fleet import Adopted
 
 OURS = "http://127.0.0.1:19/Record"
 

@@ -8,7 +8,7 @@ import pytest
 from gatepost.fleet.tending.decisions import MAX_SETS, Kept, after, next_step, was_set
 from gatepost.fleet.tending.tender import SILENCE_MS, returned
 from gatepost.fleet.tending.visit import notices_of
-from gatepost.store.terminals.fleet import AdoptedRow, Looked
+from gatepost.store.terminals.adopted import AdoptedRow, Looked
 
 NOW = 1_700_000_000.0
 ROW = AdoptedRow(

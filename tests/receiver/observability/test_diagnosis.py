@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from tests.receiver.kit import Running, record
 
-from gatepost.store.terminals.fleet import Adopted, Credentials, Looked, NewAdopted
+from gatepost.store.terminals.adopted import Credentials, Looked, NewAdopted
+from gatepost.store.terminals.fleet import Adopted
 
 
 async def why(receiver: Running, **query: str) -> dict[str, Any]:

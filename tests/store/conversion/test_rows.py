@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.store.events import NOON, RECEIVED_MS, alarm, arrival, record, unknown
 
 from gatepost import wire
+from gatepost.store.conversion import coded_fields, terminal_counters
 from gatepost.store.conversion import rows as a
 from gatepost.store.interface import SIGHTING_MS
 from gatepost.wire import Problem
@@ -45,17 +46,17 @@ def test_problems_survive(problems: list[Problem]) -> None:
 
 def test_a_facet_lumps_together_what_no_table_knows() -> None:
     odd = record(1, recognition_type=77, abnormal_type=78, entry_mode=79, passed=None)
-    assert a.facet(odd, has_image=True, outside_time=False) == (-2, -1, -2, -2, 1, 0)
+    assert coded_fields.facet(odd, has_image=True, outside_time=False) == (-2, -1, -2, -2, 1, 0)
     bare = wire.Record(recognition_type=None, abnormal_type=None, entry_mode=None, passed=None)
-    assert a.facet(bare, has_image=False, outside_time=True) == (-1, -1, -1, -1, 0, 1)
-    assert a.facet(record(1), has_image=False, outside_time=False) == (1, 1, 0, 1, 0, 0)
-    assert a.known("entry_mode", 79) == -2
-    assert a.known("entry_mode", 12) == 12
+    assert coded_fields.facet(bare, has_image=False, outside_time=True) == (-1, -1, -1, -1, 0, 1)
+    assert coded_fields.facet(record(1), has_image=False, outside_time=False) == (1, 1, 0, 1, 0, 0)
+    assert coded_fields.known("entry_mode", 79) == -2
+    assert coded_fields.known("entry_mode", 12) == 12
 
 
 def test_facets_are_few_whatever_is_sent() -> None:
     count = 3 * 2 * 2
-    for codes in a.KNOWN_CODES.values():
+    for codes in coded_fields.KNOWN_CODES.values():
         count *= len(codes) + 2
     assert count < 20_000
 
@@ -126,7 +127,7 @@ def test_a_batch_refers_to_the_people_of_its_sites_and_to_each_of_them_once() ->
         None if user is None else a.person(user, {1: 7, 2: 8}[number]) for user, number in said
     ]
     assert found.people == {a.person(anna, 7): 0, a.person(anna, 8): 2, a.person(bob, 7): 3}
-    assert found.facets == {a.facet(record(0), has_image=False, outside_time=False)}
+    assert found.facets == {coded_fields.facet(record(0), has_image=False, outside_time=False)}
     with pytest.raises(LookupError, match="no terminal 1"):
         a.referred([alarmed], {2: 8})
 
@@ -135,7 +136,7 @@ def test_rows_have_a_value_for_each_column() -> None:
     assert len(a.record_row(arrival(record(1)), record(1), 1, None)) == len(a.RECORD_COLUMNS)
     assert len(a.alarm_row(arrival(alarm()), alarm())) == len(a.ALARM_COLUMNS)
     assert len(a.quarantine_row(arrival(unknown()))) == len(a.QUARANTINE_COLUMNS)
-    assert len(a.Tally().row(1, 0)) == len(a.TALLY_COLUMNS)
+    assert len(terminal_counters.Tally().row(1, 0)) == len(terminal_counters.TALLY_COLUMNS)
 
 
 def test_only_new_steps_are_joined() -> None:
@@ -161,7 +162,7 @@ def test_a_time_in_the_future_is_listed_by_its_receipt(happened: int | None, lis
 
 def test_duplicates_count_as_nothing_else() -> None:
     batch = [arrival(record(1)), arrival(record(1), problems=(Problem("a", "b"),)), arrival(unknown(), 2)]
-    tallies = a.add_up(batch, [True, False, True])
+    tallies = terminal_counters.add_up(batch, [True, False, True])
     assert (tallies[1].records, tallies[1].duplicates, tallies[1].with_problems) == (1, 1, 0)
     assert tallies[2].quarantined == 1
     assert tallies[1].first_at_ms == tallies[1].last_at_ms == RECEIVED_MS
@@ -191,5 +192,5 @@ def test_when_a_terminal_last_pushed_without_its_token_is_counted_of_duplicates_
         arrival(record(1), tokenless=True, received_at_ms=RECEIVED_MS + 5),
         arrival(record(2), 2),
     ]
-    tallies = a.add_up(batch, [True, False, True])
+    tallies = terminal_counters.add_up(batch, [True, False, True])
     assert [tallies[number].tokenless_at_ms for number in (1, 2)] == [RECEIVED_MS + 5, None]

@@ -25,7 +25,8 @@ from gatepost.journal.writer import Writer
 from gatepost.store.images.encryption import ImageKeys, read_keys
 from gatepost.store.images.images import PEOPLE
 from gatepost.store.interface import AlarmQuery, Progress, RecordQuery
-from gatepost.store.maintenance.check import EXAMPLES, _Search, check
+from gatepost.store.maintenance.check import _Search, check
+from gatepost.store.maintenance.findings import EXAMPLES
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
 from gatepost.store.schema import tables as t

@@ -18,8 +18,9 @@ from gatepost.store.maintenance.backup import backup
 from gatepost.store.maintenance.restore import restore
 from gatepost.store.receivers.leases import MAX_MS, Leases
 from gatepost.store.schema import tables as t
+from gatepost.store.terminals.adopted import Credentials, Looked, NewAdopted, Previous
 from gatepost.store.terminals.adoptions import Adoptions, ToAdopt
-from gatepost.store.terminals.fleet import Adopted, Credentials, Looked, NewAdopted, Previous
+from gatepost.store.terminals.fleet import Adopted
 
 NOW = 1_714_989_600_000
 OURS = "https://us.example/Record"

@@ -5,7 +5,7 @@ from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import FACET_COLUMNS
+from gatepost.store.conversion.coded_fields import FACET_COLUMNS
 from gatepost.store.interface import AlarmQuery, RecordQuery
 from gatepost.store.write.code_combinations import ensure, take_images_from
 

@@ -27,7 +27,7 @@ from gatepost.errors import StoreError
 from gatepost.fleet.failures import FleetError
 from gatepost.fleet.history.backfill import LEASE_MS, Around
 from gatepost.store.local_days import zone
-from gatepost.store.terminals.fleet import AdoptedRow
+from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.fleet_jobs import AuditRow, JobRow, NewJob
 
 __all__ = ["AT_ONCE", "CACHE", "Auditor", "day_span", "due_days", "proposals", "ran_over"]

@@ -41,7 +41,8 @@ from gatepost.fleet.history.records import (
 )
 from gatepost.store.query.notices import NewNotice, Notices
 from gatepost.store.receivers.leases import Leases
-from gatepost.store.terminals.fleet import Adopted, AdoptedRow
+from gatepost.store.terminals.adopted import AdoptedRow
+from gatepost.store.terminals.fleet import Adopted
 from gatepost.store.terminals.fleet_jobs import LEASE, FleetJobs, JobRow, Step
 from gatepost.store.types import Arrival
 from gatepost.wire import Unknown

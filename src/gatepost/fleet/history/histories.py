@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from gatepost.errors import SettingsError
 from gatepost.fleet.history.audit import Auditor
 from gatepost.fleet.history.backfill import Around, Backfill
-from gatepost.store.terminals.fleet import AdoptedRow
+from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.fleet_jobs import JobRow, JobState, NewJob
 
 __all__ = ["Histories"]

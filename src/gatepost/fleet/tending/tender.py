@@ -25,7 +25,8 @@ from gatepost.errors import StoreError
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.tending.visit import Visitor
 from gatepost.store.receivers.leases import Leases
-from gatepost.store.terminals.fleet import LEASE, AdoptedRow, Looked
+from gatepost.store.terminals.adopted import AdoptedRow, Looked
+from gatepost.store.terminals.fleet import LEASE
 
 __all__ = ["AT_ONCE", "LEASE_S", "SILENCE_MS", "Tender", "returned"]
 

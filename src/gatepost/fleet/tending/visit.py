@@ -11,7 +11,7 @@ Rules:
 
 Flow: :meth:`Visitor.look` → :func:`~gatepost.fleet.tending.decisions.next_step` and
 :func:`~gatepost.fleet.tending.decisions.after` in turns, until nothing is left to do →
-:class:`~gatepost.store.terminals.fleet.Looked`.
+:class:`~gatepost.store.terminals.adopted.Looked`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from gatepost.fleet.failures import (
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.tending import decisions
 from gatepost.store.query.notices import NewNotice
-from gatepost.store.terminals.fleet import AdoptedRow, Credentials, Looked
+from gatepost.store.terminals.adopted import AdoptedRow, Credentials, Looked
 from gatepost.wire import Subscription, without_credentials
 
 __all__ = ["LOOK_S", "Visitor", "kept_of", "looked_of", "notices_of"]

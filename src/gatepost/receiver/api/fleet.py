@@ -26,8 +26,8 @@ from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, TheRegistrar, answer
 from gatepost.receiver.terminals.admin import Registrar
 from gatepost.receiver.terminals.presence import last_heard
 from gatepost.store.page_bytes import paged, weight
+from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.adoptions import Adoption, AdoptionRow, ToAdopt
-from gatepost.store.terminals.fleet import AdoptedRow
 
 __all__ = ["FleetController", "TheFleet", "adopted_item", "managed_item", "ours_of"]
 

@@ -22,7 +22,8 @@ from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.store.interface import RefusedRow, TerminalRow
 from gatepost.store.questions import UserStore
-from gatepost.store.terminals.fleet import Adopted, AdoptedRow
+from gatepost.store.terminals.adopted import AdoptedRow
+from gatepost.store.terminals.fleet import Adopted
 
 __all__ = ["Diagnosis", "Told"]
 

@@ -3,7 +3,7 @@
 Pure: no database, no clock.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple, overload
@@ -11,32 +11,63 @@ from typing import Any, NamedTuple, overload
 import msgspec
 from msgspec import Struct
 
+from gatepost.store.conversion.coded_fields import Facet, facet
 from gatepost.store.conversion.occurrences import Step
 from gatepost.store.fold import fold_person
 from gatepost.store.types import SIGHTING_MS, Arrival
 from gatepost.wire import (
     AbnormalType,
     Alarm,
-    EntryMode,
     Event,
     Problem,
-    RecognitionType,
     Record,
     User,
     digest,
     without_pins,
 )
-from gatepost.wire.decoding.decoded import NO_REAL_ID
 
 __all__ = [
-    "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "FACET_COLUMNS", "TALLY_COLUMNS",
-    "DAY_MS", "RECORD", "ALARM", "UNKNOWN", "AHEAD_MS", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet",
-    "Person", "Tally", "Lessons", "Referred", "referred", "kind", "listed_at", "clock_problems", "facet",
-    "is_outside_time", "is_stranger", "person", "person_digest", "person_number", "identity_row", "ms", "moment",
-    "text", "indexable", "encode_problems", "decode_problems", "repeated_problems", "ID_BYTES", "REPEATED",
-    "record_row", "alarm_row", "alarm_steps", "quarantine_row", "learn", "add_up", "tally_rows", "receipt_days",
-    "CLOCK_RIGHT_MS", "HISTORY",
-]  # fmt: skip
+    "RECORD_COLUMNS",
+    "ALARM_COLUMNS",
+    "QUARANTINE_COLUMNS",
+    "IDENTITY_COLUMNS",
+    "DAY_MS",
+    "RECORD",
+    "ALARM",
+    "UNKNOWN",
+    "AHEAD_MS",
+    "LATE_MS",
+    "LONGEST",
+    "Person",
+    "Lessons",
+    "Referred",
+    "referred",
+    "kind",
+    "listed_at",
+    "clock_problems",
+    "is_outside_time",
+    "is_stranger",
+    "person",
+    "person_digest",
+    "person_number",
+    "identity_row",
+    "ms",
+    "moment",
+    "text",
+    "indexable",
+    "encode_problems",
+    "decode_problems",
+    "repeated_problems",
+    "ID_BYTES",
+    "REPEATED",
+    "record_row",
+    "alarm_row",
+    "alarm_steps",
+    "quarantine_row",
+    "learn",
+    "receipt_days",
+    "CLOCK_RIGHT_MS",
+]
 
 RECORD, ALARM, UNKNOWN = range(3)
 
@@ -66,11 +97,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _EXACT_MS = 1 << 42
 
-FACET_COLUMNS = ("recognition_type", "passed", "abnormal_type", "entry_mode", "has_image", "outside_time")
-
-Facet = tuple[int, int, int, int, int, int]
-"""The values of :data:`FACET_COLUMNS`."""
-
 Person = tuple[Any, ...]
 """site_id, then the columns of ``identities`` from ``user_id`` to ``groups``."""
 
@@ -79,20 +105,15 @@ _GUEST_TIME = slice(8, 10)
 
 _encoder = msgspec.json.Encoder()
 
-KNOWN_CODES: dict[str, frozenset[int]] = {
-    "recognition_type": frozenset(map(int, RecognitionType)) | {0},
-    "abnormal_type": frozenset(map(int, AbnormalType)),
-    "entry_mode": frozenset(map(int, EntryMode)),
-}
-"""The codes that a facet tells apart: those of the page, and the 0 that strangers are seen with."""
-
-_RECOGNITION, _ABNORMAL, _ENTRY = KNOWN_CODES.values()
-
 
 @overload
 def ms(moment: datetime) -> int: ...
+
+
 @overload
 def ms(moment: None) -> None: ...
+
+
 def ms(moment: datetime | None) -> int | None:
     """Milliseconds since 1970, exactly."""
     if moment is None:
@@ -103,8 +124,12 @@ def ms(moment: datetime | None) -> int | None:
 
 @overload
 def moment(milliseconds: int) -> datetime: ...
+
+
 @overload
 def moment(milliseconds: None) -> None: ...
+
+
 def moment(milliseconds: int | None) -> datetime | None:
     if milliseconds is None:
         return None
@@ -174,29 +199,6 @@ def clock_problems(event: Event, received_at_ms: int) -> tuple[Problem, ...]:
     if said is None or listed_at(said, received_at_ms) == said:
         return ()
     return (Problem(where, "is over a day after the time of receipt, by which this is listed"),)
-
-
-def known(name: str, code: int) -> int:
-    """How a facet has this code of one of :data:`KNOWN_CODES`."""
-    return _known(code, KNOWN_CODES[name])
-
-
-def _known(code: int | None, table: frozenset[int]) -> int:
-    if code is None:
-        return -1
-    return code if code in table else -2
-
-
-def facet(record: Record, *, has_image: bool, outside_time: bool) -> Facet:
-    """Return the combination of codes by which a record is found. There are at most some thousands."""
-    return (
-        _known(record.recognition_type, _RECOGNITION),
-        -1 if record.passed is None else int(record.passed),
-        _known(record.abnormal_type, _ABNORMAL),
-        _known(record.entry_mode, _ENTRY),
-        int(has_image),
-        int(outside_time),
-    )
 
 
 def is_outside_time(record: Record, who: Person | None, received_at_ms: int) -> bool:
@@ -313,10 +315,12 @@ RECORD_COLUMNS = (
     "abnormal_type", "score", "temperature", "mask", "mode", "uuid", "facet_id", "identity_id", "dialect", "peer",
     "original", "problems",
 )  # fmt: skip
+
 ALARM_COLUMNS = (
     "terminal_id", "key", "trace_id", "status", "code", "event_time_ms", "at_ms", "description", "user_id",
     "received_at_ms", "dialect", "peer", "problems", "original",
 )  # fmt: skip
+
 QUARANTINE_COLUMNS = ("terminal_id", "key", "received_at_ms", "peer", "problems", "tries", "original")
 
 
@@ -441,155 +445,6 @@ def learn(
     return lessons
 
 
-class Tally(Struct):
-    """What one batch adds to the counts of one terminal."""
-
-    records: int = 0
-    alarms: int = 0
-    quarantined: int = 0
-    duplicates: int = 0
-    with_problems: int = 0
-    late: int = 0
-    first_at_ms: int = 0
-    last_at_ms: int = 0
-    last_recorded_ms: int | None = None
-    clock_error_ms: int | None = None
-    least_lag_ms: int | None = None
-    peer: str = ""
-    late_at_ms: int | None = None
-    tokenless_at_ms: int | None = None
-    repeated_ids: int = 0
-    unusable_ids: int = 0
-
-    def row(self, terminal_id: int, writer: int) -> tuple[Any, ...]:
-        """The values of :data:`TALLY_COLUMNS`."""
-        return (
-            terminal_id,
-            writer,
-            self.records,
-            self.alarms,
-            self.quarantined,
-            self.duplicates,
-            self.with_problems,
-            self.late,
-            self.first_at_ms,
-            self.last_at_ms,
-            self.last_recorded_ms,
-            self.clock_error_ms,
-            self.least_lag_ms,
-            self.last_at_ms // DAY_MS,
-            self.peer,
-            self.late_at_ms,
-            self.tokenless_at_ms,
-            self.repeated_ids,
-            self.unusable_ids,
-        )
-
-
-def _least_lag(before: int | None, lag: int) -> int:
-    """Return the shortest lag, which tells a clock's error.
-
-    A clock that was ahead is followed back: by what is not late, because a backlog says nothing of the clock. As
-    :data:`gatepost.store.write.upserts`.
-    """
-    if before is None or before < -AHEAD_MS or (before < -CLOCK_RIGHT_MS and lag <= LATE_MS):
-        return lag
-    return min(before, lag)
-
-
-TALLY_COLUMNS = (
-    "terminal_id", "writer", "records", "alarms", "quarantined", "duplicates", "with_problems", "late",
-    "first_at_ms", "last_at_ms", "last_recorded_ms", "clock_error_ms", "least_lag_ms", "lag_day", "peer",
-    "late_at_ms", "tokenless_at_ms", "repeated_ids", "unusable_ids",
-)  # fmt: skip
-
-
 def receipt_days(batch: Sequence[Arrival]) -> list[int]:
     """Return the days (UTC, since 1970) on which a batch was received, in order."""
     return sorted({arrival.received_at_ms // DAY_MS for arrival in batch})
-
-
-def add_up(batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[int] = ()) -> dict[int, Tally]:
-    """Return what the pushes of a batch add, per terminal; what was fetched is left out.
-
-    ``new`` says of each arrival whether it was stored just now. ``repeated``: the places in the batch of new records
-    that bear the id of another one.
-    """
-    tallies: dict[int, Tally] = {}
-    for place, (arrival, fresh) in enumerate(zip(batch, new, strict=True)):
-        if arrival.alike:
-            continue
-        number, at = arrival.terminal_id, arrival.received_at_ms
-        tally = tallies.get(number)
-        if tally is None:
-            tally = tallies[number] = Tally(first_at_ms=at, last_at_ms=at)
-        elif at > tally.last_at_ms:
-            tally.last_at_ms = at
-        elif at < tally.first_at_ms:
-            tally.first_at_ms = at
-        tally.peer = arrival.peer
-        if arrival.tokenless:
-            tally.tokenless_at_ms = at
-        if arrival.sent_at_ms is not None:
-            tally.clock_error_ms = arrival.sent_at_ms - at
-        if not fresh:
-            tally.duplicates += 1
-            continue
-        if arrival.problems:
-            tally.with_problems += 1
-            tally.unusable_ids += any(problem.why == NO_REAL_ID for problem in arrival.problems)
-        if place in repeated:
-            tally.repeated_ids += 1
-            tally.with_problems += not arrival.problems
-        event = arrival.event
-        if isinstance(event, Record):
-            tally.records += 1
-            recorded = ms(event.recorded_at)
-        elif isinstance(event, Alarm):
-            tally.alarms += 1
-            recorded = ms(event.event_time)
-        else:
-            tally.quarantined += 1
-            continue
-        if recorded is not None:
-            lag = at - recorded
-            if lag > LATE_MS:
-                tally.late += 1
-                tally.late_at_ms = max(tally.late_at_ms or at, at)
-            tally.least_lag_ms = _least_lag(tally.least_lag_ms, lag)
-            latest = tally.last_recorded_ms
-            # The last one follows a clock that is put back.
-            is_ahead = latest is not None and latest > tally.last_at_ms + LATE_MS
-            if lag >= -AHEAD_MS and (latest is None or recorded > latest or is_ahead):
-                tally.last_recorded_ms = recorded
-    return tallies
-
-
-HISTORY = -1
-"""The writer of the tallies of what was fetched from terminals: it says nothing of when they pushed, or from where."""
-
-
-def tally_rows(
-    batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[int], writer: int
-) -> list[tuple[Any, ...]]:
-    """Return what a batch adds to the counts, with the values of :data:`TALLY_COLUMNS`; the rest as :func:`add_up`."""
-    counted = add_up(batch, new, repeated)
-    rows = [tally.row(number, writer) for number, tally in counted.items()]
-    if any(arrival.alike for arrival in batch):
-        fetched = _fetched(batch, new, repeated)
-        rows += [tally.row(number, HISTORY) for number, tally in fetched.items()]
-    return rows
-
-
-def _fetched(batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[int]) -> dict[int, Tally]:
-    tallies: dict[int, Tally] = {}
-    for place, (arrival, fresh) in enumerate(zip(batch, new, strict=True)):
-        if not (arrival.alike and fresh):
-            continue
-        at = arrival.received_at_ms
-        tally = tallies.setdefault(arrival.terminal_id, Tally(first_at_ms=at, last_at_ms=at))
-        tally.records += 1
-        tally.with_problems += bool(arrival.problems) or place in repeated
-        tally.unusable_ids += any(problem.why == NO_REAL_ID for problem in arrival.problems)
-        tally.repeated_ids += place in repeated
-    return tallies

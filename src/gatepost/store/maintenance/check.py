@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from sqlalchemy import bindparam, exists, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -31,6 +31,7 @@ from gatepost.journal.streams import START, Position
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.images import images
 from gatepost.store.images.images import IMAGE, by_pack
+from gatepost.store.maintenance.findings import EXAMPLES, Finding, Report
 from gatepost.store.maintenance.snapshot import Source, open_source
 from gatepost.store.people import moving
 from gatepost.store.schema import tables as t
@@ -39,45 +40,12 @@ from gatepost.store.write import positions
 from gatepost.store.write.set_aside import DAMAGED, DOUBTFUL, UNLISTED, SetAside
 from gatepost.wire import media_type
 
-__all__ = ["EXAMPLES", "Finding", "Report", "check"]
-
-EXAMPLES = 5
-"""So many of each kind are named."""
+__all__ = [
+    "check",
+]
 
 _BODIES, _BODIES_BYTES = 10_000, 4 * 1024 * 1024
 """Events of the journal that are read at once."""
-
-
-class Finding(Struct, kw_only=True):
-    """One kind of thing that is wrong."""
-
-    kind: str
-    advice: str
-    """What to do about it, in a sentence."""
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def add(self, example: str) -> None:
-        self.count += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(example)
-
-
-class Report(Struct, frozen=True, kw_only=True):
-    """What was looked at, and what was found."""
-
-    where: str
-    events: int
-    """Images and long texts that events have."""
-    images: int
-    """Of these, the ones that are here and whole."""
-    findings: tuple[Finding, ...]
-    repaired: int = 0
-    """Images that were removed, events that are listed without, and rows of people that were moved to their site."""
-
-    @property
-    def ok(self) -> bool:
-        return not self.findings
 
 
 def check(

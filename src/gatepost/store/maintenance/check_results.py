@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from gatepost.store.maintenance.check import Report
+from gatepost.store.maintenance.findings import Report
 
 __all__ = ["FILE", "CheckResult", "keep_check", "last_check"]
 

@@ -17,22 +17,18 @@ Rules:
   backup, or is larger than one, is refused.
 """
 
-import json
 import shutil
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from gatepost.errors import GatepostError, SettingsError, StoreCorrupt, StoreError, StoreTooNew
+from gatepost.errors import GatepostError, SettingsError, StoreCorrupt, StoreError
 from gatepost.journal.folder import Folder
-from gatepost.journal.format import MAX_BODY
 from gatepost.journal.pack_files import parse_name
 from gatepost.journal.pack_writer import PackCopies
 from gatepost.journal.packs import Packs
@@ -41,20 +37,21 @@ from gatepost.journal.streams import ALARMS, RECORDS
 from gatepost.journal.writer import Writer
 from gatepost.store.base import unavailable
 from gatepost.store.images import images
-from gatepost.store.maintenance import age
-from gatepost.store.maintenance.backup import FORMAT, Progress, no_progress
+from gatepost.store.maintenance.backup import Progress, no_progress
+from gatepost.store.maintenance.backup_members import END, JOURNAL, PACKS, Members, read_header, read_members
 from gatepost.store.schema import migrate
 from gatepost.store.schema import tables as schema
 from gatepost.store.sqlite import data_folder as data
 
-__all__ = ["restore"]
+__all__ = [
+    "restore",
+]
 
-_MEMBER_BYTES = MAX_BODY + 16 * 1024 * 1024
-"""No member of a backup has more: a body of the journal is the largest piece of one."""
 _UNPACKING = msgspec.msgpack.Decoder()
+
 _BODIES = msgspec.msgpack.Decoder(list[bytes])
+
 _IMAGES = msgspec.msgpack.Decoder(list[tuple[str, int, bytes]])
-_JOURNAL, _PACKS, _END = "journal/", "packs/", "end.json"
 
 _RESTORED = "a backup has no passwords, and this store was restored from one; adopt the terminal again"
 """Why a terminal is not looked at after a restore."""
@@ -81,9 +78,9 @@ def restore(
     Raises :class:`~gatepost.errors.JournalUnavailable` where the journal cannot be written. Nothing is left behind
     then.
     """
-    read = _read(file, identities, progress)
-    header = _header(file, *next(read))
-    members = _Members(read)
+    read = read_members(file, identities, progress)
+    header = read_header(file, *next(read))
+    members = Members(read)
     try:
         with unavailable(), data.private():
             if database:
@@ -98,89 +95,7 @@ def restore(
         raise StoreCorrupt(f"{file} holds what no backup has; take another one") from error
 
 
-class _Members:
-    """The members behind the header, one after the other."""
-
-    def __init__(self, read: Iterator[tuple[str, bytes]]) -> None:
-        self._read = read
-        self.name, self.content = next(read)
-
-    def under(self, folder: str) -> Iterator[tuple[str, bytes]]:
-        """Yield name and content of those in one folder of the archive, up to the first one that is not in it."""
-        while self.name.startswith(folder):
-            yield self.name, self.content
-            self.name, self.content = next(self._read)
-
-    def verify(self) -> None:
-        """Read to the end. Raises :class:`~gatepost.errors.StoreCorrupt` where the digest is another one."""
-        for _ in self._read:
-            pass
-
-
-class _Member(tarfile.TarInfo):
-    """The head of a member, or of a piece of one. Too large a piece is refused before it is read into memory."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        head = super().frombuf(buf, encoding, errors)
-        if head.size > _MEMBER_BYTES:
-            raise tarfile.ReadError("a member is too large")
-        return head
-
-
-def _read(file: Path, identities: Sequence[Any], progress: Progress) -> Iterator[tuple[str, bytes]]:
-    """Yield every member. Before the last one, what was read is compared with its digest."""
-    digest = blake2b(digest_size=32)
-    damaged = StoreCorrupt(f"{file} is incomplete or damaged; nothing was restored: take another backup")
-    try:
-        with (
-            file.open("rb") as raw,
-            age.decrypted(raw, identities) as plain,
-            tarfile.open(fileobj=plain, mode="r|", tarinfo=_Member) as tar,
-        ):
-            for member in tar:
-                if member.size > _MEMBER_BYTES:
-                    raise damaged
-                stream = tar.extractfile(member)
-                content = b"" if stream is None else stream.read()
-                if member.name == _END:
-                    end = json.loads(content)
-                    if end["digest"] != digest.hexdigest():
-                        raise damaged
-                    yield member.name, content
-                    return
-                digest.update(f"{member.name}\0{len(content)}\0".encode())
-                digest.update(content)
-                progress(len(content))
-                yield member.name, content
-    except (tarfile.TarError, ValueError, KeyError, EOFError):
-        raise damaged from None
-    except OSError as error:
-        raise StoreError(f"{file} cannot be read: {error.strerror or error}") from error
-    raise damaged
-
-
-def _header(file: Path, name: str, content: bytes) -> dict[str, Any]:
-    try:
-        header: dict[str, Any] = json.loads(content)
-        if name != "header.json" or not isinstance(header["format"], int):
-            raise ValueError
-        revision = str(header["schema"])
-    except (ValueError, KeyError, TypeError):
-        raise StoreCorrupt(f"{file} is no backup of gatepost's") from None
-    if header["format"] > FORMAT:
-        raise StoreTooNew(
-            f"{file} was made by gatepost {header.get('gatepost')}; restore it with that version"
-        )
-    if header["format"] < FORMAT:
-        raise StoreError(
-            f"{file} was made by an unreleased gatepost, in a form that this one does not read; take another backup"
-        )
-    migrate.check_known(revision, str(file))
-    return header
-
-
-def _into_folder(header: Mapping[str, Any], members: _Members, folder: Path) -> Mapping[str, int]:
+def _into_folder(header: Mapping[str, Any], members: Members, folder: Path) -> Mapping[str, int]:
     from gatepost.store.sqlite.connection import connect, write_engine
 
     with _building(folder) as building:
@@ -201,7 +116,7 @@ def _into_folder(header: Mapping[str, Any], members: _Members, folder: Path) -> 
 
 
 def _into_postgres(
-    header: Mapping[str, Any], members: _Members, database: str, folder: Path | None
+    header: Mapping[str, Any], members: Members, database: str, folder: Path | None
 ) -> Mapping[str, int]:
     from gatepost.store.postgres.connection import engine_of, server_of, settle_offset
 
@@ -212,7 +127,7 @@ def _into_postgres(
             building = None
             if folder is not None:
                 building = stack.enter_context(_building(folder))
-            elif members.name.startswith((_JOURNAL, _PACKS)):
+            elif members.name.startswith((JOURNAL, PACKS)):
                 raise StoreError(
                     "the backup holds images, or events that are not listed yet; give an empty folder with --data, and"
                     " start the receiver with it"
@@ -276,13 +191,13 @@ def _publish(building: Path, folder: Path) -> None:
     data.sync_directory(folder)
 
 
-def _fill_journal(members: _Members, journal: Folder) -> dict[str, int]:
+def _fill_journal(members: Members, journal: Folder) -> dict[str, int]:
     """Append the events that waited, if there are any, and return how many; write the packs."""
     count = 0
     with ExitStack() as stack:
         writers: dict[str, Writer] = {}
         copies = stack.enter_context(closing(PackCopies(journal)))
-        for name, content in members.under(_JOURNAL):
+        for name, content in members.under(JOURNAL):
             lane = name.split("/")[1]
             if lane == "images":
                 _put_images(copies, content)
@@ -300,7 +215,7 @@ def _fill_journal(members: _Members, journal: Folder) -> dict[str, int]:
                 ) from None
             writers[lane].append(bodies)
             count += len(bodies)
-        for _, content in members.under(_PACKS):
+        for _, content in members.under(PACKS):
             _put_images(copies, content)
     return {"journal_events": count} if count else {}
 
@@ -318,7 +233,7 @@ def _put_images(copies: PackCopies, content: bytes) -> None:
 def _load(
     db: Connection,
     header: Mapping[str, Any],
-    members: _Members,
+    members: Members,
     packs: Packs | None,
 ) -> dict[str, int]:
     """Fill the tables in the schema that the backup was made with, and bring it up to date then.
@@ -343,7 +258,7 @@ def _load(
     _stop_tending(db)
     if db.dialect.name == "postgresql":
         _continue_sequences(db)
-    if members.name != _END:
+    if members.name != END:
         raise StoreCorrupt(f"the backup holds {members.name}, which no backup has; take another one")
     if packs is not None:
         # Other receivers go on with a database, and with their packs; never with a data folder.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql
 
+from gatepost.store.conversion import coded_fields, terminal_counters
 from gatepost.store.conversion import rows as a
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys
@@ -35,7 +36,7 @@ def rows_of(
     batch: Sequence[Arrival],
     first: int,
     referred: a.Referred,
-    facets: Mapping[a.Facet, int],
+    facets: Mapping[coded_fields.Facet, int],
     people: Mapping[a.Person, int],
     packs: dict[str, int],
     keys: ImageKeys,
@@ -87,7 +88,7 @@ def tallied(
     batch: Sequence[Arrival], fresh: Sequence[bool], writer: int, repeated: Container[int] = ()
 ) -> list[Array]:
     """Return the columns of what a batch adds to the counts; ``repeated`` is that of ``add_up``."""
-    return arrays(_TALLY, a.tally_rows(batch, fresh, repeated, writer))
+    return arrays(_TALLY, terminal_counters.tally_rows(batch, fresh, repeated, writer))
 
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
@@ -105,7 +106,7 @@ _IMAGE = list(schema.images.c)
 _IMAGE_NAMES = ", ".join(column.name for column in _IMAGE)
 TERMINAL, ADDRESS, DIGEST = schema.peers.c.terminal_id, schema.peers.c.address, schema.identities.c.digest
 POSITION = list(schema.journal_positions.c)
-_TALLY = [schema.tallies.c[name] for name in a.TALLY_COLUMNS]
+_TALLY = [schema.tallies.c[name] for name in terminal_counters.TALLY_COLUMNS]
 
 
 def arrays(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> list[Array]:

@@ -34,6 +34,7 @@ from gatepost.errors import StoreUnavailable
 from gatepost.journal.packs import Packs
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.conversion import rows as a
+from gatepost.store.conversion.coded_fields import FACET_COLUMNS, Facet
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, Progress, Stored
@@ -96,9 +97,9 @@ _CLOSE_S = 1.0
 
 _PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
 _TRIM_DISAGREEMENTS = upserts.trim_disagreements("postgresql")
-_FACETS = f"SELECT id, {', '.join(a.FACET_COLUMNS)} FROM facets"
+_FACETS = f"SELECT id, {', '.join(FACET_COLUMNS)} FROM facets"
 _MAKE_FACET = (
-    f"INSERT INTO facets ({', '.join(a.FACET_COLUMNS)}) VALUES ({', '.join(['%s'] * len(a.FACET_COLUMNS))})"
+    f"INSERT INTO facets ({', '.join(FACET_COLUMNS)}) VALUES ({', '.join(['%s'] * len(FACET_COLUMNS))})"
     " ON CONFLICT ON CONSTRAINT uq_facets_combination DO NOTHING"
 )
 _PACKS = "SELECT name, id FROM packs WHERE name = ANY(%s)"
@@ -317,8 +318,8 @@ class PostgresStore(BaseStore):
         ]
 
     def _make_facets(
-        self, db: psycopg.Connection[Any], wanted: set[a.Facet], known: Mapping[a.Facet, int]
-    ) -> Mapping[a.Facet, int]:
+        self, db: psycopg.Connection[Any], wanted: set[Facet], known: Mapping[Facet, int]
+    ) -> Mapping[Facet, int]:
         """Return the ids of facets; new ones are made."""
         new = sorted(wanted - known.keys())
         if not new:

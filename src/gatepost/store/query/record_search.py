@@ -29,7 +29,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from gatepost.store.conversion import rows as a
+from gatepost.store.conversion import coded_fields
 from gatepost.store.fold import ESCAPE, like
 from gatepost.store.interface import RecordQuery, Visible
 from gatepost.store.query.index_merge import Stretch, merge, one_of, times
@@ -309,7 +309,7 @@ def _single(place: _Where, c: Any) -> list[Any]:
 def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[Any]:
     """The filters on codes, on the record itself; a facet lumps together what no table of the page knows."""
     found: list[Any] = []
-    for name, known in a.KNOWN_CODES.items():
+    for name, known in coded_fields.KNOWN_CODES.items():
         value = getattr(query, name)
         if value is not None and not (unknown_only and value in known):
             found.append(c[name] == value)
@@ -341,9 +341,9 @@ def of_strangers() -> list[Any]:
 def _facet_codes(query: RecordQuery) -> list[Any]:
     c = t.facets.c
     found: list[Any] = []
-    for name in a.KNOWN_CODES:
+    for name in coded_fields.KNOWN_CODES:
         if (value := getattr(query, name)) is not None:
-            found.append(c[name] == a.known(name, value))
+            found.append(c[name] == coded_fields.known(name, value))
     if query.passed is not None:
         found.append(c.passed == int(query.passed))
     if query.has_image is not None:

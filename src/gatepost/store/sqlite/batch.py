@@ -14,6 +14,8 @@ from functools import cache
 from typing import Any
 
 from gatepost.store.conversion import rows as a
+from gatepost.store.conversion import terminal_counters
+from gatepost.store.conversion.coded_fields import FACET_COLUMNS, Facet
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, Progress, Stored
@@ -126,7 +128,7 @@ class Inserter:
         ids = sorted({arrival.terminal_id for arrival in batch})
         return {row[0]: row[1:] for row in self._read(_terminals, ids)}
 
-    def _facets(self, wanted: set[a.Facet]) -> dict[a.Facet, int]:
+    def _facets(self, wanted: set[Facet]) -> dict[Facet, int]:
         """Return the ids of facets; new ones are made."""
         found = {tuple(row[1:]): int(row[0]) for row in self._db.execute(_FACETS)}
         for codes in wanted - found.keys():
@@ -217,9 +219,9 @@ class Inserter:
 
     def _count(self, batch: Sequence[Arrival], fresh: Sequence[bool], repeated: set[int]) -> None:
         tallies: list[Any] = []
-        for row in a.tally_rows(batch, fresh, repeated, self._writer):
+        for row in terminal_counters.tally_rows(batch, fresh, repeated, self._writer):
             tallies += row
-        for rows, values in upserts.in_steps(tallies, len(a.TALLY_COLUMNS)):
+        for rows, values in upserts.in_steps(tallies, len(terminal_counters.TALLY_COLUMNS)):
             self._db.execute(_tally(rows), values)
 
     def _learn(self, batch: Sequence[Arrival], seen: dict[int, tuple[str | None, str | None]]) -> None:
@@ -251,10 +253,8 @@ _COLUMNS = {
     "quarantine": ("id", *a.QUARANTINE_COLUMNS),
 }
 _RECEIPT_DAY = "INSERT INTO receipt_days (day) VALUES (?) ON CONFLICT DO NOTHING"
-_FACETS = f"SELECT id, {', '.join(a.FACET_COLUMNS)} FROM facets"
-_MAKE_FACET = (
-    f"INSERT INTO facets ({', '.join(a.FACET_COLUMNS)}) VALUES ({','.join('?' * len(a.FACET_COLUMNS))})"
-)
+_FACETS = f"SELECT id, {', '.join(FACET_COLUMNS)} FROM facets"
+_MAKE_FACET = f"INSERT INTO facets ({', '.join(FACET_COLUMNS)}) VALUES ({','.join('?' * len(FACET_COLUMNS))})"
 _INTO = {name: "records" if name in ("plain", "fetched") else name for name in _COLUMNS}
 _WIDTHS = {name: len(columns) for name, columns in _COLUMNS.items()}
 _TERMINAL, _KEY = 1, 2

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select, update
 
-from gatepost.store.conversion.rows import FACET_COLUMNS
+from gatepost.store.conversion.coded_fields import FACET_COLUMNS
 from gatepost.store.dialect import insert
 from gatepost.store.schema import tables as t
 

@@ -8,7 +8,8 @@ parameter is written and in what they call the larger of two values.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatepost.store.conversion.rows import AHEAD_MS, CLOCK_RIGHT_MS, LATE_MS, TALLY_COLUMNS
+from gatepost.store.conversion.rows import AHEAD_MS, CLOCK_RIGHT_MS, LATE_MS
+from gatepost.store.conversion.terminal_counters import TALLY_COLUMNS
 
 __all__ = [
     "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "PeerLimit", "tally", "peer", "position", "disagreement",
@@ -108,9 +109,11 @@ def _fill(statement: str, dialect: str, rows: str, *, columns: str = "") -> str:
 
 
 def tally(dialect: str, rows: int = 1, *, source: str = "") -> str:
-    """Takes :data:`gatepost.store.conversion.rows.TALLY_COLUMNS`, of another terminal in each row.
+    """Return the statement that takes :data:`gatepost.store.conversion.terminal_counters.TALLY_COLUMNS`.
 
-    ``source`` is a query that answers those columns, where they do not come as parameters.
+    Each row is of another terminal.
+
+    ``source`` is a query that returns those columns, where they do not come as parameters.
     """
     source = source or _values(len(TALLY_COLUMNS), dialect, rows)
     return _fill(_TALLY, dialect, source, columns=", ".join(TALLY_COLUMNS))

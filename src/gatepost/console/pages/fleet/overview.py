@@ -25,7 +25,7 @@ from gatepost.receiver.api.why import TheDiagnosis
 from gatepost.receiver.observability.diagnosis import Diagnosis, Told
 from gatepost.store.interface import TerminalRow
 from gatepost.store.questions import UserStore
-from gatepost.store.terminals.fleet import AdoptedRow
+from gatepost.store.terminals.adopted import AdoptedRow
 
 __all__ = ["FleetPages"]
 
