@@ -3,8 +3,8 @@
 Rules:
 * One file per question: `receiver`, `receiver_postgres`, `receiver_full`, `receiver_fleet`, `alarm_first`, `live`,
   `export`, `forward`, `forward_brokers`, `fleet`, `fleet_history`, `queries`, `console`, `logins`, `terminal_drain`,
-  `terminal_record`, `terminal_flash`, `slow_link`. Each has a function `run(bench) -> list[Row]` and a docstring whose
-  first line is the question.
+  `terminal_record`, `terminal_flash`, `slow_link`, `cell`, `cell_images`, `cell_full`. Each has a function
+  `run(bench) -> list[Row]` and a docstring whose first line is the question.
 * A ratio is only worth something when both sides were measured in the same minute on the same machine. So the peer and
   ours take turns, in runs of a few seconds, and the medians are divided: a machine that slows down slows both.
 * A peer is written as well as its users would write it, in `peers/`, and nothing of a peer is imported anywhere else.

@@ -33,6 +33,9 @@ NAMES = (
     "terminal_flash",
     "slow_link",
     "fleet_history",
+    "cell",
+    "cell_images",
+    "cell_full",
 )
 
 

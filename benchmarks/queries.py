@@ -55,7 +55,7 @@ class Question:
 
 def run(bench: Bench) -> list[Row]:
     """Fill a receiver in each database, and ask both everything."""
-    return [*on_sqlite(bench), *_on_postgres(bench)]
+    return [*on_sqlite(bench), *on_postgres(bench)]
 
 
 def on_sqlite(bench: Bench) -> list[Row]:
@@ -73,7 +73,8 @@ def on_sqlite(bench: Bench) -> list[Row]:
     return rows
 
 
-def _on_postgres(bench: Bench) -> list[Row]:
+def on_postgres(bench: Bench, *, afterwards: Callable[[str], list[Row]] | None = None) -> list[Row]:
+    """Ask a receiver that keeps its events in PostgreSQL. `afterwards` is told the database's address."""
     import psycopg
 
     folder = bench.folder("queries-postgres")
@@ -88,6 +89,8 @@ def _on_postgres(bench: Bench) -> list[Row]:
         with psycopg.connect(url, autocommit=True) as db:
             db.execute("VACUUM ANALYZE")  # as the server does by itself within the hour
         rows = _ask_receiver(bench, folder, known, "PostgreSQL", read_all, "--database", url)
+        if afterwards is not None:
+            rows += afterwards(url)
     shutil.rmtree(folder)
     return rows
 
