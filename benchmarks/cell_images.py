@@ -45,11 +45,17 @@ def _taken_in(bench: Bench, folder: Path, environment: dict[str, str]) -> Row:
         ports = {}
         for name in rates:
             ports[name] = free_port()
-            own = ["--packs", f"s3://{BUCKET}/taken"] if name == "bucket" else []
             listen = f"127.0.0.1:{ports[name]}"
-            command = gatepost("serve", "--data", folder / name, "--listen", listen, *own)
+            command = gatepost("serve", "--data", folder / f"data-{name}", "--listen", listen)
+            packs = f"s3://{BUCKET}/taken" if name == "bucket" else "file"
             stack.enter_context(
-                start(name, command, folder=folder / "out", env=environment, port=ports[name])
+                start(
+                    name,
+                    command,
+                    folder=folder / "out",
+                    env={**environment, "GATEPOST_PACKS": packs},
+                    port=ports[name],
+                )
             )
             post_one(ports[name], bodies(run_id(), image=True)(0))
         for _ in range(bench.rounds):

@@ -1,5 +1,6 @@
 """A database of several hosts: the one that takes writes is found again after a failover, without a restart."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -13,7 +14,8 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store.interface import RecordQuery
-from gatepost.store.postgres.connection import engine_of, pool, server_of
+from gatepost.store.postgres import connection
+from gatepost.store.postgres.connection import connect, engine_of, latest_first, pool, server_of
 from gatepost.store.postgres.store import PostgresStore
 
 pytestmark = pytest.mark.timeout(200)
@@ -125,3 +127,26 @@ def test_no_more_connections_are_opened_than_were_allowed(
             pass
         with store.reading() as db:
             assert db.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_host_that_says_nothing_is_waited_for_once(primary: Postgres) -> None:
+    told = psycopg.conninfo.conninfo_to_dict(primary.url())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ways = f"host=127.0.0.1,{told['host']}&port={silent.getsockname()[1]},{told.get('port', 5432)}"
+        server = server_of(f"postgresql://postgres@/postgres?{ways}&connect_timeout=2")
+        for _ in range(3):
+            connect(server).close()
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+
+
+def test_of_several_hosts_only_the_order_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = server_of("postgresql://u:p@a:1,b:2,c:3/d")
+    assert latest_first(server) == server.conninfo
+    monkeypatch.setitem(connection._latest, server.conninfo, ("b", "2"))
+    found = psycopg.conninfo.conninfo_to_dict(latest_first(server))
+    assert found == {**psycopg.conninfo.conninfo_to_dict(server.conninfo), "host": "b,a,c", "port": "2,1,3"}
+    monkeypatch.setitem(connection._latest, server.conninfo, ("e", "2"))
+    assert latest_first(server) == server.conninfo

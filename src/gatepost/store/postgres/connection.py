@@ -7,7 +7,8 @@ Rules:
   :mod:`gatepost.store.deadlines`.
 * Of several hosts a connection is to the one that takes writes. A connection whose server became a standby is closed
   and opened again, wherever that shows: where it is taken out of the pool, or in an error of a statement. So a
-  failover needs no restart.
+  failover needs no restart. The host that the latest connection was to is tried first: after a failover only one
+  connection waits for a host that says nothing.
 * A commit waits for the disk, and for the standbys that the server names, whatever the server or the role has as its
   default for ``synchronous_commit``.
 """
@@ -34,6 +35,7 @@ __all__ = [
     "server_of",
     "check_server",
     "has_standby",
+    "latest_first",
     "connect",
     "engine_of",
     "pool",
@@ -116,6 +118,30 @@ def server_of(text: str) -> Server:
     return Server(make_conninfo("", **found), where, host.count(",") + 1)
 
 
+_latest: dict[str, tuple[str, str]] = {}
+"""Host and port of the latest connection, by the ``conninfo`` of a server."""
+
+
+def latest_first(server: Server) -> str:
+    """Return the ``conninfo`` with the host of the latest connection before the others."""
+    if server.conninfo not in _latest:
+        return server.conninfo
+    found = conninfo_to_dict(server.conninfo)
+    # A list of one port is for all hosts.
+    lists = {name: str(found[name]).split(",") for name in ("host", "hostaddr", "port") if found.get(name)}
+    host, port = _latest[server.conninfo]
+    for number in range(server.hosts):
+        at = {name: values[number if len(values) > 1 else 0] for name, values in lists.items()}
+        if at.get("host") == host and at.get("port", port) == port:
+            break
+    else:
+        return server.conninfo
+    for name, values in lists.items():
+        if len(values) > 1:
+            found[name] = ",".join([values[number], *values[:number], *values[number + 1 :]])
+    return make_conninfo("", **found)
+
+
 def check_server(db: Connection, where: str) -> None:
     """Raise :class:`~gatepost.errors.StoreError` for a server that is too old, or does not sync."""
     version = db.execute(text("SHOW server_version_num")).scalar_one()
@@ -178,11 +204,19 @@ class ServerConnection(psycopg.Connection[Any]):
         return deadlines.SILENCE_S if deadlines.in_hurry() else inf
 
 
+def _open(server: Server, **parameters: Any) -> ServerConnection:
+    """Open a connection to the host that takes writes."""
+    connection = ServerConnection.connect(latest_first(server), **parameters)
+    if server.hosts > 1:
+        _latest[server.conninfo] = connection.info.host, str(connection.info.port)
+    return connection
+
+
 def engine_of(server: Server, **options: Any) -> Engine:
     """Return an engine whose connections are to the server that takes writes."""
 
     def opened(_: Any, __: Any, ___: Any, parameters: Any) -> ServerConnection:
-        connection = ServerConnection.connect(server.conninfo, **parameters)
+        connection = _open(server, **parameters)
         connection.autocommit = True
         # A question is over in a few milliseconds; to compile it takes the server as long, or ten times that.
         connection.execute("SET jit = off")
@@ -237,7 +271,7 @@ def _limited(connection: ServerConnection, record: Any, _: Any) -> None:
 def connect(server: Server) -> ServerConnection:
     """A connection for batches: its commits are on disk when they return, and it does not wait for ever."""
     try:
-        connection = ServerConnection.connect(server.conninfo, autocommit=True)
+        connection = _open(server, autocommit=True)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"{server.where} cannot be reached: {short(error)}") from error
     connection.silence_s = deadlines.SILENCE_S
