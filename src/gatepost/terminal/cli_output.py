@@ -138,7 +138,7 @@ def _subscription(found: Status) -> list[tuple[str, str]]:
     name = t("pushes to", "推送至")
     subscription = found.get("subscription")
     if not subscription:
-        return [(name, t("nowhere yet: nobody has subscribed", "尚未订阅"))]
+        return [(name, t("nowhere yet: no subscription", "尚未订阅"))]
     paused = "" if subscription["enabled"] else t(" (disabled: only keeping)", "（已停用，仅缓存）")
     return [(name, (without_credentials(subscription["event_dest"]) or t("nowhere", "无")) + paused)]
 

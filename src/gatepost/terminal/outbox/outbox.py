@@ -149,7 +149,7 @@ class Outbox:
         """Store several events, all or none; return their numbers once they are on disk. Raises as :meth:`put` does."""
         if self._subscription is None:
             raise NotSubscribed(
-                "nobody has subscribed to this terminal, so nothing is cached; "
+                "this terminal has no subscription yet, so nothing is cached; "
                 "post {event_dest, enabled} to /v1/event/subscribe first, or call subscribe()"
             )
         new = [NewEvent.of(event) for event in events]
