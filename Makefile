@@ -120,9 +120,9 @@ $(VENV)/.audit: requirements/audit.lock $(VENV)/.dev
 debian = @PATH="$$PATH:/usr/sbin:/sbin"; for program in $(1); do command -v $$program >/dev/null || missing=1; done; [ -z "$$missing" ] || \
 	{ $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
 
-# Programs that no Python wheel carries: a tracer, a slow-request attacker, a browser, an MQTT broker, etcd, a proxy, a check of units, and what the documentation's snippets use; for the benchmarks a load generator and peers.
+# Programs that no Python wheel carries: a tracer, a slow-request attacker, a browser, an MQTT broker, etcd, a proxy, checks of units and of Prometheus' rules, and what the documentation's snippets use; for the benchmarks a load generator and peers.
 $(VENV)/.debian-test: | $(VENV)/.python
-	$(call debian,strace slowhttptest chromium curl openssl cc mosquitto_passwd etcd nginx systemd-analyze,strace slowhttptest chromium curl openssl gcc libc6-dev mosquitto etcd-server nginx-light systemd fonts-noto-cjk)
+	$(call debian,strace slowhttptest chromium curl openssl cc mosquitto_passwd etcd nginx systemd-analyze promtool,strace slowhttptest chromium curl openssl gcc libc6-dev mosquitto etcd-server nginx-light systemd prometheus fonts-noto-cjk)
 	@touch $@
 
 $(VENV)/.debian-bench: | $(VENV)/.python

@@ -291,7 +291,14 @@ class DeskApp:
             is_away=lambda: self.projector.is_away,
         )
         self.metrics.watch(
-            store, self.ingests, self.projector, self.keeper, self.forwarding, self.fleet, now=now
+            store,
+            self.ingests,
+            self.projector,
+            self.keeper,
+            self.forwarding,
+            self.fleet,
+            now=now,
+            per_terminal=settings.metrics_per_terminal == "on",
         )
         self._preview = Preview(store, settings, now)
         made = (

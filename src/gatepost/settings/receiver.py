@@ -174,6 +174,13 @@ class ReceiverSettings(ReceiverAccessSettings, frozen=True, kw_only=True, forbid
         tuple[str, ...],
         setting("Networks from which /metrics may be read without a token."),
     ] = ("127.0.0.0/8", "::1/128")
+    metrics_per_terminal: Annotated[
+        Literal["on", "off"],
+        setting(
+            "Whether /metrics has numbers of each terminal. Receivers of one database have the same ones: on at one"
+            " of them is enough."
+        ),
+    ] = "on"
     log_format: Annotated[Literal["text", "json"], setting("How each line of the log is written.")] = "text"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], setting("From which level on something is logged.")

@@ -298,20 +298,20 @@ async def test_a_terminal_whose_pushes_are_not_listed_yet_is_online(
         items = (await asks.request("GET", "/api/v1/terminals", headers=token)).json["items"]
         one = (await asks.request("GET", path, headers=token)).json
         metrics = (await asks.request("GET", "/metrics", headers=token)).body.decode()
-        (line,) = [line for line in metrics.splitlines() if line.startswith("gatepost_terminal_online{")]
+        (line,) = [line for line in metrics.splitlines() if line.startswith("gatepost_terminal_presence{")]
         return [item["presence"] for item in items], one["presence"], line
 
     assert await shown() == (
         ["never"],
         "never",
-        'gatepost_terminal_online{presence="never",terminal="SN-1"} 0.0',
+        'gatepost_terminal_presence{terminal="SN-1"} 0.0',
     )
     assert (
         await pushes.request("POST", "/Record", json.dumps(record(deviceSN="SN-1")).encode())
     ).json == SUCCESS
     await receiver.ingest.flush()
     await until(lambda: bool(receiver.desk.ingests.heard))
-    online = 'gatepost_terminal_online{presence="online",terminal="SN-1"} 1.0'
+    online = 'gatepost_terminal_presence{terminal="SN-1"} 3.0'
     assert await shown() == (["online"], "online", online)
     named = await asks.request("PATCH", path, b'{"name": "Lab"}', token)
     assert named.json["presence"] == "online"

@@ -62,13 +62,21 @@ async def test_each_terminal_has_its_state_and_its_lag(receiver: Running) -> Non
     told = numbers(await receiver.get("/metrics"))
     assert told["gatepost_terminals{presence=online}"] >= 1
     assert told["gatepost_terminals{presence=never}"] == 0
-    assert told["gatepost_terminal_online{presence=online,terminal=SN-1}"] == 1
+    assert told["gatepost_terminal_presence{terminal=SN-1}"] == 3
     assert told["gatepost_terminal_events_total{outcome=records,terminal=SN-1}"] == 1
     assert told["gatepost_terminal_events_total{outcome=duplicates,terminal=SN-1}"] == 1
     assert told["gatepost_terminal_lag_seconds{terminal=SN-1}"] > 0
     assert told["gatepost_terminal_last_seen_timestamp_seconds{terminal=SN-1}"] > 1_600_000_000
     assert told["gatepost_store_bytes{part=events}"] > 0
     assert told["gatepost_store_bytes{part=images}"] > 0
+
+
+async def test_numbers_of_each_terminal_can_be_left_to_another_receiver(tmp_path: Path) -> None:
+    async with receiving(tmp_path, metrics_per_terminal="off") as receiver:
+        await fill(receiver)
+        told = numbers(await receiver.get("/metrics"))
+    assert told["gatepost_terminals{presence=online}"] >= 1
+    assert not [name for name in told if name.startswith("gatepost_terminal_")]
 
 
 async def test_no_number_is_labelled_with_a_person(receiver: Running) -> None:

@@ -142,10 +142,11 @@ class Metrics:
         fleet: Fleet,
         *,
         now: Callable[[], float],
+        per_terminal: bool,
     ) -> None:
         """Also tell what these parts know, when somebody asks. Once."""
         self.registry.register(_Parts(ingests, projector, keeper))
-        self.registry.register(_Stored(store, ingests, projector, now))
+        self.registry.register(_Stored(store, ingests, projector, now, per_terminal=per_terminal))
         self.registry.register(_Forwarded(forwarding, projector, now))
         self.registry.register(_Managed(fleet, projector))
 
@@ -253,9 +254,16 @@ class _Stored(Collector):
     """What stands in the store, looked at when somebody asks."""
 
     def __init__(
-        self, store: Store, ingests: Ingests, projector: Projector, now: Callable[[], float]
+        self,
+        store: Store,
+        ingests: Ingests,
+        projector: Projector,
+        now: Callable[[], float],
+        *,
+        per_terminal: bool,
     ) -> None:
         self._store = store
+        self._per_terminal = per_terminal
         self._heard = ingests.heard
         self._projector = projector
         self._now = now
@@ -309,7 +317,8 @@ class _Stored(Collector):
             "presence",
             [(state, states.count(state)) for state in get_args(Presence)],
         )
-        yield from _by_terminal(seen[:MAX_TERMINALS])
+        if self._per_terminal:
+            yield from _by_terminal(seen[:MAX_TERMINALS])
 
 
 class _Forwarded(Collector):
@@ -400,9 +409,13 @@ _LEDGER = {
 }
 
 
+_PRESENCE: dict[Presence, int] = {"never": 0, "offline": 1, "late": 2, "online": 3}
+"""A terminal has one series whose value changes; a label would begin another one with each change."""
+
+
 def _by_terminal(seen: Sequence[tuple[TerminalRow, Presence]]) -> Iterable[Metric]:
-    up = GaugeMetricFamily(
-        "gatepost_terminal_online", "1: the terminal is heard of as usual.", labels=["terminal", "presence"]
+    standing = GaugeMetricFamily(
+        "gatepost_terminal_presence", "3: online; 2: late; 1: offline; 0: never seen.", labels=["terminal"]
     )
     last = GaugeMetricFamily(
         "gatepost_terminal_last_seen_timestamp_seconds", "When it last pushed.", labels=["terminal"]
@@ -420,7 +433,7 @@ def _by_terminal(seen: Sequence[tuple[TerminalRow, Presence]]) -> Iterable[Metri
     )
     for row, state in seen:
         name = row.serial or row.anonymous_peer or str(row.id)
-        up.add_metric([name, state], state == "online")
+        standing.add_metric([name], _PRESENCE[state])
         if row.last_seen is not None:
             last.add_metric([name], row.last_seen.timestamp())
             if row.last_recorded_at is not None:
@@ -429,7 +442,7 @@ def _by_terminal(seen: Sequence[tuple[TerminalRow, Presence]]) -> Iterable[Metri
             clock.add_metric([name], row.clock_error_ms / 1000)
         for outcome in ("records", "alarms", "duplicates", "quarantined", "refused", "late"):
             events.add_metric([name, outcome], getattr(row, outcome))
-    return (up, last, lag, clock, events)
+    return (standing, last, lag, clock, events)
 
 
 def _moment(now: float) -> datetime:
