@@ -19,7 +19,7 @@ from benchmarks.report import Row
 
 READERS = 50
 STREAMS = 20
-"""Of one account, or of one token that has none: `receiver/api/shares.py`."""
+"""Of one account, or of one token that has none: `receiver/api/access/shares.py`."""
 RATE = 500
 SENDERS = 16
 LIMIT_MS = 100

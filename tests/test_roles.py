@@ -7,7 +7,7 @@ import pytest
 from litestar import Controller
 
 from gatepost.console.routes import PAGES
-from gatepost.receiver.api.authorization import needed
+from gatepost.receiver.api.access.authorization import needed
 from gatepost.receiver.auth.authenticator import ROLES, Principal, may
 
 ROWS = {

@@ -18,7 +18,7 @@ from msgspec import Struct
 from tests.receiver.kit import Running, Sender, body, receiving, request
 
 from gatepost.console.commands import console_pages
-from gatepost.receiver.api.authorization import needed
+from gatepost.receiver.api.access.authorization import needed
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.store.accounts.accounts import Role
 

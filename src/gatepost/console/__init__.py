@@ -5,7 +5,8 @@ Rules:
 * The server renders every page; a page without its script still lists, filters, pages, acknowledges and approves.
   Scripts make it live, quick and comfortable, and draw charts.
 * A page asks the store what the API asks, and every route says the role that it needs, as the API's do
-  (:mod:`gatepost.receiver.api.authorization`). What somebody may not do is not offered, and refused if asked for.
+  (:mod:`gatepost.receiver.api.access.authorization`). What somebody may not do is not offered, and refused if asked
+  for.
 * No word for people stands in a template, a script or a page: all are in ``words/``, side by side in both languages.
 * Nothing in an address tells a person's name: what is searched for is sealed (:mod:`gatepost.console.input.seal`).
 * Times are shown in the zone of the site where they happened (:mod:`gatepost.console.show`).

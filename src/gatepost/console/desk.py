@@ -32,7 +32,7 @@ from gatepost.console.show import Show, kind_of, qr_svg
 from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
 from gatepost.errors import JournalError
-from gatepost.receiver.api.authorization import PARTS, user_store
+from gatepost.receiver.api.access.authorization import PARTS, user_store
 from gatepost.receiver.auth.authenticator import Principal, may
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.observability.silent_receivers import silent

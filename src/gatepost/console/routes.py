@@ -49,7 +49,7 @@ from gatepost.console.pages.terminals.why import WhyPages
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem_details
-from gatepost.receiver.api.authorization import (
+from gatepost.receiver.api.access.authorization import (
     OPEN,
     PARTS,
     Access,

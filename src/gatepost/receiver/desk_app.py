@@ -45,9 +45,9 @@ from gatepost.forward.forwarding import LOOK_S, Forwarding
 from gatepost.forward.image_links import ImageLinks
 from gatepost.journal.folder import Folder
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
-from gatepost.receiver.api.authorization import OPEN, PARTS, Access, Authentication, user_store
-from gatepost.receiver.api.filters import FILTERS
-from gatepost.receiver.api.live import tell
+from gatepost.receiver.api.access.authorization import OPEN, PARTS, Access, Authentication, user_store
+from gatepost.receiver.api.events.filters import FILTERS
+from gatepost.receiver.api.events.live import tell
 from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.streaming import close as close_streams
 from gatepost.receiver.auth.authenticator import Doors

@@ -10,7 +10,7 @@ from tests.receiver.api.listener import Listener
 from tests.receiver.kit import JPEG, Running, alarm, base64, body, receiving, record
 
 from gatepost.console.commands import console_pages
-from gatepost.receiver.api import live
+from gatepost.receiver.api.events import live
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.accounts.accounts import Accounts, Role
 

@@ -6,7 +6,7 @@ from litestar import Request
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from tests.receiver.kit import Running, record
 
-from gatepost.receiver.api.authorization import Access, Needed, needed
+from gatepost.receiver.api.access.authorization import Access, Needed, needed
 from gatepost.receiver.auth.authenticator import Doors, issue_token
 from gatepost.receiver.terminals.networks import Networks
 from gatepost.store.accounts.accounts import Accounts

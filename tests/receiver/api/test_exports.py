@@ -15,8 +15,8 @@ from tests.receiver.exports.workbook import sheets
 from tests.receiver.kit import JPEG, TRACE, Running, alarm, base64, record, request, until
 
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.api import exports
-from gatepost.receiver.api.exports import TIDY
+from gatepost.receiver.api.events import exports
+from gatepost.receiver.api.events.exports import TIDY
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.interface import Page, RecordQuery

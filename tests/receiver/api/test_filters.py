@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from tests.receiver.kit import JPEG, Running, alarm, base64, record
 
-from gatepost.receiver.api.filters import told
+from gatepost.receiver.api.events.filters import told
 from gatepost.store.interface import AlarmQuery, RecordQuery
 
 FIRST = 1_685_343_715

@@ -5,7 +5,7 @@ from litestar.exceptions import TooManyRequestsException
 from tests.receiver.api.listener import Listener
 from tests.receiver.kit import Running, until
 
-from gatepost.receiver.api.shares import Share
+from gatepost.receiver.api.access.shares import Share
 from gatepost.receiver.auth.authenticator import Principal, issue_token
 from gatepost.store.accounts.accounts import Accounts
 

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from tests.receiver.api.listener import Listener
 from tests.receiver.kit import JPEG, Running, base64, record, request, until
 
-from gatepost.receiver.api import exports, live, streaming
+from gatepost.receiver.api import streaming
+from gatepost.receiver.api.events import exports, live
 from gatepost.store.questions import UserStore
 
 

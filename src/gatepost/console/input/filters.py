@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from gatepost.console.desk import View
 from gatepost.console.input.forms import Form
 from gatepost.console.input.seal import MARK
-from gatepost.receiver.api.filters import site_named
+from gatepost.receiver.api.events.filters import site_named
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, SiteRow
 from gatepost.store.local_days import parse_time, zone
 from gatepost.store.page_bytes import fitting, weight

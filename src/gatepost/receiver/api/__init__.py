@@ -1,5 +1,17 @@
 """The receiver's HTTP API: one file a resource.
 
+``events/``           records, alarms, images, quarantine, refusals, live stream and counts
+``people/``           people, attendance, schedules and corrections
+``access/``           who may call, accounts, sessions and saved filters
+``operation/``        metrics, system, settings, retention, receivers and notices
+``destinations/``     where events are forwarded to
+``terminals``         terminals; ``terminals_chosen`` several at once; ``sites`` where they are
+``fleet``             managed terminals; ``fleet_history``, ``finding`` and ``why`` go with it
+``parameters``        refuses unknown query parameters
+``problem_details``   errors as ``application/problem+json``
+``shapes``            what resources share: times, lists and reads of the store
+``streaming``         responses that are made while they are sent
+
 Rules:
 
 * A resource is a Litestar controller that reads the store through one method and shapes what it answers with a
@@ -9,44 +21,44 @@ Rules:
 * Times are ISO 8601 in UTC, both ways; Unix seconds are understood too.
 * A wrong parameter is a 400 that names it. Nothing that a client sends makes a 500.
 
-Who may call what is said by each route and decided in :mod:`gatepost.receiver.api.authorization`.
+Who may call what is said by each route and decided in :mod:`gatepost.receiver.api.access.authorization`.
 """
 
-from gatepost.receiver.api.accounts import AccountsController, AuditController, TokensController
-from gatepost.receiver.api.alarms import AlarmsController
-from gatepost.receiver.api.assignments import AssignmentsController
-from gatepost.receiver.api.attendance import AttendanceController
-from gatepost.receiver.api.corrections import CorrectionsController
-from gatepost.receiver.api.counters import StatsController
+from gatepost.receiver.api.access.accounts import AccountsController, AuditController, TokensController
+from gatepost.receiver.api.access.session import SessionController
+from gatepost.receiver.api.access.views import ViewsController
 from gatepost.receiver.api.destinations.controller import DestinationsController
-from gatepost.receiver.api.erasure import ErasureController
-from gatepost.receiver.api.exports import ExportsController
+from gatepost.receiver.api.events.alarms import AlarmsController
+from gatepost.receiver.api.events.counters import StatsController
+from gatepost.receiver.api.events.exports import ExportsController
+from gatepost.receiver.api.events.image_links import ImageLinksController
+from gatepost.receiver.api.events.live import LiveController
+from gatepost.receiver.api.events.quarantine import QuarantineController
+from gatepost.receiver.api.events.records import RecordsController
+from gatepost.receiver.api.events.refusals import RefusalsController
+from gatepost.receiver.api.events.statistics import StatisticsController
 from gatepost.receiver.api.finding import FindingController
 from gatepost.receiver.api.fleet import FleetController
 from gatepost.receiver.api.fleet_history import FleetHistoryController
-from gatepost.receiver.api.image_links import ImageLinksController
-from gatepost.receiver.api.inside import InsideController
-from gatepost.receiver.api.joins import JoinsController
-from gatepost.receiver.api.live import LiveController
-from gatepost.receiver.api.marks import MarksController
-from gatepost.receiver.api.metrics import MetricsController
-from gatepost.receiver.api.notices import NoticesController
-from gatepost.receiver.api.people import GroupsController, PeopleController
-from gatepost.receiver.api.quarantine import QuarantineController
-from gatepost.receiver.api.receivers import ReceiversController
-from gatepost.receiver.api.records import RecordsController
-from gatepost.receiver.api.refusals import RefusalsController
-from gatepost.receiver.api.retention import RetentionController
-from gatepost.receiver.api.schedules import HolidaysController, SchedulesController
-from gatepost.receiver.api.session import SessionController
-from gatepost.receiver.api.settings import SettingsController
+from gatepost.receiver.api.operation.metrics import MetricsController
+from gatepost.receiver.api.operation.notices import NoticesController
+from gatepost.receiver.api.operation.receivers import ReceiversController
+from gatepost.receiver.api.operation.retention import RetentionController
+from gatepost.receiver.api.operation.settings import SettingsController
+from gatepost.receiver.api.operation.system import SystemController
+from gatepost.receiver.api.people.assignments import AssignmentsController
+from gatepost.receiver.api.people.attendance import AttendanceController
+from gatepost.receiver.api.people.corrections import CorrectionsController
+from gatepost.receiver.api.people.erasure import ErasureController
+from gatepost.receiver.api.people.inside import InsideController
+from gatepost.receiver.api.people.joins import JoinsController
+from gatepost.receiver.api.people.marks import MarksController
+from gatepost.receiver.api.people.people import GroupsController, PeopleController
+from gatepost.receiver.api.people.schedules import HolidaysController, SchedulesController
+from gatepost.receiver.api.people.staff import StaffController
 from gatepost.receiver.api.sites import SitesController
-from gatepost.receiver.api.staff import StaffController
-from gatepost.receiver.api.statistics import StatisticsController
-from gatepost.receiver.api.system import SystemController
 from gatepost.receiver.api.terminals import TerminalsController
 from gatepost.receiver.api.terminals_chosen import ChosenTerminalsController
-from gatepost.receiver.api.views import ViewsController
 from gatepost.receiver.api.why import WhyController
 
 __all__ = ["CONTROLLERS", "OPEN_CONTROLLERS"]
@@ -91,7 +103,7 @@ CONTROLLERS = (
     TokensController,
     AuditController,
 )
-"""Each of their routes says the role that it needs; see :mod:`gatepost.receiver.api.authorization`."""
+"""Each of their routes says the role that it needs; see :mod:`gatepost.receiver.api.access.authorization`."""
 
 OPEN_CONTROLLERS = (MetricsController, ImageLinksController)
 """What anyone may ask, or decides by itself who may."""

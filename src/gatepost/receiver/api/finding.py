@@ -31,7 +31,7 @@ from gatepost.fleet_items import (
     ImportRowItem,
     ScanItem,
 )
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet, adopted_item, ours_of
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore
 from gatepost.store.terminals.adoptions import ToAdopt

@@ -21,7 +21,7 @@ from gatepost.fleet.client import checked_address
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet_items import AdoptionItem, AdoptionRowItem, ManagedItem, SeenItem
 from gatepost.items import Listing
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, TheRegistrar, answering, read
 from gatepost.receiver.terminals.admin import Registrar
 from gatepost.receiver.terminals.presence import last_heard

@@ -19,7 +19,7 @@ from msgspec import Struct
 from gatepost.fleet.history.histories import Histories
 from gatepost.fleet_items import AuditItem, JobItem
 from gatepost.items import Listing
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, moment, read
 from gatepost.store.cursor import decode_cursor, encode_cursor

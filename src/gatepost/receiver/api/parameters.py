@@ -16,7 +16,7 @@ from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from gatepost.receiver.api.filters import nearest
+from gatepost.receiver.api.events.filters import nearest
 
 __all__ = ["KnownParameters"]
 

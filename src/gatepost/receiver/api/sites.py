@@ -10,7 +10,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, GUARD, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, TheStore, read
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.terminals.admin import site_of

@@ -17,7 +17,7 @@ from typing import Any
 
 from litestar.response import Stream
 
-from gatepost.receiver.api.authorization import AnyRequest
+from gatepost.receiver.api.access.authorization import AnyRequest
 
 __all__ = ["close", "streamed"]
 

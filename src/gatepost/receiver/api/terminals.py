@@ -19,7 +19,7 @@ from gatepost.items import (
     WouldMoveItem,
     WouldRefuseItem,
 )
-from gatepost.receiver.api.authorization import (
+from gatepost.receiver.api.access.authorization import (
     ADMIN,
     EVERY_SITE,
     OPERATOR,
@@ -29,8 +29,8 @@ from gatepost.receiver.api.authorization import (
     AnyRequest,
     TheAccess,
 )
-from gatepost.receiver.api.filters import AtSite
-from gatepost.receiver.api.live import TheLive
+from gatepost.receiver.api.events.filters import AtSite
+from gatepost.receiver.api.events.live import TheLive
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,

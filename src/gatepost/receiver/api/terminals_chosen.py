@@ -18,8 +18,8 @@ from litestar.params import FromQuery, JSONBody, RawBody
 from msgspec import UNSET, Meta, Struct
 
 from gatepost.items import Listing, NameItem, RemovedItem, TerminalItem
-from gatepost.receiver.api.authorization import ADMIN, OPERATOR, Access, AnyRequest, TheAccess
-from gatepost.receiver.api.live import TheLive
+from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.events.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, TheIngests, TheRegistrar, TheStore, answering
 from gatepost.receiver.api.terminal_values import TerminalChange, terminal_item
 from gatepost.receiver.api.terminals import delete_retired

@@ -16,7 +16,7 @@ from gatepost.fleet.managing import Fleet
 from gatepost.fleet.why import Finding, Looked
 from gatepost.fleet.why_words import Writer, plain
 from gatepost.items import FindingItem, WhyItem
-from gatepost.receiver.api.authorization import VIEWER, AnyRequest
+from gatepost.receiver.api.access.authorization import VIEWER, AnyRequest
 from gatepost.receiver.api.fleet import TheFleet
 from gatepost.receiver.api.shapes import TheStore, answering, word
 from gatepost.receiver.auth.authenticator import may

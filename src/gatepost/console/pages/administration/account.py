@@ -16,8 +16,8 @@ from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.views import page_views
 from gatepost.console.words import Words, table
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, OWN_PASSWORD, AnyRequest, TheAccess
-from gatepost.receiver.api.session import login_cookies
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, OWN_PASSWORD, AnyRequest, TheAccess
+from gatepost.receiver.api.access.session import login_cookies
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.auth.authenticator import LoginRefused
 from gatepost.store.accounts.accounts import AuditRow

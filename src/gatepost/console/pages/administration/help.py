@@ -6,7 +6,7 @@ from litestar import Controller, get
 
 from gatepost.console.desk import NAV, Html, TheDesk
 from gatepost.console.help import every_page
-from gatepost.receiver.api.authorization import GUARD, AnyRequest
+from gatepost.receiver.api.access.authorization import GUARD, AnyRequest
 
 __all__ = ["HelpPages"]
 

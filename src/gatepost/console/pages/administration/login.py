@@ -14,8 +14,15 @@ from litestar.params import RawBody
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.input.forms import Form
 from gatepost.console.words import COOKIE, LANGUAGES
-from gatepost.receiver.api.authorization import OPEN, OWN_PASSWORD, PARTS, Access, AnyRequest, TheAccess
-from gatepost.receiver.api.session import FORGET, login_cookies, session_cookie
+from gatepost.receiver.api.access.authorization import (
+    OPEN,
+    OWN_PASSWORD,
+    PARTS,
+    Access,
+    AnyRequest,
+    TheAccess,
+)
+from gatepost.receiver.api.access.session import FORGET, login_cookies, session_cookie
 from gatepost.receiver.auth import openid
 from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, session_secret
 from gatepost.receiver.auth.openid import OpenIdProvider, ProviderRefused

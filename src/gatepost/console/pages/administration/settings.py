@@ -14,8 +14,8 @@ from msgspec import UNSET
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.input.forms import Form
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
-from gatepost.receiver.api.settings import change_settings
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.operation.settings import change_settings
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering, read
 from gatepost.receiver.api.sites import told_change
 from gatepost.receiver.api.terminal_values import networks_of

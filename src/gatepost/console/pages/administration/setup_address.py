@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from gatepost.receiver.api.authorization import Access, AnyRequest
+from gatepost.receiver.api.access.authorization import Access, AnyRequest
 from gatepost.receiver.terminals.admin import Registrar
 
 __all__ = ["Setup", "plain_address"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from gatepost.console.desk import View
-from gatepost.receiver.api.authorization import Access
+from gatepost.receiver.api.access.authorization import Access
 from gatepost.receiver.auth.authenticator import FIRST_ACCOUNT
 from gatepost.store.receivers import setup_steps
 

@@ -8,10 +8,10 @@ from litestar.params import RawBody
 
 from gatepost.console.desk import Html, TheDesk
 from gatepost.console.input.forms import Form
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
-from gatepost.receiver.api.retention import TheKeeper, note_confirmed
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.operation.retention import TheKeeper, note_confirmed
+from gatepost.receiver.api.operation.system import TheSystem
 from gatepost.receiver.api.shapes import TheIngests
-from gatepost.receiver.api.system import TheSystem
 from gatepost.store.privacy.due import MOST
 
 __all__ = ["SystemPages"]

@@ -13,7 +13,14 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.administration.setup_address import plain_address
 from gatepost.console.simulated import installed
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import (
+    ADMIN,
+    EVERY_SITE,
+    VIEWER,
+    Access,
+    AnyRequest,
+    TheAccess,
+)
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering
 from gatepost.receiver.api.sites import told_change
 from gatepost.receiver.terminals.admin import Registrar

@@ -30,7 +30,7 @@ from gatepost.console.pages.destinations.page import (
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import dead_letters
 from gatepost.forward.forwarding import Forwarding
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.destinations.asking import TheForwarding, asked, tested
 from gatepost.receiver.api.destinations.audit import note
 from gatepost.receiver.api.destinations.replies import told_by

@@ -35,10 +35,10 @@ from gatepost.forward.options.notify import NotifyOptions
 from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.sinks.notify.rules import Rules
 from gatepost.forward.trial import Example, Trial
-from gatepost.receiver.api.authorization import AnyRequest
+from gatepost.receiver.api.access.authorization import AnyRequest
 from gatepost.receiver.api.destinations.asking import asked, one
 from gatepost.receiver.api.destinations.replies import ledger, told_by
-from gatepost.receiver.api.images import note_original
+from gatepost.receiver.api.events.images import note_original
 from gatepost.receiver.api.shapes import answering, read
 from gatepost.receiver.people_rules import rules_of
 from gatepost.store.forwarding.destinations import DestinationRow

@@ -46,7 +46,7 @@ from gatepost.console.pages.destinations.page import (
 from gatepost.errors import SettingsError
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.options.secrets import decode_secrets
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.destinations.asking import TheForwarding, asked
 from gatepost.receiver.api.destinations.audit import host_of, moved, note
 from gatepost.receiver.api.destinations.replies import told_by

@@ -18,9 +18,9 @@ from gatepost.console.input.filters import ALARMS, Filters
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.records import export_format
 from gatepost.console.pages.events.views import page_views
-from gatepost.receiver.api.alarms import MAX_NOTE, acknowledge_alarms, close_alarm
-from gatepost.receiver.api.authorization import ACKNOWLEDGE, GUARD, OPERATOR, AnyRequest, TheAccess
-from gatepost.receiver.api.exports import alarms_file
+from gatepost.receiver.api.access.authorization import ACKNOWLEDGE, GUARD, OPERATOR, AnyRequest, TheAccess
+from gatepost.receiver.api.events.alarms import MAX_NOTE, acknowledge_alarms, close_alarm
+from gatepost.receiver.api.events.exports import alarms_file
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.store.interface import AlarmQuery
 

@@ -24,7 +24,7 @@ from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.input.filters import CHOICE_BYTES
 from gatepost.console.pages.administration.setup_left import steps_left
 from gatepost.console.pages.events.views import page_views
-from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import BY_ITSELF, GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.store.interface import AlarmQuery, AlarmRow, RecordRow
 from gatepost.store.page_bytes import fitting, weight

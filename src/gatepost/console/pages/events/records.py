@@ -17,9 +17,9 @@ from gatepost.console.input.filters import Filters
 from gatepost.console.input.forms import Form
 from gatepost.console.input.periods import starts
 from gatepost.console.pages.events.views import page_views
-from gatepost.receiver.api.authorization import GUARD, OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.exports import Format, records_file
-from gatepost.receiver.api.filters import note_search
+from gatepost.receiver.api.access.authorization import GUARD, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.events.exports import Format, records_file
+from gatepost.receiver.api.events.filters import note_search
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, read
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import RecordQuery, RecordRow

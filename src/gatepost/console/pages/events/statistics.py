@@ -12,7 +12,7 @@ from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.input.filters import PLACES, Filters
 from gatepost.console.pages.events.views import page_views
 from gatepost.console.pages.people.people import month_in
-from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.store.local_days import MAX_DAYS
 from gatepost.store.query.statistics import Bin, CodeCount, Statistics, statistics

@@ -23,9 +23,8 @@ from gatepost.console.input.filters import SEALED
 from gatepost.console.input.forms import Form
 from gatepost.console.input.periods import since_of
 from gatepost.console.input.seal import MARK
-from gatepost.receiver.api.authorization import GUARD, AnyRequest, TheAccess
-from gatepost.receiver.api.shapes import MAX_ID, read
-from gatepost.receiver.api.views import (
+from gatepost.receiver.api.access.authorization import GUARD, AnyRequest, TheAccess
+from gatepost.receiver.api.access.views import (
     SHARE,
     NewView,
     ViewChange,
@@ -34,6 +33,7 @@ from gatepost.receiver.api.views import (
     save_view,
     views_of,
 )
+from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.store.accounts.saved_views import PAGES, SavedView
 
 __all__ = ["PageViews", "ViewPages", "page_views", "path_of"]

@@ -22,7 +22,7 @@ from gatepost.errors import SettingsError
 from gatepost.fleet.adoption import Order
 from gatepost.fleet.client import Seen, checked_address
 from gatepost.fleet.failures import FleetError
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet, adopted_item, ours_of
 from gatepost.receiver.api.shapes import MAX_ID, TheRegistrar
 

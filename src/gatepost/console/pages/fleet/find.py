@@ -21,7 +21,7 @@ from gatepost.fleet.finding.finder import Finder
 from gatepost.fleet.finding.scan import Sighted
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet_items import FoundItem
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.finding import TheFinder, found_items
 from gatepost.receiver.api.fleet import TheFleet, ours_of
 from gatepost.receiver.api.shapes import TheRegistrar

@@ -16,7 +16,7 @@ from gatepost.errors import SettingsError
 from gatepost.fleet.failures import FleetError
 from gatepost.fleet.history.histories import Histories
 from gatepost.fleet.managing import Fleet
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet
 from gatepost.receiver.api.fleet_history import TheHistories, audit_item, job_item
 from gatepost.receiver.api.shapes import MAX_ID

@@ -14,7 +14,7 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.input.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.fleet.finding.csv_import import MAX_BYTES, TerminalList, read, template
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.finding import orders_of
 from gatepost.receiver.api.fleet import TheFleet, ours_of
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore

@@ -18,7 +18,7 @@ from gatepost.console.pages.terminals.why import TAGS, writer
 from gatepost.fleet.failures import FleetError
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet.why import Finding
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet, adopted_item
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.receiver.api.why import TheDiagnosis

@@ -18,9 +18,9 @@ from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.records import export_format
 from gatepost.console.pages.events.views import page_views
 from gatepost.console.pages.people.people import month_in
-from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.exports import attendance_file
-from gatepost.receiver.api.filters import note_search
+from gatepost.receiver.api.access.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.events.exports import attendance_file
+from gatepost.receiver.api.events.filters import note_search
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.exports.month import COUNTED, row_of
 from gatepost.receiver.people_rules import Meaning

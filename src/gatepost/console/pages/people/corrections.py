@@ -11,9 +11,9 @@ from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Html, TheDesk
 from gatepost.console.input.forms import Form
-from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.corrections import NewCorrection, correct, items_of, note_correction
-from gatepost.receiver.api.people import person_meant
+from gatepost.receiver.api.access.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.people.corrections import NewCorrection, correct, items_of, note_correction
+from gatepost.receiver.api.people.people import person_meant
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, read
 from gatepost.store.attendance.corrections import CorrectionQuery, Corrections
 from gatepost.store.attendance.schedules import minutes_of

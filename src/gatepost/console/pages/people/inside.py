@@ -14,8 +14,8 @@ from litestar.response import Stream
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.input.filters import INSIDE, KINDS, Filters
 from gatepost.console.pages.events.records import export_format
-from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, OPERATOR, AnyRequest, TheAccess
-from gatepost.receiver.api.exports import inside_file
+from gatepost.receiver.api.access.authorization import BY_ITSELF, GUARD, OPERATOR, AnyRequest, TheAccess
+from gatepost.receiver.api.events.exports import inside_file
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.page_bytes import fitting, weight

@@ -16,13 +16,13 @@ from gatepost.console.desk import Desk, Html, TheDesk, View
 from gatepost.console.input.filters import PEOPLE, Filters
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.views import page_views
-from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.erasure import ErasedItem, check_reach, erase_each, whoms
-from gatepost.receiver.api.filters import note_search
-from gatepost.receiver.api.joins import join_people, part_number
-from gatepost.receiver.api.live import TheLive
-from gatepost.receiver.api.marks import NewMark, mark_person, take_away_mark
-from gatepost.receiver.api.retention import TheKeeper
+from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.events.filters import note_search
+from gatepost.receiver.api.events.live import TheLive
+from gatepost.receiver.api.operation.retention import TheKeeper
+from gatepost.receiver.api.people.erasure import ErasedItem, check_reach, erase_each, whoms
+from gatepost.receiver.api.people.joins import join_people, part_number
+from gatepost.receiver.api.people.marks import NewMark, mark_person, take_away_mark
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, read, word
 from gatepost.receiver.exports.attendance import rows_of
 from gatepost.receiver.people_rules import Meaning

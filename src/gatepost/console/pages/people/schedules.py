@@ -12,9 +12,9 @@ from litestar.params import FromPath, RawBody
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.input.forms import Form
 from gatepost.items import StaffImportItem
-from gatepost.receiver.api.assignments import NewAssignment, assign, assignment_items, told_assignment
-from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.schedules import (
+from gatepost.receiver.api.access.authorization import VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.people.assignments import NewAssignment, assign, assignment_items, told_assignment
+from gatepost.receiver.api.people.schedules import (
     CHANGE,
     NewHoliday,
     NewSchedule,
@@ -27,8 +27,8 @@ from gatepost.receiver.api.schedules import (
     told_holiday,
     told_schedule,
 )
+from gatepost.receiver.api.people.staff import StaffFile, TheStaff, load
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, answering, read
-from gatepost.receiver.api.staff import StaffFile, TheStaff, load
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.attendance.stored_schedules import Schedules
 

@@ -20,8 +20,8 @@ from msgspec import Struct
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.terminals.page import direction_of
-from gatepost.receiver.api.authorization import ADMIN, OPERATOR, AnyRequest, TheAccess
-from gatepost.receiver.api.live import TheLive
+from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, AnyRequest, TheAccess
+from gatepost.receiver.api.events.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
 from gatepost.receiver.api.terminals import delete_retired
 from gatepost.receiver.api.terminals_chosen import MOST, note_each

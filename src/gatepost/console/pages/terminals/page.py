@@ -13,7 +13,7 @@ from msgspec import Struct
 from gatepost.console.desk import Desk, Html
 from gatepost.console.pages.administration.setup_address import Setup, plain_address
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.authorization import Access, AnyRequest
+from gatepost.receiver.api.access.authorization import Access, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, answering
 from gatepost.receiver.api.terminal_values import terminal_item
 from gatepost.receiver.auth.audit_changes import changes

@@ -10,9 +10,9 @@ from gatepost.console.desk import Html, TheDesk
 from gatepost.console.input.filters import PLACES, Filters
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.views import page_views
-from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.images import note_original
-from gatepost.receiver.api.quarantine import TheReprocessing
+from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.events.images import note_original
+from gatepost.receiver.api.events.quarantine import TheReprocessing
 from gatepost.receiver.api.shapes import MAX_ID, read
 
 __all__ = ["QuarantinePages"]

@@ -6,8 +6,8 @@ from litestar import Controller, get
 from litestar.params import FromPath
 
 from gatepost.console.desk import Html, TheDesk
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, AnyRequest
-from gatepost.receiver.api.refusals import refusals, sample, sample_text
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, VIEWER, AnyRequest
+from gatepost.receiver.api.events.refusals import refusals, sample, sample_text
 from gatepost.receiver.api.shapes import read
 
 __all__ = ["RefusalPages"]

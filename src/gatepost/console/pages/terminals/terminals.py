@@ -29,8 +29,8 @@ from gatepost.console.pages.terminals.page import (
     told_page,
 )
 from gatepost.items import TerminalItem
-from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.live import TheLive
+from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.events.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
 from gatepost.receiver.api.terminal_values import networks_of, terminal_item
 from gatepost.receiver.api.terminals import delete_retired

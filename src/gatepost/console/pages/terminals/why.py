@@ -9,7 +9,7 @@ from litestar import Controller, get
 from gatepost.console.desk import Desk, Html, TheDesk, View
 from gatepost.console.input.filters import Filters
 from gatepost.fleet.why_words import Writer
-from gatepost.receiver.api.authorization import VIEWER, AnyRequest
+from gatepost.receiver.api.access.authorization import VIEWER, AnyRequest
 from gatepost.receiver.api.fleet import TheFleet
 from gatepost.receiver.api.shapes import TheStore
 from gatepost.receiver.api.why import TheDiagnosis, asked_of

@@ -12,7 +12,7 @@ from litestar.params import SkipValidation
 
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.trial import Trial
-from gatepost.receiver.api.authorization import Access, AnyRequest
+from gatepost.receiver.api.access.authorization import Access, AnyRequest
 from gatepost.receiver.api.destinations.audit import host_of, note
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.store.forwarding.destinations import DestinationRow

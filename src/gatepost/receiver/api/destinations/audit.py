@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gatepost.forward.options.filters import Filter
-from gatepost.receiver.api.authorization import Access, AnyRequest
+from gatepost.receiver.api.access.authorization import Access, AnyRequest
 from gatepost.receiver.api.destinations.replies import told_by
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.store.forwarding.destinations import DestinationRow

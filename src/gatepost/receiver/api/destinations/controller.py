@@ -30,7 +30,7 @@ from gatepost.items import (
     RotatedItem,
     TrialItem,
 )
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.destinations.asking import TheForwarding, asked, no_such, one, tested
 from gatepost.receiver.api.destinations.audit import host_of, moved, note
 from gatepost.receiver.api.destinations.bodies import (
@@ -51,7 +51,7 @@ from gatepost.receiver.api.destinations.replies import (
     detail,
     replay_item,
 )
-from gatepost.receiver.api.images import note_original
+from gatepost.receiver.api.events.images import note_original
 from gatepost.receiver.api.shapes import MAX_LIMIT, moment, read
 from gatepost.store.forwarding.destinations import MAX_ATTEMPTS, DestinationRow
 

@@ -16,7 +16,7 @@ from gatepost.forward.options.destination import Destination, decode
 from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.state import Standing
 from gatepost.items import AttemptItem, DeadLetterItem, Listing, ReplayItem
-from gatepost.receiver.api.authorization import Access
+from gatepost.receiver.api.access.authorization import Access
 from gatepost.receiver.api.destinations.bodies import ToldDestination, ToldDetail
 from gatepost.store.forwarding.destinations import AttemptRow, DestinationRow, Destinations, ExceptionRow
 from gatepost.store.interface import Page
