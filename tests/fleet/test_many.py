@@ -110,12 +110,12 @@ async def test_of_two_receivers_one_adopts_each_terminal(
         house(open_postgres, tmp_path / "a", **server) as one,
         house(open_postgres, tmp_path / "b", **server) as other,
     ):
-        doubles = [await one.double(f"SN-{number}") for number in range(4)]
+        doubles = [await one.double(f"SN-{number}") for number in range(3)]
         made = (await one.call("POST", "/adoptions", {"terminals": [account(each) for each in doubles]})).json
-        found, again = await asyncio.gather(ended(one, made["id"]), ended(other, made["id"]))
+        found = await ended(other, made["id"])
 
     # On a slow machine the lease may pass on, and what was being tried then is not tried again.
-    assert found["adopted"] + found["failed"] == again["total"] == 4
+    assert found["adopted"] + found["failed"] == found["total"] == 3
     assert tried == {double.address: 1 for double in doubles}
 
 
