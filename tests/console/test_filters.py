@@ -8,7 +8,8 @@ from litestar.exceptions import ClientException
 from tests.console.test_desk import asked, desk
 
 from gatepost.console.desk import Desk
-from gatepost.console.input.filters import PEOPLE, RECORDS, Filters
+from gatepost.console.input.filter_names import PEOPLE, RECORDS
+from gatepost.console.input.filters import Filters
 from gatepost.console.input.forms import Form
 from gatepost.store.interface import RecordQuery
 from gatepost.store.people.groups import Group

@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, get_args
+from typing import Any
 
 from litestar.exceptions import ClientException
 from msgspec.structs import replace
 
 from gatepost.console.desk import View
+from gatepost.console.input.filter_names import CODED, KINDS, RECORDS, SEALED, TITLES, WITHOUT_SERIAL, WORDS
 from gatepost.console.input.forms import Form
 from gatepost.console.input.seal import MARK
 from gatepost.receiver.api.events.filters import site_named
@@ -29,94 +30,17 @@ from gatepost.store.local_days import parse_time, zone
 from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.people.groups import Group, groups_named
 from gatepost.store.people.inside import InsideQuery
-from gatepost.store.people.people import Kind, PeopleQuery
+from gatepost.store.people.people import PeopleQuery
 from gatepost.store.query.statistics import StatisticsQuery
 from gatepost.store.terminals.terminal_labels import TerminalLabel
 
-__all__ = [
-    "ALARMS",
-    "ATTENDANCE",
-    "CHOICE_BYTES",
-    "INSIDE",
-    "Filters",
-    "KINDS",
-    "PEOPLE",
-    "PLACES",
-    "RECORDS",
-    "SEALED",
-    "WITHOUT_SERIAL",
-]
+__all__ = ["CHOICE_BYTES", "Filters"]
 
 CHOICE_BYTES = 1024 * 1024
 """Of what can be chosen in one field. It takes some 4,000 terminals; others are asked for by their own page."""
 
 _OPTION_BYTES = 128
 """Bytes of an option in a page, without its texts."""
-
-SEALED = ("q", "name")
-
-KINDS = get_args(Kind)
-"""The kinds of people in attendance. The first one is the default."""
-
-WITHOUT_SERIAL = "without-serial"
-"""In place of a terminal: those of which no serial is known."""
-
-_CODED = {
-    "type": "user_type",
-    "recognition_type": "recognition_type",
-    "abnormal_type": "abnormal_type",
-    "entry_mode": "entry_mode",
-    "code": "alarm_code",
-}
-_WORDS = {
-    "passed": {"true": "records.passed", "false": "records.refused"},
-    "has_image": {"true": "records.with_image", "false": "records.without_image"},
-    "strangers": {"true": "frame.yes"},
-    "outside_time": {"true": "frame.yes"},
-    "order": {"oldest": "records.oldest"},
-    "kind": {kind: f"attendance.{kind}" for kind in KINDS},
-}
-_TITLES = {
-    "q": "records.search",
-    "since": "records.since",
-    "until": "records.until",
-    "terminal": "records.terminal",
-    "site": "records.site",
-    "person": "records.user_id",
-    "name": "records.name",
-    "job_number": "records.job_number",
-    "recognition_type": "records.who",
-    "passed": "records.result",
-    "abnormal_type": "records.abnormal",
-    "entry_mode": "records.how",
-    "has_image": "records.image",
-    "strangers": "records.strangers",
-    "outside_time": "records.outside_time",
-    "order": "records.order",
-    "group": "people.group",
-    "type": "records.type",
-    "kind": "attendance.kind",
-    "code": "alarms.code",
-    "at": "inside.at",
-}
-
-ALARMS = ("since", "until", "terminal", "site", "code")
-"""The filters of alarms."""
-
-PLACES = ("terminal", "site")
-"""The filters of statistics and of the quarantine."""
-
-PEOPLE = ("q", "site", "group", "type")
-"""The filters of people, in the order of the form."""
-
-ATTENDANCE = ("q", "site", "group", "kind")
-"""The filters of attendance, in the order of the form."""
-
-INSIDE = ("site", "group", "kind", "at")
-"""The filters of who is inside, in the order of the form."""
-
-RECORDS = tuple(name for name in _TITLES if name not in ("group", "type", "kind", "at", "code"))
-"""The filters of records."""
 
 
 class Filters:
@@ -218,7 +142,7 @@ class Filters:
         taken = (*self._names, *others, "view")
         wrong = [*self.wrong, *wrong, *(name for name in self._view.query if name not in taken)]
         if self.unsealed:
-            wrong += [self._view.words(_TITLES[name]) for name in self._given if name not in self.plain]
+            wrong += [self._view.words(TITLES[name]) for name in self._given if name not in self.plain]
         if wrong:
             raise ClientException(f"no file is made, because these filters make no sense: {', '.join(wrong)}")
 
@@ -299,7 +223,7 @@ class Filters:
         """What is filtered by: title, value in words, and the address without it."""
         words = self._view.words
         found = [
-            (words(_TITLES[name]), self._in_words(name, value), self._view.here(**{name: None}, cursor=None))
+            (words(TITLES[name]), self._in_words(name, value), self._view.here(**{name: None}, cursor=None))
             for name, value in self.plain.items()
         ]
         return [chip for chip in found if chip[0] not in self.wrong]
@@ -371,9 +295,9 @@ class Filters:
         return self._given | more
 
     def _in_words(self, name: str, value: str) -> str:
-        if name in _CODED and (code := self._number(name)) is not None:
-            return self._view.show.code(_CODED[name], code)
-        if (key := _WORDS.get(name, {}).get(value)) is not None:
+        if name in CODED and (code := self._number(name)) is not None:
+            return self._view.show.code(CODED[name], code)
+        if (key := WORDS.get(name, {}).get(value)) is not None:
             return self._view.words(key)
         if name in ("since", "until", "at"):
             return self.clock(name).replace("T", " ")
@@ -424,7 +348,7 @@ class Filters:
             return None
 
     def _says_nothing(self, name: str) -> None:
-        title = self._view.words(_TITLES[name])
+        title = self._view.words(TITLES[name])
         if title not in self.wrong:
             self.wrong.append(title)
 

@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View, local_path
-from gatepost.console.input.filters import ALARMS, Filters
+from gatepost.console.input.filter_names import ALARMS
+from gatepost.console.input.filters import Filters
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.records import export_format
 from gatepost.console.pages.events.views import page_views

@@ -9,7 +9,8 @@ from litestar import Controller, get
 from msgspec import Struct
 
 from gatepost.console.desk import Html, TheDesk, View
-from gatepost.console.input.filters import PLACES, Filters
+from gatepost.console.input.filter_names import PLACES
+from gatepost.console.input.filters import Filters
 from gatepost.console.pages.events.views import page_views
 from gatepost.console.pages.people.people import month_in
 from gatepost.receiver.api.access.authorization import VIEWER, AnyRequest, TheAccess

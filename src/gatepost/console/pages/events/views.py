@@ -19,7 +19,7 @@ from litestar.params import FromPath, RawBody
 from msgspec import Struct
 
 from gatepost.console.desk import Html, TheDesk, View, local_path
-from gatepost.console.input.filters import SEALED
+from gatepost.console.input.filter_names import SEALED
 from gatepost.console.input.forms import Form
 from gatepost.console.input.periods import since_of
 from gatepost.console.input.seal import MARK

@@ -13,7 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View
-from gatepost.console.input.filters import ATTENDANCE, CHOICE_BYTES, KINDS, Filters
+from gatepost.console.input.filter_names import ATTENDANCE, KINDS
+from gatepost.console.input.filters import CHOICE_BYTES, Filters
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.records import export_format
 from gatepost.console.pages.events.views import page_views

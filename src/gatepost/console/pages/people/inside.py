@@ -12,7 +12,8 @@ from litestar import Controller, get
 from litestar.response import Stream
 
 from gatepost.console.desk import Html, TheDesk, View
-from gatepost.console.input.filters import INSIDE, KINDS, Filters
+from gatepost.console.input.filter_names import INSIDE, KINDS
+from gatepost.console.input.filters import Filters
 from gatepost.console.pages.events.records import export_format
 from gatepost.receiver.api.access.authorization import BY_ITSELF, GUARD, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.events.exports import inside_file

@@ -13,7 +13,8 @@ from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
 from gatepost.console.desk import Desk, Html, TheDesk, View
-from gatepost.console.input.filters import PEOPLE, Filters
+from gatepost.console.input.filter_names import PEOPLE
+from gatepost.console.input.filters import Filters
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.views import page_views
 from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess

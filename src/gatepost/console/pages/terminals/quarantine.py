@@ -7,7 +7,8 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Html, TheDesk
-from gatepost.console.input.filters import PLACES, Filters
+from gatepost.console.input.filter_names import PLACES
+from gatepost.console.input.filters import Filters
 from gatepost.console.input.forms import Form
 from gatepost.console.pages.events.views import page_views
 from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
