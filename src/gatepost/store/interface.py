@@ -1,4 +1,4 @@
-"""Define the receiver's store by its promises; its values are in :mod:`gatepost.store.types`.
+"""Define the receiver's store by its promises; its values are in the modules of types next to it.
 
 Two stores keep these promises: :class:`gatepost.store.sqlite.store.SqliteStore` (a data folder, one process) and
 :class:`gatepost.store.postgres.store.PostgresStore` (a server, several processes at once). One suite,
@@ -24,15 +24,36 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gatepost.journal.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.streams import Position
-from gatepost.store.types import (
-    EVERYTHING,
+from gatepost.store.feed_types import (
     FEED_KINDS,
     FORWARD_KINDS,
     NOTICE_KINDS,
+    FeedItem,
+    FeedKind,
+    FeedPage,
+    Forwarded,
+    ForwardQuery,
+    Notice,
+    NoticeKind,
+    NoticeQuery,
+    ToForward,
+    happened_at,
+    received_at,
+)
+from gatepost.store.query_types import AlarmQuery, QuarantineQuery, RecordQuery, StepQuery
+from gatepost.store.refusal_types import (
+    QuarantineRow,
+    RefusalSample,
+    RefusedPush,
+    RefusedRow,
+    RefusedTimes,
+    SampleRow,
+)
+from gatepost.store.types import (
+    EVERYTHING,
     PEER_ADDRESS,
     SIGHTING_MS,
     AlarmCounts,
-    AlarmQuery,
     AlarmRow,
     AlarmStep,
     AlarmStepRow,
@@ -40,39 +61,19 @@ from gatepost.store.types import (
     Counted,
     Direction,
     DisagreementRow,
-    FeedItem,
-    FeedKind,
-    FeedPage,
-    Forwarded,
-    ForwardQuery,
     NewTerminal,
-    Notice,
-    NoticeKind,
-    NoticeQuery,
     Page,
     PersonRow,
     Progress,
-    QuarantineQuery,
-    QuarantineRow,
     ReceiverRow,
-    RecordQuery,
     RecordRow,
-    RefusalSample,
-    RefusedPush,
-    RefusedRow,
-    RefusedTimes,
-    SampleRow,
     SiteRow,
     Stats,
-    StepQuery,
     Stored,
     TerminalRow,
     TerminalState,
     ToAcknowledge,
-    ToForward,
     Visible,
-    happened_at,
-    received_at,
 )
 from gatepost.wire import Event
 

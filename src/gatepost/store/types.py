@@ -6,7 +6,7 @@ stands for what a terminal did not say.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct, field
 
@@ -32,35 +32,11 @@ __all__ = [
     "AlarmStepRow",
     "PersonRow",
     "SiteRow",
-    "QuarantineRow",
     "ReceiverRow",
-    "RefusalSample",
-    "RefusedPush",
-    "RefusedRow",
-    "RefusedTimes",
-    "SampleRow",
-    "FEED_KINDS",
-    "FORWARD_KINDS",
-    "ForwardQuery",
-    "received_at",
-    "happened_at",
-    "Forwarded",
-    "Notice",
-    "NOTICE_KINDS",
-    "NoticeKind",
-    "NoticeQuery",
-    "FeedItem",
-    "FeedKind",
-    "FeedPage",
     "Counted",
     "ToAcknowledge",
-    "ToForward",
     "Page",
-    "RecordQuery",
     "AlarmCounts",
-    "QuarantineQuery",
-    "AlarmQuery",
-    "StepQuery",
     "Stats",
 ]
 
@@ -356,82 +332,6 @@ class AlarmRow(Struct, frozen=True, kw_only=True):
     closed_note: str | None
 
 
-class RecordQuery(Struct, frozen=True, kw_only=True):
-    """Which records, in which order. ``None`` does not filter."""
-
-    since: datetime | None = None
-    """At or after; by when it happened."""
-    until: datetime | None = None
-    """Before."""
-    terminal: str | int | None = None
-    """An id as a number, or what :func:`gatepost.store.terminals.terminal_labels.terminals_named` reads."""
-    without_serial: bool = False
-    """Only events of terminals of which no serial is known."""
-    site_id: int | None = None
-    person: str | None = None
-    """A ``user_id``."""
-    name: str | None = None
-    """Contained in the name; this and the next, and ``q``, as :mod:`gatepost.store.fold` compares text."""
-    job_number: str | None = None
-    recognition_type: int | None = None
-    passed: bool | None = None
-    abnormal_type: int | None = None
-    entry_mode: int | None = None
-    has_image: bool | None = None
-    q: str | None = None
-    """Contained in the name or any of the numbers."""
-    strangers: bool = False
-    """Only records without a person, of faces that the terminal did not know."""
-    outside_time: bool = False
-    """Only those of visitors before or after their time, or whom a terminal refused for it."""
-    order: Literal["newest", "oldest", "received"] = "newest"
-    """``received``: by arrival; a cursor of this order continues with what arrives later, without a gap."""
-    limit: int = 100
-    cursor: str | None = None
-    include_held: bool = False
-
-
-class AlarmQuery(Struct, frozen=True, kw_only=True):
-    """Which alarms, newest first."""
-
-    state: Literal["open", "clear_failed", "cleared"] | None = None
-    """``open``: not cleared, ``clear_failed`` among them."""
-    terminal: str | int | None = None
-    without_serial: bool = False
-    site_id: int | None = None
-    code: int | None = None
-    """The kind that is shown: ``AlarmCode``."""
-    acknowledged: bool | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    up_to: int | None = None
-    """Ids up to this one: those that there were when a person was asked."""
-    limit: int = 100
-    cursor: str | None = None
-    include_held: bool = False
-
-
-class StepQuery(Struct, frozen=True, kw_only=True):
-    """Which steps of alarms."""
-
-    terminal: str | int | None = None
-    without_serial: bool = False
-    site_id: int | None = None
-    code: int | None = None
-    state: Literal["open", "clear_failed", "cleared"] | None = None
-    """What the step reported: that the alarm occurred, could not be cleared, was cleared."""
-
-
-class QuarantineQuery(Struct, frozen=True, kw_only=True):
-    """Which pushes of the quarantine, newest first."""
-
-    terminal: str | int | None = None
-    without_serial: bool = False
-    site_id: int | None = None
-    limit: int = 100
-    cursor: str | None = None
-
-
 class Page(Struct, Generic[T], frozen=True):
     """A stretch of a list, and where the next one begins."""
 
@@ -446,201 +346,6 @@ class SiteRow(Struct, frozen=True):
     name: str
     timezone: str
     created_at: datetime
-
-
-class QuarantineRow(Struct, frozen=True, kw_only=True):
-    """A push that was a JSON object but no event that this version knows."""
-
-    id: int
-    terminal_id: int
-    serial: str | None
-    received_at: datetime
-    peer: str
-    problems: tuple[Problem, ...]
-    tries: int
-    """How often it was processed again without success."""
-    original: bytes
-    """What was pushed, without image, without long texts and without any ``pin``."""
-    size: int
-    """Of all of it, in bytes, about."""
-
-
-class RefusedPush(Struct, frozen=True, kw_only=True):
-    """The fields by which refused pushes are counted apart; the empty string where one is not known."""
-
-    peer: str
-    reason: str
-    """The short name under which refusals are counted, such as ``no JSON``."""
-    status: int
-    """The HTTP status of the reply."""
-    path: str = ""
-    """The path of the request, without its token."""
-    serial: str = ""
-
-
-class RefusedTimes(Struct, kw_only=True):
-    """How often a push was refused, and when."""
-
-    count: int
-    first_at_ms: int
-    last_at_ms: int
-    detail: str
-    """The message of the last reply."""
-
-
-class RefusalSample(Struct, frozen=True, kw_only=True):
-    """The beginning of a refused body, redacted."""
-
-    status: int
-    at_ms: int
-    content: bytes
-
-
-class RefusedRow(Struct, frozen=True, kw_only=True):
-    """Pushes that were refused alike."""
-
-    peer: str
-    status: int
-    reason: str
-    detail: str
-    path: str
-    serial: str | None
-    count: int
-    first_at: datetime
-    last_at: datetime
-    sample_id: int | None
-    """Of the sample of this peer and reason, where one is kept."""
-
-
-class SampleRow(Struct, frozen=True, kw_only=True):
-    """A kept sample of a refused body."""
-
-    id: int
-    peer: str
-    status: int
-    reason: str
-    at: datetime
-    content: bytes
-
-
-FeedKind = Literal["record", "alarm", "notice"]
-
-FEED_KINDS: tuple[FeedKind, ...] = ("record", "alarm")
-"""What terminals send."""
-
-FORWARD_KINDS: tuple[FeedKind, ...] = ("record", "alarm", "notice")
-"""What may be passed on."""
-
-NoticeKind = Literal[
-    "terminal.new",
-    "terminal.offline",
-    "terminal.back",
-    "terminal.clock_wrong",
-    "terminal.clock_right",
-    "terminal.contested",
-    "terminal.ours",
-    "terminal.stopped",
-    "terminal.managed",
-    "terminal.backfilled",
-    "journal.behind",
-    "journal.caught_up",
-    "disk.low",
-    "disk.enough",
-    "login.locked",
-    "login.unlocked",
-    "destination.closed",
-    "destination.resumed",
-    "destination.broken",
-    "destination.repaired",
-]
-
-NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
-
-
-class Notice(Struct, frozen=True, kw_only=True):
-    """Tell what happened to the installation itself."""
-
-    id: int
-    """Of the one sequence of everything that arrives."""
-    at: datetime
-    kind: NoticeKind
-    subject: str
-    """Of what it tells: the id of a terminal or a destination, the name of a machine, of an account."""
-    terminal_id: int | None
-    serial: str | None
-    terminal_name: str | None
-    site_id: int | None
-    site: str | None
-    timezone: str | None
-    detail: Mapping[str, Any]
-
-
-class NoticeQuery(Struct, frozen=True, kw_only=True):
-    """Which notices."""
-
-    kinds: tuple[NoticeKind, ...] = ()
-
-
-class FeedItem(Struct, frozen=True):
-    """Something that arrived: a record, or a step of an alarm; or a notice."""
-
-    id: int
-    """The record's, the step's, the notice's."""
-    kind: FeedKind
-    event_id: int
-    """The record's id, or the notice's; the alarm's, of which this is a step as far as is known now."""
-    terminal_id: int
-    """0 for a notice of no terminal."""
-    is_held: bool
-    """The terminal is held: nothing of it is shown or passed on until it is approved."""
-
-
-class FeedPage(Struct, frozen=True):
-    """A page of the feed, as it is at one moment."""
-
-    items: tuple[FeedItem, ...]
-    """Those that are there, by id."""
-    place: int
-    """Up to where that is; to go on from."""
-    deleted: Mapping[FeedKind, int]
-    """How many there were besides, which retention has deleted; no zeros."""
-
-
-Forwarded = RecordRow | AlarmStepRow | Notice
-"""What may be passed on: a record, a step of an alarm, a notice."""
-
-ForwardQuery = RecordQuery | StepQuery | NoticeQuery
-
-
-def received_at(row: Forwarded) -> datetime:
-    """Return when an event was received; of a notice, when it was told."""
-    if isinstance(row, Notice):
-        return row.at
-    return row.received_at if isinstance(row, RecordRow) else row.step.received_at
-
-
-def happened_at(row: Forwarded) -> datetime:
-    """Return when an event happened: never later than it was received, whatever the terminal's clock said."""
-    if isinstance(row, Notice):
-        return row.at
-    at, received = (
-        (row.at, row.received_at)
-        if isinstance(row, RecordRow)
-        else (row.step.listed_at, row.step.received_at)
-    )
-    return min(at, received)
-
-
-class ToForward(Struct, frozen=True):
-    """A page of one kind of the feed, with the events that a filter chooses."""
-
-    items: tuple[FeedItem, ...]
-    chosen: Mapping[int, Forwarded]
-    """Those of them that fit, by id; held terminals' are left out."""
-    place: int
-    """Up to where that is."""
-    deleted: tuple[tuple[int, int], ...] = ()
-    """What retention has deleted: up to which place how many, between that item and the one before it."""
 
 
 class AlarmCounts(Struct, frozen=True):

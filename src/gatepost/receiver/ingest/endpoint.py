@@ -64,7 +64,8 @@ from gatepost.receiver.terminals.sources import token_digest
 from gatepost.store.conversion.limits import MAX_TEXT, cut_texts
 from gatepost.store.conversion.rows import clock_problems
 from gatepost.store.query.reprocess import in_zone, separated
-from gatepost.store.types import Arrival, RefusedPush
+from gatepost.store.refusal_types import RefusedPush
+from gatepost.store.types import Arrival
 from gatepost.wire import (
     Alarm,
     Decoded,

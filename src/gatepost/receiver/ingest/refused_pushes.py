@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from gatepost.receiver.http.redact import redacted
-from gatepost.store.types import RefusalSample, RefusedPush, RefusedTimes
+from gatepost.store.refusal_types import RefusalSample, RefusedPush, RefusedTimes
 
 __all__ = [
     "LINES_A_MINUTE",

@@ -11,7 +11,8 @@ from gatepost.store.conversion.long_texts import take_out
 from gatepost.store.conversion.rows import clock_problems, is_stranger, ms
 from gatepost.store.images.places import ALARMS, PEOPLE, QUARANTINE, STRANGERS
 from gatepost.store.local_days import zone
-from gatepost.store.types import PEER_ADDRESS, Arrival, QuarantineRow
+from gatepost.store.refusal_types import QuarantineRow
+from gatepost.store.types import PEER_ADDRESS, Arrival
 from gatepost.wire import Alarm, Event, Problem, Record, Unknown, decode, key, key_digest
 
 __all__ = ["decode_again", "in_zone", "separated"]
