@@ -51,3 +51,16 @@ async def test_what_cannot_be_corrected_is_said(desk: Desk) -> None:
     ):
         assert await send(desk, "/corrections", **(right | wrong)) == status, wrong
     assert (await desk.running.get("/api/v1/corrections")).json["items"] == []
+
+
+async def test_a_time_that_the_clocks_skipped_is_refused(desk: Desk) -> None:
+    await desk.running.push(record())
+    person = (await desk.running.get("/api/v1/people")).json["items"][0]["id"]
+    assert (await desk.post("/settings/sites/1", name="Office", timezone="Europe/Berlin")).status == 303
+    right = {"person": person, "day": "2023-03-26", "time": "03:00", "note": "x"}
+    refused = await desk.post("/corrections", "operator", **(right | {"time": "02:30"}))
+    assert refused.status == 400
+    assert "went forward over 02:30 on 2023-03-26" in refused.words
+    assert await send(desk, "/corrections", **right) == 303
+    (item,) = (await desk.running.get("/api/v1/corrections")).json["items"]
+    assert item["at"] == "2023-03-26T01:00:00Z"

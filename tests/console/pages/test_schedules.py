@@ -32,6 +32,7 @@ async def test_a_schedule_is_made_changed_assigned_and_deleted(desk: Desk) -> No
     (item,) = (await desk.running.get("/api/v1/schedules")).json["items"]
     assert (item["name"], item["half_days"], item["break_min"]) == ("Early", [], 60)
     assert await send(desk, "/schedules/assignments", schedule=1, group="测试3", since="2023-05-29") == 303
+    assert await send(desk, "/schedules/assignments", schedule=1, group="g" * 257, since="2023-05-29") == 400
     person = (await desk.running.get("/api/v1/people")).json["items"][0]["id"]
     assert await send(desk, "/schedules/assignments", schedule="", person=person, since="2023-05-31") == 303
     page = await desk.get("/schedules", "viewer")

@@ -17,7 +17,6 @@ from gatepost.fleet.history.records import (
     is_within,
     missing,
     read,
-    windows,
 )
 from gatepost.store.interface import Arrival
 from gatepost.store.write.backfilled import Here, likeness
@@ -26,16 +25,6 @@ from gatepost.wire import Record, Unknown
 READING = Reading(
     terminal_id=1, serial="SN-7", timezone="Asia/Shanghai", secret=b"secret", received_at_ms=1_800_000_000_000
 )
-
-
-@given(st.integers(0, 10**6), st.integers(0, 10**5), st.integers(1, 5000))
-def test_windows_cover_every_second_once(begin: int, length: int, seconds: int) -> None:
-    found = list(windows(begin, begin + length, seconds=seconds))
-
-    assert found[0].begin_s == begin
-    assert found[-1].end_s == begin + length
-    assert all(one.end_s + 1 == other.begin_s for one, other in pairwise(found))
-    assert all(one.end_s - one.begin_s < seconds for one in found)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**5), st.integers(0, 100))
@@ -50,10 +39,6 @@ def test_parts_cover_a_window(begin: int, length: int, count: int) -> None:
 def test_a_single_second_has_no_parts() -> None:
     with pytest.raises(ValueError, match="no parts"):
         Window(5, 5).parts(2)
-
-
-def test_an_empty_span_has_no_window() -> None:
-    assert list(windows(10, 9)) == []
 
 
 def item(second: int, number: str = "5", **fields: Any) -> bytes:

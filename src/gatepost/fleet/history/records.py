@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -40,7 +40,7 @@ from gatepost.wire import (
     without_pins,
 )
 
-__all__ = ["FIRST_WINDOW_S", "MAX_IN_WINDOW", "Reading", "Window", "is_within", "missing", "read", "windows"]
+__all__ = ["FIRST_WINDOW_S", "MAX_IN_WINDOW", "Reading", "Window", "is_within", "missing", "read"]
 
 FIRST_WINDOW_S = 86_400
 
@@ -76,14 +76,6 @@ class Reading(Struct, frozen=True, kw_only=True):
     secret: bytes
     """The store's, with which keys are made."""
     received_at_ms: int
-
-
-def windows(begin_s: int, end_s: int, *, seconds: int = FIRST_WINDOW_S) -> Iterator[Window]:
-    """Yield the windows of a span of whole seconds, both included, the oldest first."""
-    while begin_s <= end_s:
-        last = min(begin_s + seconds - 1, end_s)
-        yield Window(begin_s, last)
-        begin_s = last + 1
 
 
 def read(items: Iterable[bytes], reading: Reading) -> list[Arrival]:

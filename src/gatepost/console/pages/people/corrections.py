@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from urllib.parse import quote
 
 from litestar import Controller, get, post
@@ -93,6 +93,10 @@ def _moment(day: str, clock: str, timezone: str) -> str:
     """Return when the clocks of a zone show a time of a day, the first time. Raises ``ValueError``."""
     minutes = minutes_of(clock)
     at = datetime.combine(parse_day(day), time(minutes // 60, minutes % 60), zone(timezone))
+    if at.astimezone(UTC).astimezone(at.tzinfo).hour != at.hour:
+        raise ValueError(
+            f"time: the clocks of {timezone} went forward over {clock} on {day}; use a time that they showed"
+        )
     return at.isoformat()
 
 

@@ -39,12 +39,16 @@ class AssignmentItem(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+MAX_GROUP = 256
+"""The longest name of a group, in characters."""
+
+
 class NewAssignment(Struct, frozen=True, kw_only=True):
     """To a ``group`` or to a person; ``schedule_id`` null means no schedule from ``since`` on."""
 
     schedule_id: Annotated[int, Meta(ge=1, le=MAX_ID)] | None
     since: str
-    group: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    group: Annotated[str, Meta(min_length=1, max_length=MAX_GROUP)] | None = None
     person_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
@@ -79,6 +83,8 @@ def assign(
     if data.person_id is not None:
         identities = person_meant(meaning, data.person_id).identities
     group = word("group", data.group)
+    if group is not None and len(group) > MAX_GROUP:
+        raise ClientException(f"group: use 1 to {MAX_GROUP} characters")
     return read(
         lambda: schedules.assign(
             data.schedule_id, since, group=group, identities=identities, by=by, now_ms=now_ms
