@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.torture.campaign import Campaign, Settings, wanted
+from gatepost.torture.campaign import Campaign, Settings
 from gatepost.torture.fault_plan import LINE, PROCESSES, TRACKS, Kind
 from gatepost.torture.report import Outcome, as_lines
+from gatepost.torture.wanted import wanted
 
 MUTANTS = Path(__file__).with_name("mutants.py")
 KILLS = (Kind.KILL_TERMINAL, Kind.KILL_RECEIVER)

@@ -4,6 +4,7 @@
 ``campaign``         a whole run
 ``fault_plan``       which fault, on what, and when; made from a seed
 ``fault_injection``  carries a fault out, and takes it back
+``wanted``           what has to have happened in a run at least; pure
 ``oracle``           the events that were issued, and how to recognise them again
 ``event_source``     issues events through a terminal's local socket
 ``system``           the processes and what is between them

@@ -23,7 +23,7 @@ from gatepost.terminal.local_socket import client as door_client
 from gatepost.torture import read_api, read_disk
 from gatepost.torture.event_source import Issuer
 from gatepost.torture.fault_injection import House, inflict, subscribe
-from gatepost.torture.fault_plan import DESTINATION, LINE, PROCESSES, STATE, TRACKS, Kind, plan
+from gatepost.torture.fault_plan import TRACKS, Kind, plan
 from gatepost.torture.judge import Evidence, judge
 from gatepost.torture.oracle import Oracle
 from gatepost.torture.report import Outcome
@@ -32,16 +32,12 @@ from gatepost.torture.system.destination import is_refused
 from gatepost.torture.system.disks import DiskError, Disks, Mounted
 from gatepost.torture.system.processes import LAUNCHER, End, EndError
 from gatepost.torture.system.proxy import Line, Traffic
+from gatepost.torture.wanted import wanted
 
-__all__ = ["Campaign", "Settings", "wanted"]
+__all__ = ["Campaign", "Settings"]
 
 DRAIN_S = 120.0
 """For draining, once everything is well: so long after the last that was drained."""
-
-FULL = ("ENOSPC", f"met {Kind.TERMINAL_DISK_FULL}", f"met {Kind.RECEIVER_DISK_FULL}")
-"""What real disks that are full bring about: the error, and events refused at either end."""
-READ_ONLY = ("EROFS", "refused to start", "started read-only")
-"""And those that are read-only: the error, a receiver that did not start and a terminal that did."""
 
 AFTERWARDS = ("duplicates recognised",)
 """What is only known when both ends have stopped."""
@@ -398,24 +394,3 @@ def _add_destination(folder: Path, url: str, settings: Path) -> None:
     )
     if done.returncode:
         raise EndError(f"no destination could be made: {done.stderr.strip()}")
-
-
-def wanted(tracks: Sequence[tuple[Kind, ...]], *, real: bool = False) -> dict[str, int]:
-    """Answer what has to have happened at least: each kind once, and what follows from it. ``real``: real disks."""
-    least = {str(kind): 1 for track in tracks for kind in track}
-    least.update({"pushes": 100, "audits": 5})
-    if LINE in tracks:
-        least.update({"resends": 5, "duplicates recognised": 1})
-        least.update({f"met {kind}": 1 for kind in LINE})
-    least["audits of the destination"] = 5
-    if DESTINATION in tracks:
-        least.update({f"met {kind}": 1 for kind in DESTINATION if kind is not Kind.DESTINATION_REFUSE})
-    if PROCESSES in tracks:
-        least["interruptions"] = 1
-    if STATE in tracks:
-        least["refused outbox-unavailable"] = 1
-    if STATE in tracks and real:
-        least.update(dict.fromkeys(FULL, 1))
-    if PROCESSES in tracks and real:
-        least.update(dict.fromkeys(READ_ONLY, 1))
-    return least
