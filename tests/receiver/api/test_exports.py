@@ -15,8 +15,8 @@ from tests.receiver.exports.workbook import sheets
 from tests.receiver.kit import JPEG, TRACE, Running, alarm, base64, record, request, until
 
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.api.events import exports
-from gatepost.receiver.api.events.exports import TIDY
+from gatepost.receiver.api.exports import download, events, people
+from gatepost.receiver.api.exports.events import TIDY
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.interface import Page, RecordQuery
@@ -31,7 +31,8 @@ def rows(body: bytes) -> list[dict[str, str]]:
 @pytest.fixture
 async def stocked(either: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
     """Twenty-five passages, in pages of four, and two alarms."""
-    monkeypatch.setattr(exports, "PAGE", 4)
+    monkeypatch.setattr(events, "PAGE", 4)
+    monkeypatch.setattr(people, "PAGE", 4)
     for number in range(25):
         image = base64(JPEG) if number % 5 == 0 else ""
         user = {"name": f"=王{number}", "user_id": str(number % 3)}
@@ -200,7 +201,7 @@ async def test_only_so_many_at_once_and_one_that_was_left_makes_room(
     monkeypatch.setattr(UserStore, "records", staticmethod(endless))
     names = ("test", "other", "third")
     tokens = [issue_token(Accounts(receiver.store), name, "admin", by="test", now_ms=0)[0] for name in names]
-    senders = [await receiver.connect() for _ in range(exports.AT_ONCE)]
+    senders = [await receiver.connect() for _ in range(download.AT_ONCE)]
     for number, sender in enumerate(senders):
         headers = {"Authorization": f"Bearer {tokens[number % 2]}"}
         await sender.write(request("GET", "/api/v1/records/export", headers=headers))
@@ -214,8 +215,8 @@ async def test_only_so_many_at_once_and_one_that_was_left_makes_room(
     for sender in senders:
         await sender.close()
     monkeypatch.setattr(UserStore, "records", real)
-    turns = exports._turns
-    await until(lambda: turns._value == exports.AT_ONCE)  # type: ignore[attr-defined]
+    turns = download._turns
+    await until(lambda: turns._value == download.AT_ONCE)  # type: ignore[attr-defined]
     assert (await receiver.get("/api/v1/records/export")).status == 200
 
 
@@ -283,7 +284,7 @@ def test_what_pages_leave_behind_in_circles_does_not_gather() -> None:
 
     gc.disable()
     try:
-        for _ in exports._pages(ask, RecordQuery()):
+        for _ in events._pages(ask, RecordQuery()):
             assert sum(ref() is not None for ref in left) <= TIDY + 1
     finally:
         gc.enable()

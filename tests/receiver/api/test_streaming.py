@@ -12,7 +12,8 @@ from tests.receiver.api.listener import Listener
 from tests.receiver.kit import JPEG, Running, base64, record, request, until
 
 from gatepost.receiver.api import streaming
-from gatepost.receiver.api.events import exports, live
+from gatepost.receiver.api.events import live
+from gatepost.receiver.api.exports import download
 from gatepost.store.questions import UserStore
 
 
@@ -34,7 +35,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Stream]:
         found.append(await streaming.streamed(*args, **more))
         return found[-1]
 
-    monkeypatch.setattr(exports, "streamed", keep)
+    monkeypatch.setattr(download, "streamed", keep)
     monkeypatch.setattr(live, "streamed", keep)
     return found
 
@@ -80,8 +81,8 @@ async def test_who_leaves_in_the_middle_of_an_export_leaves_no_file_behind(
     await until(lambda: held(spool) != [] and (nobody_reads(receiver) or not waits))
     sender.writer.transport.abort()
     await until(lambda: held(spool) == [])
-    turns = exports._turns
-    await until(lambda: turns._value == exports.AT_ONCE)  # type: ignore[attr-defined]
+    turns = download._turns
+    await until(lambda: turns._value == download.AT_ONCE)  # type: ignore[attr-defined]
 
 
 async def test_who_leaves_the_live_stream_leaves_the_seat_to_others(

@@ -1,6 +1,7 @@
 """The receiver's HTTP API: one file a resource.
 
 ``events/``           records, alarms, images, quarantine, refusals, live stream and counts
+``exports/``          what lists show, as a file
 ``people/``           people, attendance, schedules and corrections
 ``access/``           who may call, accounts, sessions and saved filters
 ``operation/``        metrics, system, settings, retention, receivers and notices
@@ -30,13 +31,13 @@ from gatepost.receiver.api.access.views import ViewsController
 from gatepost.receiver.api.destinations.controller import DestinationsController
 from gatepost.receiver.api.events.alarms import AlarmsController
 from gatepost.receiver.api.events.counters import StatsController
-from gatepost.receiver.api.events.exports import ExportsController
 from gatepost.receiver.api.events.image_links import ImageLinksController
 from gatepost.receiver.api.events.live import LiveController
 from gatepost.receiver.api.events.quarantine import QuarantineController
 from gatepost.receiver.api.events.records import RecordsController
 from gatepost.receiver.api.events.refusals import RefusalsController
 from gatepost.receiver.api.events.statistics import StatisticsController
+from gatepost.receiver.api.exports.controller import ExportsController
 from gatepost.receiver.api.finding import FindingController
 from gatepost.receiver.api.fleet import FleetController
 from gatepost.receiver.api.fleet_history import FleetHistoryController

@@ -21,7 +21,8 @@ from gatepost.console.pages.events.records import export_format
 from gatepost.console.pages.events.views import page_views
 from gatepost.receiver.api.access.authorization import ACKNOWLEDGE, GUARD, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.events.alarms import MAX_NOTE, acknowledge_alarms, close_alarm
-from gatepost.receiver.api.events.exports import alarms_file
+from gatepost.receiver.api.exports.download import FileOptions
+from gatepost.receiver.api.exports.events import alarms_file
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.store.interface import AlarmQuery
 
@@ -124,7 +125,11 @@ class AlarmPages(Controller):
 
         view, query = await asyncio.to_thread(ask)
         return await alarms_file(
-            request, view.store, access, query, format=export_format(request), lang=view.words.language
+            request,
+            view.store,
+            access,
+            query,
+            FileOptions(format=export_format(request), lang=view.words.language),
         )
 
     @get("/{alarm_id:int}", sync_to_thread=True)

@@ -18,8 +18,9 @@ from gatepost.console.input.forms import Form
 from gatepost.console.input.periods import starts
 from gatepost.console.pages.events.views import page_views
 from gatepost.receiver.api.access.authorization import GUARD, OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.events.exports import Format, records_file
 from gatepost.receiver.api.events.filters import note_search
+from gatepost.receiver.api.exports.download import FileOptions, Format
+from gatepost.receiver.api.exports.events import records_file
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, read
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import RecordQuery, RecordRow
@@ -85,8 +86,7 @@ class RecordPages(Controller):
             meaning,
             access,
             query,
-            format=export_format(request),
-            lang=view.words.language,
+            FileOptions(format=export_format(request), lang=view.words.language),
         )
 
     @get("/{record_id:int}", opt=GUARD, sync_to_thread=True)

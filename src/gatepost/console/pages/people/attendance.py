@@ -20,8 +20,9 @@ from gatepost.console.pages.events.records import export_format
 from gatepost.console.pages.events.views import page_views
 from gatepost.console.pages.people.people import month_in
 from gatepost.receiver.api.access.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.events.exports import attendance_file
 from gatepost.receiver.api.events.filters import note_search
+from gatepost.receiver.api.exports.download import FileOptions
+from gatepost.receiver.api.exports.people import attendance_file
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.exports.month import COUNTED, row_of
 from gatepost.receiver.people_rules import Meaning
@@ -118,9 +119,8 @@ class AttendancePages(Controller):
             meaning,
             query,
             (stretch.first, stretch.last),
-            format=export_format(request, ("csv", "xlsx")),
+            FileOptions(format=export_format(request, ("csv", "xlsx")), lang=view.words.language),
             layout="matrix" if view.query.get("layout") == "matrix" else "shifts",
-            lang=view.words.language,
         )
 
 

@@ -16,7 +16,8 @@ from gatepost.console.input.filter_names import INSIDE, KINDS
 from gatepost.console.input.filters import Filters
 from gatepost.console.pages.events.records import export_format
 from gatepost.receiver.api.access.authorization import BY_ITSELF, GUARD, OPERATOR, AnyRequest, TheAccess
-from gatepost.receiver.api.events.exports import inside_file
+from gatepost.receiver.api.exports.download import FileOptions
+from gatepost.receiver.api.exports.people import inside_file
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.page_bytes import fitting, weight
@@ -59,8 +60,8 @@ class InsidePages(Controller):
             return view, query
 
         view, query = await asyncio.to_thread(ask)
-        form = export_format(request, ("csv", "xlsx"))
-        return await inside_file(request, access, meaning, query, format=form, lang=view.words.language)
+        options = FileOptions(format=export_format(request, ("csv", "xlsx")), lang=view.words.language)
+        return await inside_file(request, access, meaning, query, options)
 
 
 def _values(view: View, filters: Filters, meaning: Meaning) -> dict[str, Any]:

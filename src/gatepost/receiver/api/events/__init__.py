@@ -3,7 +3,6 @@
 ``records``      records
 ``alarms``       alarms, and their acknowledgement
 ``filters``      which records and alarms: one set of filters for lists, exports and pages
-``exports``      what lists show, as a file
 ``images``       images of records and alarms
 ``image_links``  images for the holder of a link, without a login
 ``quarantine``   pushes that could not be decoded
