@@ -11,7 +11,7 @@ from pathlib import Path
 from litestar import get
 
 from gatepost.receiver.api.access.authorization import OPEN
-from gatepost.receiver.desk_app import Pages
+from gatepost.receiver.api.application import Pages
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.observability.logs import to_stderr
 from gatepost.receiver.program import run

@@ -16,7 +16,7 @@ from gatepost.cli_text import t
 from gatepost.receiver.commands.config import ConfigOption, DatabaseOption, DataOption, settings_with_origins
 
 if TYPE_CHECKING:
-    from gatepost.receiver.desk_app import Pages
+    from gatepost.receiver.api.application import Pages
     from gatepost.receiver.jobs.projector import Lag
     from gatepost.settings import ReceiverSettings
     from gatepost.store.interface import Store
@@ -129,7 +129,7 @@ def console_pages(
     """The console's pages; none, and a sentence on standard error, where the installation has no console."""
     from gatepost.console.assets import AssetsMissing
     from gatepost.console.routes import routes
-    from gatepost.receiver.desk_app import Pages
+    from gatepost.receiver.api.application import Pages
 
     try:
         return routes(store, settings, lag, heard, asks, ahead=True)

@@ -57,7 +57,7 @@ from gatepost.receiver.api.access.authorization import (
     SomeSitesOnly,
     needed,
 )
-from gatepost.receiver.desk_app import Pages
+from gatepost.receiver.api.application import Pages
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store

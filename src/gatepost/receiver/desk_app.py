@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import random
 import secrets
 import socket
@@ -25,14 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
-from litestar import Litestar, Request, Response, Router
-from litestar.di import Provide
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
-from litestar.openapi import OpenAPIConfig
-from litestar.types import ASGIApp, ControllerRouterHandler, Scope
-from msgspec import Struct, structs
+from msgspec import structs
 
-from gatepost import __version__
 from gatepost.egress import Egress
 from gatepost.errors import GatepostError, JournalError, StoreError, StoreUnavailable
 from gatepost.fleet.client import Seen
@@ -44,11 +37,9 @@ from gatepost.fleet.surroundings import Surroundings
 from gatepost.forward.forwarding import LOOK_S, Forwarding
 from gatepost.forward.image_links import ImageLinks
 from gatepost.journal.folder import Folder
-from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
-from gatepost.receiver.api.access.authorization import OPEN, PARTS, Access, Authentication, user_store
-from gatepost.receiver.api.events.filters import FILTERS
+from gatepost.receiver.api.access.authorization import PARTS, Access
+from gatepost.receiver.api.application import MakePages, Pages, framework
 from gatepost.receiver.api.events.live import tell
-from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.streaming import close as close_streams
 from gatepost.receiver.auth.authenticator import Doors
 from gatepost.receiver.auth.openid import provider_of
@@ -61,7 +52,7 @@ from gatepost.receiver.jobs.desk_writer import DeskWriter
 from gatepost.receiver.jobs.errands import Errands
 from gatepost.receiver.jobs.forgetting import Forgetting
 from gatepost.receiver.jobs.moving import Mover
-from gatepost.receiver.jobs.projector import GATHER_S, Lag, Projector
+from gatepost.receiver.jobs.projector import GATHER_S, Projector
 from gatepost.receiver.jobs.reprocessing import Reprocessing
 from gatepost.receiver.jobs.retention import Keeper, limits_of
 from gatepost.receiver.jobs.watching import Watcher
@@ -99,41 +90,16 @@ from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.interface import Arrival, Store, TerminalRow
 from gatepost.store.people.staff import Staff
-from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.notices import Notices
-from gatepost.store.questions import UserStore
 from gatepost.store.receivers.leases import Leases
 from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.adoptions import Adoptions
 from gatepost.store.terminals.fleet import Adopted
 from gatepost.store.terminals.fleet_jobs import FleetJobs
 
-__all__ = ["DeskApp", "MakePages", "Pages"]
+__all__ = ["DeskApp"]
 
 log = structlog.get_logger(__name__)
-
-
-UnknownPage = Callable[[Request[Any, Any, Any], HTTPException], Response[Any]]
-
-
-class Pages(Struct, frozen=True):
-    """Hold what is served with the API and stands above it: the console."""
-
-    routes: tuple[ControllerRouterHandler, ...] = ()
-    """The same for every receiver of a process."""
-    parts: Mapping[str, Any] = {}
-    """Parts for these routes, by name, in addition to those of the API's routes."""
-    around: Callable[[ASGIApp], ASGIApp] = lambda app: app
-    """What is wrapped around the application of all routes."""
-    unknown: UnknownPage | None = None
-    """Returns the page for a path or a method that no route has."""
-
-
-MakePages = Callable[
-    [Store, ReceiverSettings, Callable[[], Lag], Mapping[int, int], Callable[[], Sequence[Ask]]], Pages
-]
-"""Handed the store, the settings, how far the list is behind, when terminals last pushed, in milliseconds, and what
-retention asks."""
 
 BURST = 1_000
 """Events that are acknowledged and not yet listed, from which on destinations are sent less."""
@@ -657,73 +623,3 @@ def _kind(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup) or error.__cause__ is not None:
         error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error
     return type(error).__name__
-
-
-@functools.cache
-def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]) -> Litestar:
-    """Make the application of all routes, once in a process: it takes a sixth of a second.
-
-    What a receiver hands to the routes by name, its ``parts``, comes with each request.
-    """
-    return Litestar(
-        middleware=[Authentication],
-        route_handlers=[
-            Router("/", route_handlers=CONTROLLERS, guards=[KnownParameters()]),
-            *OPEN_CONTROLLERS,
-            *pages,
-        ],
-        dependencies={**{name: _provide(name) for name in parts}, **SEEN, **FILTERS},
-        exception_handlers={
-            **problem_details.HANDLERS,
-            NotFoundException: _unknown,
-            MethodNotAllowedException: _unknown,
-        },
-        openapi_config=OpenAPIConfig(
-            title="gatepost",
-            version=__version__,
-            # Nothing but the document: the usual viewers load their scripts from elsewhere.
-            openapi_router=Router("/api", route_handlers=[], opt=OPEN),
-            render_plugins=[problem_details.OpenApiDocument("/openapi.json")],
-        ),
-        logging_config=None,
-    )
-
-
-def _unknown(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
-    """Return a page to a browser that asks for what no route has, and a problem to every other client."""
-    scope: Mapping[str, Any] = request.scope
-    make: UnknownPage | None = scope[PARTS]["unknown_page"]
-    is_browser = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-    is_page = "route_handler" not in scope and not _below_root(request).startswith("/api/")
-    if make is None or not is_browser or not is_page:
-        found: Response[Any] = problem_details.HANDLERS[HTTPException](request, error)
-        return found
-    return make(request, error)
-
-
-def _below_root(request: Request[Any, Any, Any]) -> str:
-    root: str = request.scope.get("root_path") or ""
-    return str(request.scope["path"]).removeprefix(root) + "/"
-
-
-def _store(scope: Scope) -> UserStore:
-    """Return the store as the user sees it: no route is handed another one."""
-    return user_store(scope[PARTS]["store"], scope.get("user"))  # type: ignore[literal-required]  # a key of ours
-
-
-def _meaning(scope: Scope) -> Meaning:
-    parts = scope[PARTS]  # type: ignore[literal-required]  # a key of ours
-    return Meaning(_store(scope), parts["meaning"].rules, parts["access"].doors.now_ms())
-
-
-SEEN = {
-    "store": Provide(_store, sync_to_thread=False),
-    "meaning": Provide(_meaning, sync_to_thread=False),
-}
-
-
-def _provide(name: str) -> Provide:
-    def part(scope: Scope) -> Any:
-        return scope[PARTS][name]  # type: ignore[literal-required]  # a key of ours
-
-    return Provide(part, sync_to_thread=False)

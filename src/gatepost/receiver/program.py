@@ -43,8 +43,9 @@ from msgspec import Struct
 from gatepost.certificate import ensure, fingerprint
 from gatepost.errors import GatepostError, SettingsError, StoreError
 from gatepost.journal.files import Files
+from gatepost.receiver.api.application import MakePages
 from gatepost.receiver.auth.authenticator import first_administrator
-from gatepost.receiver.desk_app import DeskApp, MakePages
+from gatepost.receiver.desk_app import DeskApp
 from gatepost.receiver.http.console_access import is_own_machine
 from gatepost.receiver.http.limits import SPARE_FILES, Guard, Limits
 from gatepost.receiver.http.server import Certificate, Place, Server, address, listen, listen_locally

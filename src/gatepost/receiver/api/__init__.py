@@ -8,6 +8,7 @@
 ``destinations/``     where events are forwarded to
 ``terminals``         terminals; ``terminals_chosen`` several at once; ``sites`` where they are
 ``fleet``             managed terminals; ``fleet_history``, ``finding`` and ``why`` go with it
+``application``       all routes, as one application
 ``parameters``        refuses unknown query parameters
 ``problem_details``   errors as ``application/problem+json``
 ``shapes``            what resources share: times, lists and reads of the store

@@ -53,7 +53,7 @@ Include = FromQuery[Literal["original"] | None]
 """What an event has only if it is asked for."""
 
 TheStore = NamedDependency[SkipValidation[UserStore]]
-"""The store as the user sees it, handed in by :mod:`gatepost.receiver.desk_app`."""
+"""The store as the user sees it, handed in by :mod:`gatepost.receiver.api.application`."""
 
 TheIngests = NamedDependency[SkipValidation[Ingests]]
 
