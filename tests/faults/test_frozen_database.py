@@ -19,7 +19,7 @@ from tests.receiver.kit import SUCCESS, Process, Sender, body, record, request, 
 from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.program import MARGIN_S
+from gatepost.receiver.processes.stop import MARGIN_S
 from gatepost.receiver.terminals.sources import token_digest
 from gatepost.store import deadlines
 from gatepost.store.interface import Arrival, RecordQuery

@@ -16,7 +16,7 @@ from tests.receiver.kit import Sender, body, record, request
 
 from gatepost.receiver.http.limits import Guard, Limits
 from gatepost.receiver.http.server import LAST_WORDS_S, Place, Server, listen
-from gatepost.receiver.program import MARGIN_S
+from gatepost.receiver.processes.stop import MARGIN_S
 from gatepost.store.sqlite.store import SqliteStore
 
 SLACK_S = 3.0

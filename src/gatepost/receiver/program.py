@@ -2,17 +2,7 @@
 
 Signals: SIGTERM and SIGINT stop; a second one ends all at once, by that signal. SIGHUP takes over a new certificate.
 
-A stop, in ``stop_timeout_s`` and :data:`MARGIN_S` at most, whatever the database or a thread does:
-
-* No new connection. What was accepted is synced and answered, and so is every other request; the desk goes on until
-  every ingest has ended.
-* When ``stop_timeout_s`` is over, what still waits gets 503: a push that is not synced, a request that is
-  still worked on. What is being written may yet be listed; it was not acknowledged, and comes again.
-* A thread that hangs cannot be ended, and Python would wait for it: a thread of ours ends the process, then. What it
-  does not close is what a kill would not close either, and nothing that was acknowledged is lost by one.
-
-The exit code is 0 if all of that came to its end by itself, and 1 if something was left undone: then one line of the
-log says what.
+A stop and its exit code: see :mod:`gatepost.receiver.processes.stop`.
 """
 
 from __future__ import annotations
@@ -27,11 +17,9 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,12 +28,13 @@ import structlog
 import uvloop
 from msgspec import Struct
 
-from gatepost.certificate import ensure, fingerprint
-from gatepost.errors import GatepostError, SettingsError, StoreError
+from gatepost.certificate import fingerprint
+from gatepost.errors import GatepostError, StoreError
 from gatepost.journal.files import Files
 from gatepost.receiver.api.application import MakePages
 from gatepost.receiver.auth.authenticator import first_administrator
 from gatepost.receiver.desk_app import DeskApp
+from gatepost.receiver.http.certificates import load_certificates, renew
 from gatepost.receiver.http.console_access import is_own_machine
 from gatepost.receiver.http.limits import SPARE_FILES, Guard, Limits
 from gatepost.receiver.http.server import Certificate, Place, Server, address, listen, listen_locally
@@ -54,6 +43,7 @@ from gatepost.receiver.observability.logs import loop_failed
 from gatepost.receiver.opening import open_journal, open_store
 from gatepost.receiver.processes.desk_line import DeskLine
 from gatepost.receiver.processes.desk_proxy import DeskProxy
+from gatepost.receiver.processes.stop import MARGIN_S, STOPPING, WORKERS, Stop
 from gatepost.receiver.processes.supervisor import Child, Supervisor
 from gatepost.receiver.processes.wake import Wake
 from gatepost.settings import Origin, ReceiverSettings
@@ -63,19 +53,11 @@ __all__ = ["Listening", "run"]
 
 log = structlog.get_logger(__name__)
 
-MARGIN_S = 3.0
-"""How long a stop may take beyond ``stop_timeout_s``: for what is said and closed then."""
-
 TEMPORARY = "temporary"
 """The folder of the data folder in which exports are made. What is there at a start is of a process that was killed."""
 
 MAX_LOCAL = 90
 """Bytes of the path of a folder in which local sockets can be: the path of a socket has at most 107 (unix(7))."""
-
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
-
-_WORKERS = "gatepost-"
-"""How the names of our threads begin."""
 
 
 class Listening(Struct, frozen=True):
@@ -152,7 +134,7 @@ def run(
     if handles - SPARE_FILES < settings.max_connections:
         fitting = max(1, handles - SPARE_FILES)
         log.warning("receiver.few_files", files=handles, connections=fitting)
-    certificate, pushes_certificate = _certificates(settings, data)
+    certificate, pushes_certificate = load_certificates(settings, data)
     with contextlib.ExitStack() as stack:
         places = _bind(settings)
         for sockets in places:
@@ -252,10 +234,10 @@ def _is_plain_beyond_loopback(url: str) -> bool:
     return parts.scheme == "http" and not is_own_machine(parts.hostname or "")
 
 
-def _guarded(common: _Common, main: Callable[[_Stop], Coroutine[Any, Any, None]]) -> int:
+def _guarded(common: _Common, main: Callable[[Stop], Coroutine[Any, Any, None]]) -> int:
     """Run a child to its end, and return its exit code."""
-    stop = _Stop(common.settings.stop_timeout_s)
-    for number in _STOPPING:
+    stop = Stop(common.settings.stop_timeout_s)
+    for number in STOPPING:
         signal.signal(number, lambda *_: os._exit(0))  # until it has begun there is nothing to end
     try:
         uvloop.run(_on_loop(main(stop)))
@@ -269,15 +251,15 @@ def _guarded(common: _Common, main: Callable[[_Stop], Coroutine[Any, Any, None]]
 async def _on_loop(main: Coroutine[Any, Any, None]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(loop_failed)
-    loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=f"{_WORKERS}work"))
+    loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=f"{WORKERS}work"))
     await main
 
 
-async def _ingest(common: _Common, sockets: _Sockets, stop: _Stop, ready: Callable[[], None]) -> None:
+async def _ingest(common: _Common, sockets: _Sockets, stop: Stop, ready: Callable[[], None]) -> None:
     settings = common.settings
     certificates = (common.certificate, common.pushes_certificate)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, certificates)
-    _renew(certificates, is_told=False)  # they may have been renewed since they were loaded
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew, certificates)
+    renew(certificates, is_told=False)  # they may have been renewed since they were loaded
     desk = DeskLine(str(common.lines))
     pages = DeskProxy(
         str(common.requests), retry_after_s=settings.retry_after_s, is_silent=lambda: not ingest.has_desk
@@ -333,7 +315,7 @@ def _emptied(folder: Path) -> Path:
 async def _desk(
     common: _Common,
     pages: MakePages | None,
-    stop: _Stop,
+    stop: Stop,
     ready: Callable[[], None],
     made_up: Callable[[bytes], object],
 ) -> None:
@@ -380,144 +362,6 @@ async def _desk(
             await server.serve()
             sweeping.cancel()
             lines.close()
-
-
-class _Stop:
-    """The end of a process, in time: see the module."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._begin: Callable[[], object] = lambda: None
-        self._give_up: Callable[[], int] = lambda: 0
-        self._undone: Callable[[], Mapping[str, int]] = dict
-        self.refused = 0
-        """How many events ``give_up`` refused."""
-        self._leaving = threading.Lock()
-        self._ends_at = 0.0
-        self._begun: object = None
-        """What ``begin`` returned: a task that nothing else holds on to."""
-
-    def attach(
-        self,
-        begin: Callable[[], object],
-        give_up: Callable[[], int],
-        undone: Callable[[], Mapping[str, int]],
-    ) -> None:
-        """Say what begins a stop, what is done when its time is over, and what was left undone, by its name.
-
-        ``begin`` is called on the loop, at the first signal.
-        """
-        self._begin, self._give_up, self._undone = begin, give_up, undone
-        loop = asyncio.get_running_loop()
-        for number in _STOPPING:
-            loop.add_signal_handler(number, self._signalled)
-
-    def left_s(self) -> float:
-        """Return how much of the time to stop is left."""
-        return max(0.1, self._ends_at - time.monotonic())
-
-    def end(self) -> None:
-        """All is closed."""
-        if self._left():
-            self._leave()
-
-    def _signalled(self) -> None:
-        self._ends_at = time.monotonic() + self._timeout_s
-        loop = asyncio.get_running_loop()
-        for number in _STOPPING:
-            # The supervisor ends all at once when it is told twice.
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
-        watch = threading.Timer(self._timeout_s + MARGIN_S, self._leave)
-        watch.daemon = True
-        watch.start()
-        loop.call_later(self._timeout_s, self._over)
-        self._begun = self._begin()
-
-    def _over(self) -> None:
-        self.refused = self._give_up()
-
-    def _left(self) -> list[str]:
-        return [f"{what}: {count}" for what, count in self._undone().items() if count]
-
-    def _leave(self) -> None:
-        """End the process: nobody else will."""
-        if not self._leaving.acquire(blocking=False):
-            return
-        left = self._left()
-        # Those of the pools: whoever is idle has ended.
-        threads = [one for one in threading.enumerate() if one.name.startswith(_WORKERS) and not one.daemon]
-        if threads:
-            left.append(f"threads still at work: {len(threads)}")
-        log.error(
-            "receiver.stopped_short",
-            after_s=self._timeout_s,
-            left=left,
-            why="the time to stop was over; nothing that was acknowledged is lost",
-        )
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
-
-
-def _renew(certificates: Sequence[Certificate | None], *, is_told: bool = True) -> None:
-    """Take over what stands in the files of the certificates now. ``is_told``: say in the log that it was done."""
-    present = [certificate for certificate in certificates if certificate is not None]
-    try:
-        for certificate in present:
-            certificate.reload()
-    except SettingsError as error:
-        log.error("receiver.certificate_kept", why=str(error))
-    else:
-        if present and is_told:
-            log.info("receiver.certificate_renewed")
-
-
-def _certificates(settings: ReceiverSettings, data: Path) -> tuple[Certificate | None, Certificate | None]:
-    """Load the certificate of ``listen`` and that of ``ingest_listen``; clients show theirs where they push.
-
-    With ``tls = "self"`` the first is made in the data folder.
-    """
-    client_ca = Path(settings.client_ca_file) if settings.client_ca_file else None
-    apart = bool(settings.ingest_listen)
-    if client_ca is not None and (
-        not (settings.certificate_file or settings.key_file) or (apart and not settings.ingest_tls)
-    ):
-        raise SettingsError(
-            "client_ca_file", "needs TLS where terminals push: set certificate_file, key_file and ingest_tls"
-        )
-    if settings.tls == "self":
-        if settings.certificate_file or settings.key_file:
-            raise SettingsError(
-                "tls", "is self, and certificate_file or key_file is set; take one of them out"
-            )
-        return _own_certificate(settings, data), None
-    if not apart:
-        return _certificate(settings, client_ca), None
-    return _certificate(settings, None), _certificate(settings, client_ca) if settings.ingest_tls else None
-
-
-def _own_certificate(settings: ReceiverSettings, data: Path) -> Certificate:
-    host = settings.listen.rpartition(":")[0].strip("[]")
-    names = [socket.gethostname(), *settings.allowed_hosts]
-    names += [host] if host not in ("", "0.0.0.0", "::") else []  # noqa: S104 - it says everywhere, and is no name
-    try:
-        Files().make_folder(data)
-        pair = ensure(data, holder="gatepost", names=names, now=datetime.now(UTC))
-    except OSError as error:
-        raise SettingsError(
-            "tls", f"is self, and no certificate can be kept in {data}: {error.strerror}"
-        ) from None
-    return Certificate(*pair)
-
-
-def _certificate(settings: ReceiverSettings, client_ca: Path | None) -> Certificate | None:
-    if not settings.certificate_file and not settings.key_file:
-        return None
-    if not settings.certificate_file or not settings.key_file:
-        missing = "key_file" if settings.certificate_file else "certificate_file"
-        raise SettingsError(missing, "is missing; TLS needs a certificate and its key")
-    return Certificate(Path(settings.certificate_file), Path(settings.key_file), client_ca)
 
 
 def tune() -> None:

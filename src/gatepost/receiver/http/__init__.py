@@ -1,11 +1,12 @@
 """Read HTTP requests within limits, and write responses.
 
+``certificates``      the certificates that the settings name
 ``connection``        one connection
 ``console_access``    under which names, and from which networks, console and API are reached
 ``limits``            limits of all connections together
 ``redact``            samples of bodies without personal data and secrets
 ``security_headers``  headers that every response has
-``server``            sockets, certificates and the server on them
+``server``            sockets, a certificate in use, and the server on them
 ``tls_handshake``     connections before their TLS handshake is done
 ``url_prefix``        addresses in responses, behind a proxy too
 """

@@ -9,7 +9,7 @@ Rules:
 * A handshake has the time that a head has, and its connection counts: see :mod:`gatepost.receiver.http.tls_handshake`.
 * Stop: no new connection, then the replies to what was accepted, for as long as :class:`Server` was told. What is not
   answered by then is answered 503, or cut where the answer has begun; a thread that still works on it is not waited
-  for here. The process ends it, not uvicorn: see :mod:`gatepost.receiver.program`.
+  for here. The process ends it, not uvicorn: see :mod:`gatepost.receiver.processes.stop`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
 ``ingests``     the desk's end of the line to each ingest
 ``link``        the line: calls both ways over a local socket
 ``memory``      memory, given back to the system
+``stop``        the end of a process, in time
 ``supervisor``  the supervisor
 ``wake``        tell another process that the journal has more
 """
