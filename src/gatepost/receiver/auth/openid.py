@@ -11,7 +11,7 @@ Rules:
 * An account belongs to one subject of one issuer. A name that a local account has is refused, never taken over.
 * What is asked of the provider has a time limit and a size limit, follows no redirect, and is bounded in number.
 
-Flow: ``begin`` → the provider's page → ``finish`` → :class:`Identity` → ``log_in`` → a session like any other.
+Flow: ``begin`` → the provider's page → ``finish`` → ``Identity`` → ``openid_login.log_in`` → a session like any other.
 """
 
 from __future__ import annotations
@@ -19,13 +19,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import re
 import secrets
-import ssl
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
@@ -37,24 +33,26 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
-from msgspec import Struct
 
-from gatepost.errors import GatepostError, SettingsError
-from gatepost.network_of import network_of
-from gatepost.receiver.auth.audit_groups import AuditGroups
-from gatepost.receiver.auth.authenticator import HOW, ROLES, Doors, Login
+from gatepost.errors import SettingsError
+from gatepost.receiver.auth.authenticator import ROLES
+from gatepost.receiver.auth.openid_settings import client_secret_of, grants_of, issuer_of, tls_of
+from gatepost.receiver.auth.openid_values import (
+    Begun,
+    Description,
+    Identity,
+    NotBegun,
+    ProviderRefused,
+    Tokens,
+    expect,
+)
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts.accounts import UNKNOWN, Role
-from gatepost.store.terminals.registry import Conflict
+from gatepost.store.accounts.accounts import Role
 
 __all__ = [
     "BEGUN_S",
     "COOKIE",
-    "Identity",
     "OpenIdProvider",
-    "ProviderRefused",
-    "log_in",
-    "note_refused",
     "provider_of",
 ]
 
@@ -84,73 +82,7 @@ MAX_NEXT = 1024
 MAX_NAME = 64
 TIMEOUT = aiohttp.ClientTimeout(total=10.0, connect=5.0)
 
-_ENTRY = re.compile(rf"(.+)=({'|'.join(ROLES)})(?:@(.+))?", re.DOTALL)
-
 T = TypeVar("T")
-
-Reason = Literal[
-    "away", "stale", "denied", "untrusted", "no_group", "no_name", "name_taken", "account_disabled"
-]
-
-
-class ProviderRefused(GatepostError):
-    """A login at the provider came to nothing. ``reason`` is a key of the console's words; the text is for the log."""
-
-    def __init__(self, reason: Reason, why: str, *, name: str = "") -> None:
-        super().__init__(why)
-        self.reason = reason
-        self.name = name
-
-
-class NotBegun(ProviderRefused):
-    """A request came back without a cookie of a login that began here: anyone can send it, and it says nothing."""
-
-
-class Identity(Struct, frozen=True, kw_only=True):
-    """Say who a person is, by the word of the provider."""
-
-    subject: str
-    """Issuer and subject, which no other person has."""
-    name: str
-    groups: tuple[str, ...]
-    id_token: str
-    next: str
-    """The page that was asked for before the login."""
-
-
-class _Grant(Struct, frozen=True):
-    """What a group may do."""
-
-    group: str
-    role: Role
-    site: str | None
-    """``None``: every site."""
-
-
-class _Description(Struct, frozen=True):
-    """What the provider says of itself (OpenID Connect Discovery 1.0, section 3)."""
-
-    issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    end_session_endpoint: str = ""
-    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
-    authorization_response_iss_parameter_supported: bool = False
-
-
-class _Tokens(Struct, frozen=True):
-    id_token: str
-    access_token: str
-
-
-class _Begun(Struct, frozen=True):
-    """A login that was begun, as its cookie has it."""
-
-    id: str
-    until_s: float
-    redirect_uri: str
-    next: str
 
 
 def provider_of(
@@ -182,22 +114,22 @@ class OpenIdProvider:
     ) -> None:
         """Read the settings. Raises :class:`~gatepost.errors.SettingsError`."""
         self.label = settings.oidc_label
-        self._issuer = _issuer(settings.oidc_issuer)
+        self._issuer = issuer_of(settings.oidc_issuer)
         if not settings.oidc_client_id:
             raise SettingsError("oidc_client_id", "is needed with oidc_issuer: the provider gives it")
         if "openid" not in settings.oidc_scopes.split():
             raise SettingsError("oidc_scopes", "must have openid among the words")
         self._client_id = settings.oidc_client_id
-        self._client_secret = _client_secret(settings)
+        self._client_secret = client_secret_of(settings)
         self._scopes = settings.oidc_scopes
         self._groups_claim = settings.oidc_groups_claim
         self._name_claim = settings.oidc_name_claim
-        self._grants = _grants(settings.oidc_roles)
-        self._tls = _tls(settings.oidc_ca_file)
+        self._grants = grants_of(settings.oidc_roles)
+        self._tls = tls_of(settings.oidc_ca_file)
         self._key = key
         self._now = now
         self._monotonic = monotonic
-        self._description: tuple[float, _Description] | None = None
+        self._description: tuple[float, Description] | None = None
         self._keys: tuple[float, Sequence[jwt.PyJWK]] | None = None
         self._asking = asyncio.Semaphore(MAX_AT_ONCE)
 
@@ -207,7 +139,7 @@ class OpenIdProvider:
         Raises :class:`ProviderRefused`.
         """
         description = await self._described()
-        begun = _Begun(
+        begun = Begun(
             secrets.token_urlsafe(24),
             self._now() + BEGUN_S,
             redirect_uri,
@@ -234,10 +166,10 @@ class OpenIdProvider:
             raise ProviderRefused("stale", "state is not that of the login that this browser began")
         description = await self._described()
         if "iss" in query or description.authorization_response_iss_parameter_supported:
-            _expect(query.get("iss") == self._issuer, "iss in the address is another issuer")  # RFC 9207
+            expect(query.get("iss") == self._issuer, "iss in the address is another issuer")  # RFC 9207
         if "error" in query:
             raise ProviderRefused("denied", f"the provider says {query['error'][:100]!r}")
-        _expect(bool(query.get("code")), "there is no code in the address")
+        expect(bool(query.get("code")), "there is no code in the address")
         tokens = await self._redeem(description, query["code"], begun)
         claims = await self._verified(tokens, nonce=self._made_of(begun, "nonce"))
         return self._identity(claims, tokens.id_token, begun.next)
@@ -279,35 +211,35 @@ class OpenIdProvider:
     def _mac(self, use: str, text: str) -> str:
         return hmac.new(self._key, f"{use}\0{text}".encode(), hashlib.sha256).hexdigest()
 
-    def _made_of(self, begun: _Begun, use: Literal["state", "nonce", "verifier"]) -> str:
+    def _made_of(self, begun: Begun, use: Literal["state", "nonce", "verifier"]) -> str:
         return self._mac(use, begun.id)
 
-    def _begun(self, cookie: str) -> _Begun:
+    def _begun(self, cookie: str) -> Begun:
         content, _, signature = cookie.partition(".")
         if not _same(signature, self._mac("cookie", content)):
             raise NotBegun("stale", "this browser has no cookie of a login that was begun")
-        begun = msgspec.json.decode(urlsafe_b64decode(content), type=_Begun)
+        begun = msgspec.json.decode(urlsafe_b64decode(content), type=Begun)
         if self._now() >= begun.until_s:
             raise ProviderRefused("stale", "the login was begun too long ago")
         return begun
 
     # What the provider is asked
 
-    async def _described(self) -> _Description:
+    async def _described(self) -> Description:
         if self._description is not None and self._monotonic() - self._description[0] < FRESH_S:
             return self._description[1]
         address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
-        found = await self._ask("GET", address, _Description)
-        _expect(found.issuer == self._issuer, f"it calls itself {found.issuer!r}, not as in oidc_issuer")
+        found = await self._ask("GET", address, Description)
+        expect(found.issuer == self._issuer, f"it calls itself {found.issuer!r}, not as in oidc_issuer")
         scheme = urlsplit(self._issuer).scheme
         places = [found.authorization_endpoint, found.token_endpoint, found.jwks_uri]
         places += [found.end_session_endpoint] if found.end_session_endpoint else []
         for place in places:
-            _expect(urlsplit(place).scheme in ("https", scheme), f"its address {place!r} is no https")
+            expect(urlsplit(place).scheme in ("https", scheme), f"its address {place!r} is no https")
         self._description = (self._monotonic(), found)
         return found
 
-    async def _redeem(self, description: _Description, code: str, begun: _Begun) -> _Tokens:
+    async def _redeem(self, description: Description, code: str, begun: Begun) -> Tokens:
         """Return the tokens for a code."""
         proof = {"redirect_uri": begun.redirect_uri, "code_verifier": self._made_of(begun, "verifier")}
         headers = {"content-type": "application/x-www-form-urlencoded"}
@@ -320,7 +252,7 @@ class OpenIdProvider:
         else:
             proof |= {"client_id": self._client_id, "client_secret": self._client_secret}
         body = prepare_token_request("authorization_code", code=code, **proof)
-        return await self._ask("POST", description.token_endpoint, _Tokens, data=body, headers=headers)
+        return await self._ask("POST", description.token_endpoint, Tokens, data=body, headers=headers)
 
     async def _key_of(self, header: Mapping[str, Any]) -> Any:
         """Return the key of the provider's that a token is signed with; asks for the keys where it is not known."""
@@ -362,7 +294,7 @@ class OpenIdProvider:
                     body = bytearray()
                     async for part in response.content.iter_chunked(65536):
                         body += part
-                        _expect(len(body) <= MAX_ANSWER, f"{address} sends more than {MAX_ANSWER} bytes")
+                        expect(len(body) <= MAX_ANSWER, f"{address} sends more than {MAX_ANSWER} bytes")
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ProviderRefused("away", f"{address}: {type(error).__name__}: {error}") from None
         if method == "POST" and 400 <= response.status < 500:
@@ -376,12 +308,12 @@ class OpenIdProvider:
 
     # What the provider says
 
-    async def _verified(self, tokens: _Tokens, *, nonce: str) -> dict[str, Any]:
+    async def _verified(self, tokens: Tokens, *, nonce: str) -> dict[str, Any]:
         """Return the claims of an ID token (OpenID Connect Core 1.0, section 3.1.3.7)."""
         signatures = jwt.PyJWS(algorithms=ALGORITHMS)
         try:
             header = signatures.get_unverified_header(tokens.id_token)
-            _expect(header.get("alg") in ALGORITHMS, f"the ID token is signed with {header.get('alg')!r}")
+            expect(header.get("alg") in ALGORITHMS, f"the ID token is signed with {header.get('alg')!r}")
             key = await self._key_of(header)
             payload = signatures.decode(tokens.id_token, key, algorithms=ALGORITHMS)
             essential = {"essential": True}
@@ -403,11 +335,11 @@ class OpenIdProvider:
     def _identity(self, claims: Mapping[str, Any], id_token: str, next_page: str) -> Identity:
         subject, name = claims["sub"], claims.get(self._name_claim)
         groups = claims.get(self._groups_claim, [])
-        _expect(isinstance(subject, str) and len(subject) <= 255, "sub is no text of at most 255 characters")
+        expect(isinstance(subject, str) and len(subject) <= 255, "sub is no text of at most 255 characters")
         if not isinstance(name, str) or not 0 < len(name.strip()) <= MAX_NAME:
             raise ProviderRefused("no_name", f"{self._name_claim} is no text of 1 to {MAX_NAME} characters")
         groups = [groups] if isinstance(groups, str) else groups
-        _expect(isinstance(groups, list), f"{self._groups_claim} is no list")
+        expect(isinstance(groups, list), f"{self._groups_claim} is no list")
         return Identity(
             subject=f"{self._issuer} {subject}",
             name=name.strip(),
@@ -415,59 +347,6 @@ class OpenIdProvider:
             id_token=id_token,
             next=next_page,
         )
-
-
-def log_in(doors: Doors, provider: OpenIdProvider, identity: Identity, *, address: str) -> Login:
-    """Open a session for the account of an identity, made or changed as its groups say. Blocks.
-
-    Raises :class:`ProviderRefused`; where no group may log in any more, the account's sessions are ended.
-    """
-    accounts, now_ms = doors.accounts, doors.now_ms()
-    granted = provider.granted(identity.groups)
-    sites: list[int] | None = None
-    if granted is not None and granted[1] is not None:
-        found = {name: accounts.site_named(name) for name in granted[1]}
-        for name in (name for name, site in found.items() if site is None):
-            log.warning("oidc.no_such_site", setting="oidc_roles", site=name)
-        sites = [site for site in found.values() if site is not None]
-    if granted is None or sites == []:
-        accounts.end_sessions_of(identity.subject)
-        raise ProviderRefused("no_group", "no group of oidc_roles, or none of a site that there is")
-    try:
-        account = accounts.of_subject(identity.subject, identity.name, granted[0], now_ms=now_ms, sites=sites)
-    except Conflict:
-        raise ProviderRefused("name_taken", "the name is another account's", name=identity.name) from None
-    except SettingsError as error:
-        raise ProviderRefused("no_name", str(error)) from None
-    if account.disabled:
-        raise ProviderRefused("account_disabled", "the account is disabled here")
-    return doors.open_session(account, address=address, id_token=identity.id_token)
-
-
-def note_refused(doors: Doors, groups: AuditGroups, refused: ProviderRefused, *, address: str) -> None:
-    """Write a login that came to nothing into audit log and log. Blocks.
-
-    After some of one network the rest is counted, with those of other networks: two lines a minute at most.
-    """
-    if isinstance(refused, NotBegun):
-        return
-    if not doors.is_noted_alone(address):
-        network = network_of(address)
-        groups.add(UNKNOWN, "", "login.refused", of_actor={"how": HOW}, what=f"{refused.reason} {network}")
-        return
-    log.warning("oidc.refused", reason=refused.reason, why=str(refused))
-    doors.accounts.note(
-        now_ms=doors.now_ms(),
-        actor=UNKNOWN,
-        address=address,
-        action="login.refused",
-        detail={"how": HOW, "why": refused.reason},
-    )
-
-
-def _expect(holds: bool, why: str) -> None:
-    if not holds:
-        raise ProviderRefused("untrusted", why)
 
 
 def _same(one: str, other: str) -> bool:
@@ -490,64 +369,3 @@ def _error_in(body: bytearray) -> str:
         return repr(str(msgspec.json.decode(body, type=dict[str, Any]).get("error"))[:100])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "no JSON"
-
-
-# The settings
-
-
-def _issuer(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-    except ValueError:  # no address in the brackets
-        parts = urlsplit("")
-    try:
-        is_here = parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        is_here = False
-    if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
-        raise SettingsError("oidc_issuer", "must be an address such as https://id.example.com/realms/company")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_here):
-        raise SettingsError("oidc_issuer", "must begin with https://; plain HTTP is for this machine only")
-    return text
-
-
-def _client_secret(settings: ReceiverSettings) -> str:
-    file = settings.oidc_client_secret_file
-    if not file:
-        return settings.oidc_client_secret
-    if settings.oidc_client_secret:
-        raise SettingsError(
-            "oidc_client_secret", "and oidc_client_secret_file are both given; give one of them"
-        )
-    try:
-        secret = Path(file).read_text(encoding="utf-8").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise SettingsError("oidc_client_secret_file", f"cannot be read: {file}: {why}") from None
-    if not secret:
-        raise SettingsError("oidc_client_secret_file", f"has no secret in its first line: {file}")
-    return secret
-
-
-def _grants(entries: Sequence[str]) -> Sequence[_Grant]:
-    if not entries:
-        raise SettingsError(
-            "oidc_roles", "is needed with oidc_issuer; give GROUP=ROLE, such as door-staff=guard"
-        )
-    found = []
-    for entry in entries:
-        parts = _ENTRY.fullmatch(entry)
-        if parts is None:
-            raise SettingsError(
-                "oidc_roles",
-                f"has {entry!r}; write GROUP=ROLE or GROUP=ROLE@SITE with a role of {', '.join(ROLES)}",
-            )
-        found.append(_Grant(parts[1], parts[2], parts[3]))  # type: ignore[arg-type]  # a role, by the pattern
-    return found
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:  # ssl.SSLError is one
-        raise SettingsError("oidc_ca_file", f"cannot be read: {ca_file}: {error.strerror}") from None

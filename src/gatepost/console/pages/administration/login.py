@@ -25,7 +25,9 @@ from gatepost.receiver.api.access.authorization import (
 from gatepost.receiver.api.access.session import FORGET, login_cookies, session_cookie
 from gatepost.receiver.auth import openid
 from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, session_secret
-from gatepost.receiver.auth.openid import OpenIdProvider, ProviderRefused
+from gatepost.receiver.auth.openid import OpenIdProvider
+from gatepost.receiver.auth.openid_login import log_in, note_refused
+from gatepost.receiver.auth.openid_values import ProviderRefused
 from gatepost.receiver.http.console_access import is_own_machine
 from gatepost.receiver.http.url_prefix import link
 from gatepost.store.accounts.accounts import Role
@@ -110,7 +112,7 @@ class DoorPages(Controller):
                 request.cookies.get(openid.COOKIE, ""), dict(request.query_params.items())
             )
             login = await asyncio.to_thread(
-                openid.log_in, access.doors, provider, identity, address=access.address(request)
+                log_in, access.doors, provider, identity, address=access.address(request)
             )
         except ProviderRefused as refused:
             return await asyncio.to_thread(_not_let_in, desk, request, access, refused)
@@ -198,7 +200,7 @@ def _first_page(desk: Desk, asked: str, role: Role) -> str:
 
 def _not_let_in(desk: Desk, request: AnyoneRequest, access: Access, refused: ProviderRefused) -> Html:
     """Say why a login at the provider came to nothing."""
-    openid.note_refused(access.doors, access.groups, refused, address=access.address(request))
+    note_refused(access.doors, access.groups, refused, address=access.address(request))
     problem = desk.view(request).words(f"login.oidc_{refused.reason}", name=refused.name)
     status = {"away": 503, "stale": 400}.get(refused.reason, 403)
     answer = _form(desk, request, next_page="/", problem=problem, status=status)
