@@ -8,7 +8,7 @@ from litestar import Controller
 
 from gatepost.console.routes import PAGES
 from gatepost.receiver.api.access.authorization import needed
-from gatepost.receiver.auth.authenticator import ROLES, Principal, may
+from gatepost.receiver.auth.principal import ROLES, Principal, may
 
 ROWS = {
     "see the live page, alarms, and single records with their images": "GET /",

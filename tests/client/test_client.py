@@ -12,7 +12,7 @@ from tests.receiver.kit import JPEG, TRACE, UUID, Running, alarm, base64, record
 
 from gatepost.client import Client, Happened
 from gatepost.errors import ReceiverAway, RequestRefused
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.questions import UserStore
 

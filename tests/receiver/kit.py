@@ -24,7 +24,7 @@ from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs
 from gatepost.process_tree import gone, members, signal_all
 from gatepost.receiver.api.application import MakePages
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.receiver.desk_app import DeskApp
 from gatepost.receiver.http.limits import Guard, Limits
 from gatepost.receiver.http.server import Certificate, Place, Server, listen, listen_locally

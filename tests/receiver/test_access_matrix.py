@@ -19,7 +19,8 @@ from tests.receiver.kit import Running, Sender, body, receiving, request
 
 from gatepost.console.commands import console_pages
 from gatepost.receiver.api.access.authorization import needed
-from gatepost.receiver.auth.authenticator import ROLES, issue_token
+from gatepost.receiver.auth.issuing import issue_token
+from gatepost.receiver.auth.principal import ROLES
 from gatepost.store.accounts.accounts import Role
 
 PASSWORD = "correct horse"

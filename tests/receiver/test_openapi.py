@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from tests.receiver.kit import Running, alarm, base64, receiving, record
 
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own dependencies warn at import

@@ -25,7 +25,8 @@ from tests.receiver.kit import Answer, Running, Sender, alarm, body, receiving, 
 from tests.receiver.test_thumbnails import picture
 
 from gatepost.console.commands import console_pages
-from gatepost.receiver.auth.authenticator import ROLES, issue_token
+from gatepost.receiver.auth.issuing import issue_token
+from gatepost.receiver.auth.principal import ROLES
 from gatepost.receiver.terminals.sources import token_digest
 from gatepost.store.accounts.accounts import Accounts, Role
 from gatepost.store.accounts.saved_views import Reader, SavedViews

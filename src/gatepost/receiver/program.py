@@ -32,7 +32,7 @@ from gatepost.certificate import fingerprint
 from gatepost.errors import GatepostError, StoreError
 from gatepost.journal.files import Files
 from gatepost.receiver.api.application import MakePages
-from gatepost.receiver.auth.authenticator import first_administrator
+from gatepost.receiver.auth.issuing import first_administrator
 from gatepost.receiver.desk_app import DeskApp
 from gatepost.receiver.http.certificates import load_certificates, renew
 from gatepost.receiver.http.console_access import is_own_machine

@@ -10,7 +10,7 @@ import pytest
 from tests.client.conftest import Run
 from tests.receiver.kit import TRACE, Running, alarm, record
 
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.store.accounts.accounts import Accounts
 
 FIRST = 1_685_343_715

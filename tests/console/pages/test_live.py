@@ -11,7 +11,7 @@ from tests.receiver.api.listener import Listener
 from tests.receiver.kit import Clock, alarm, base64, record
 from tests.receiver.test_thumbnails import picture
 
-from gatepost.receiver.auth.authenticator import COOKIE
+from gatepost.receiver.auth.cookies import COOKIE
 
 
 def cards(answer: Text) -> list[str]:

@@ -11,7 +11,7 @@ from tests.store.events import record as stored
 from tests.terminals import ensured
 
 from gatepost.console.routes import routes
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.settings import Origin
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.conversion.rows import DAY_MS

@@ -5,7 +5,8 @@ from typing import Any
 
 from tests.receiver.kit import Running
 
-from gatepost.receiver.auth.authenticator import ROLES, issue_token
+from gatepost.receiver.auth.issuing import issue_token
+from gatepost.receiver.auth.principal import ROLES
 from gatepost.store.accounts.accounts import Accounts
 
 

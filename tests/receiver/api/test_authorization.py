@@ -7,7 +7,8 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from tests.receiver.kit import Running, record
 
 from gatepost.receiver.api.access.authorization import Access, Needed, needed
-from gatepost.receiver.auth.authenticator import Doors, issue_token
+from gatepost.receiver.auth.authenticator import Doors
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.receiver.terminals.networks import Networks
 from gatepost.store.accounts.accounts import Accounts
 

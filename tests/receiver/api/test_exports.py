@@ -17,7 +17,7 @@ from tests.receiver.kit import JPEG, TRACE, Running, alarm, base64, record, requ
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.api.exports import download, events, people
 from gatepost.receiver.api.exports.events import TIDY
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.interface import Page, RecordQuery
 from gatepost.store.questions import UserStore

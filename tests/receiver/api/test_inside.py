@@ -8,7 +8,7 @@ from tests.receiver.api.test_schedules import call
 from tests.receiver.api.visits import get
 from tests.receiver.kit import Answer, Running, record
 
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.store.accounts.accounts import Accounts
 
 

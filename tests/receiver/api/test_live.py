@@ -12,7 +12,8 @@ from tests.postgres import Postgres
 from tests.receiver.api.listener import Listener
 from tests.receiver.kit import Clock, Process, Running, alarm, record, serving, until
 
-from gatepost.receiver.auth.authenticator import COOKIE, issue_token
+from gatepost.receiver.auth.cookies import COOKIE
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.postgres.store import PostgresStore

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from tests.receiver.kit import Answer, Running, Sender, body
 
-from gatepost.receiver.auth.authenticator import COOKIE, first_administrator
+from gatepost.receiver.auth.cookies import COOKIE
+from gatepost.receiver.auth.issuing import first_administrator
 from gatepost.store.accounts.accounts import Accounts
 
 PASSWORD = "correct horse"

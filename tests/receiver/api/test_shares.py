@@ -6,7 +6,8 @@ from tests.receiver.api.listener import Listener
 from tests.receiver.kit import Running, until
 
 from gatepost.receiver.api.access.shares import Share
-from gatepost.receiver.auth.authenticator import Principal, issue_token
+from gatepost.receiver.auth.issuing import issue_token
+from gatepost.receiver.auth.principal import Principal
 from gatepost.store.accounts.accounts import Accounts
 
 ANNA = Principal("anna", "viewer", 1, owner_id=1)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.receiver.kit import Answer, Running, record
 
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.store.accounts.accounts import Accounts
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running
 
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.store.accounts.accounts import Accounts, Role
 
 

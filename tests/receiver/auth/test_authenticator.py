@@ -8,21 +8,12 @@ import pytest
 from tests.receiver.kit import Clock, opened
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.auth.authenticator import (
-    COOKIE,
-    HELD_S,
-    MAX_HELD,
-    Doors,
-    LoginRefused,
-    Principal,
-    device_cookie_name,
-    first_administrator,
-    issue_token,
-    may,
-    same_origin,
-)
+from gatepost.receiver.auth.authenticator import HELD_S, MAX_HELD, Doors, LoginRefused
+from gatepost.receiver.auth.cookies import COOKIE, device_cookie_name, same_origin
 from gatepost.receiver.auth.hashing import MAX_WAITING
+from gatepost.receiver.auth.issuing import first_administrator, issue_token
 from gatepost.receiver.auth.login_throttle import FREE
+from gatepost.receiver.auth.principal import Principal, may
 from gatepost.store.accounts.accounts import AccountRow, Accounts
 
 PASSWORD = "correct horse"

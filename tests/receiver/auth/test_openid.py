@@ -22,7 +22,7 @@ from tests.receiver.kit import Answer, Clock, Running, body, receiving
 from gatepost.console.commands import console_pages
 from gatepost.errors import SettingsError
 from gatepost.receiver.auth import openid
-from gatepost.receiver.auth.authenticator import COOKIE
+from gatepost.receiver.auth.cookies import COOKIE
 from gatepost.receiver.auth.login_throttle import FREE
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import AccountRow, Accounts

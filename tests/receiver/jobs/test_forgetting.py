@@ -14,7 +14,7 @@ from tests.receiver.kit import Sender, alarm, body, record, request
 from tests.store.events import RECEIVED_MS
 
 from gatepost.process_tree import members
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.receiver.jobs.forgetting import Forgetting
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.postgres.store import PostgresStore

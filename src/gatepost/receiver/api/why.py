@@ -19,7 +19,7 @@ from gatepost.items import FindingItem, WhyItem
 from gatepost.receiver.api.access.authorization import VIEWER, AnyRequest
 from gatepost.receiver.api.fleet import TheFleet
 from gatepost.receiver.api.shapes import TheStore, answering, word
-from gatepost.receiver.auth.authenticator import may
+from gatepost.receiver.auth.principal import may
 from gatepost.receiver.observability.diagnosis import Diagnosis, Told
 from gatepost.store.questions import UserStore
 

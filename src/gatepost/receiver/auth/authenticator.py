@@ -1,11 +1,7 @@
-"""Tell who is asking, and whether they may: passwords, sessions, tokens, roles.
+"""Tell who is asking: passwords, sessions, tokens.
 
 Rules:
 
-* Without a role nothing is read: ``guard`` sees the live page and alarms, ``viewer`` looks at everything, ``operator``
-  also acknowledges, approves and exports, ``admin`` also administrates and erases. Each sees what the ones before see.
-* A ``guard`` acknowledges alarms, which a ``viewer`` does not, and sees no card and identity numbers.
-* A user who is given some sites sees these only, and does nothing that concerns every site.
 * A person has a session: a cookie that scripts cannot read, that other sites cannot make a browser send along with
   a change, and that is new at every login. A program has a token, in the ``Authorization`` header and nowhere else:
   an address ends up in histories and logs.
@@ -26,62 +22,30 @@ import secrets
 import threading
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
 
 import argon2
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError
 from gatepost.network_of import network_of
+from gatepost.receiver.auth.cookies import cookie_of, device_cookie_name, same_origin, session_secret
 from gatepost.receiver.auth.hashing import BusyError, Lane
+from gatepost.receiver.auth.issuing import secret_digest
 from gatepost.receiver.auth.login_throttle import Attempts
 from gatepost.receiver.auth.passwords import MAX_PASSWORD, check_password, normal_password
+from gatepost.receiver.auth.principal import Principal, person_of, sites_of
 from gatepost.store.accounts.accounts import (
-    PROGRAM,
     TOKEN_PREFIX,
     UNKNOWN,
     AccountRow,
     Accounts,
-    Role,
-    TokenRow,
     folded_name,
 )
-from gatepost.store.interface import Visible
-from gatepost.store.terminals.registry import Conflict
 
-__all__ = [
-    "FIRST_ACCOUNT",
-    "COOKIE",
-    "ROLES",
-    "DEVICE_S",
-    "HOW",
-    "Doors",
-    "Login",
-    "LoginRefused",
-    "Principal",
-    "device_cookie_name",
-    "first_administrator",
-    "made_up_password",
-    "issue_token",
-    "may",
-    "same_origin",
-    "session_secret",
-]
-
-COOKIE = "gatepost_session"
-
-FIRST_ACCOUNT = "admin"
-"""The account that the first start makes."""
-
-ROLES: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
-"""From the least to the most."""
+__all__ = ["HOW", "Doors", "Login", "LoginRefused"]
 
 HOW = "openid connect"
 """How the audit log says that a login was the identity provider's."""
-
-DEVICE_S = 400 * 24 * 3600
-"""For how long a browser keeps the cookie of a device; browsers have that as their limit."""
 
 UNLOCKED_S = 600.0
 """For how long an account that was unlocked on the machine is not limited; networks still are."""
@@ -96,35 +60,6 @@ BUSY_S = 5.0
 """After how long to try again, when too many log in at once."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-_PORTS = {"http": 80, "https": 443}
-
-
-class Principal(Struct, frozen=True):
-    """Name the sender of a request, with its rights."""
-
-    name: str
-    """As the audit log writes it: ``anna``, or ``token:payroll``."""
-    role: Role
-    account_id: int | None = None
-    """``None`` for a token."""
-    sites: frozenset[int] | None = None
-    """The sites that they see; ``None``: every site."""
-    token_id: int | None = None
-    """``None`` for a person."""
-    made_by: str = ""
-    """The account that made the token."""
-    owner_id: int | None = None
-    """The account that the token came from, or the person's own."""
-    must_change: bool = False
-    """The password was made up by the program: it opens nothing but the change of it."""
-    has_password: bool = True
-    """Otherwise they log in at the identity provider alone."""
-
-    @property
-    def visible(self) -> Visible:
-        """Return what they may see of the store."""
-        return Visible(sites=self.sites, numbers=self.role != "guard", held=False)
 
 
 class Login(Struct, frozen=True):
@@ -143,87 +78,6 @@ class LoginRefused(GatepostError):
     def __init__(self, why: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(why)
         self.retry_after_s = retry_after_s
-
-
-def may(role: Role, needed: Role, *, also: Role | None = None) -> bool:
-    """Tell whether a role includes what is needed. ``also``: a lesser role that may do it as well."""
-    return role == also or ROLES.index(role) >= ROLES.index(needed)
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def issue_token(
-    accounts: Accounts,
-    name: str,
-    role: Role,
-    *,
-    by: str,
-    owner_id: int | None = None,
-    now_ms: int,
-    expires_at_ms: int | None = None,
-    sites: Sequence[int] | None = None,
-) -> tuple[str, TokenRow]:
-    """Make an API token; the secret is returned once and kept nowhere.
-
-    ``owner_id``: the account that it comes from, with which it is withdrawn. Raises as :meth:`Accounts.create_token`.
-    """
-    secret = f"gp_{secrets.token_urlsafe(32)}"
-    row = accounts.create_token(
-        name,
-        role,
-        _digest(secret),
-        by=by,
-        account_id=owner_id,
-        now_ms=now_ms,
-        expires_at_ms=expires_at_ms,
-        sites=sites,
-    )
-    return secret, row
-
-
-def made_up_password() -> str:
-    """Return a password by chance, to be changed at the first login."""
-    return secrets.token_urlsafe(12)
-
-
-def first_administrator(accounts: Accounts, *, password: str | None, now_ms: int) -> str | None:
-    """Make the account ``admin`` if there is no account; return its password if it was made up here.
-
-    Of several receivers that start on an empty database one makes it.
-    """
-    if accounts.accounts():
-        return None
-    made = password or made_up_password()
-    encoded = argon2.PasswordHasher().hash(
-        check_password(made, name=FIRST_ACCOUNT, setting="GATEPOST_ADMIN_PASSWORD")
-    )
-    try:
-        accounts.create(FIRST_ACCOUNT, "admin", encoded, now_ms=now_ms, must_change=not password)
-    except Conflict:
-        return None
-    accounts.note(now_ms=now_ms, actor=PROGRAM, address="", action="account.created", subject=FIRST_ACCOUNT)
-    return None if password else made
-
-
-def same_origin(headers: Mapping[str, str], *, host: str) -> bool:
-    """Tell whether a browser says that this request comes from our own pages.
-
-    By ``Sec-Fetch-Site`` (W3C Fetch Metadata), or by ``Origin`` (RFC 6454) in browsers that have not got it. What
-    says neither is no browser that could have been lured: but such a program has no business with a cookie either.
-    ``host`` is the ``Host`` header. Without a port it is compared by name alone: proxies drop the port (nginx's
-    ``$host``), and a cookie goes to every port of its host anyway (RFC 6265, section 8.5).
-    """
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    try:
-        ours, page = urlsplit(f"//{host}"), urlsplit(headers.get("origin", ""))
-        port = page.port or _PORTS.get(page.scheme)
-        return page.hostname is not None and page.hostname == ours.hostname and ours.port in (None, port)
-    except ValueError:  # no port, or no address in the brackets
-        return False
 
 
 def _nobody(hasher: argon2.PasswordHasher) -> str:
@@ -332,7 +186,7 @@ class Doors:
         secret = secrets.token_urlsafe(32)
         self.accounts.open_session(
             account.id,
-            _digest(secret),
+            secret_digest(secret),
             now_ms=self.now_ms(),
             expires_at_ms=self.now_ms() + self._session_ms,
             address=address,
@@ -422,7 +276,7 @@ class Doors:
 
     def _device(self, account: AccountRow, headers: Mapping[str, str]) -> str | None:
         """Return the device that logged in to this account before, with the password that it has now."""
-        device, _, signature = (_cookie(headers, device_cookie_name(account.id)) or "").partition(".")
+        device, _, signature = (cookie_of(headers, device_cookie_name(account.id)) or "").partition(".")
         is_ours = hmac.compare_digest(signature.encode(), self._signature(account, device).encode())
         return device if device and is_ours else None
 
@@ -442,7 +296,7 @@ class Doors:
 
     def logout(self, cookie: str, *, address: str) -> str | None:
         """End a session, if it is one; return the ID token with which it began, if it began at the provider."""
-        account, id_token = self.accounts.close_session(_digest(cookie)) or (None, None)
+        account, id_token = self.accounts.close_session(secret_digest(cookie)) or (None, None)
         if account is not None:
             self._note("logout", account, address)
         return id_token
@@ -460,13 +314,13 @@ class Doors:
             scheme, _, secret = authorization.partition(" ")
             token = None
             if scheme.lower() == "bearer" and secret.strip():
-                token = self.accounts.token(_digest(secret.strip()), now_ms=self.now_ms())
+                token = self.accounts.token(secret_digest(secret.strip()), now_ms=self.now_ms())
             if token is None:
                 return None
             return Principal(
                 TOKEN_PREFIX + token.name,
                 token.role,
-                sites=_set(token.sites),
+                sites=sites_of(token.sites),
                 token_id=token.id,
                 made_by=token.created_by,
                 owner_id=token.account_id,
@@ -475,9 +329,9 @@ class Doors:
         if not secret or (method not in _SAFE and not same_origin(headers, host=host)):
             return None
         account = self.accounts.session(
-            _digest(secret), now_ms=self.now_ms(), idle_ms=self._idle_ms, is_use=is_use
+            secret_digest(secret), now_ms=self.now_ms(), idle_ms=self._idle_ms, is_use=is_use
         )
-        return None if account is None else _person(account)
+        return None if account is None else person_of(account)
 
     def _note(
         self,
@@ -491,37 +345,3 @@ class Doors:
         self.accounts.note(
             now_ms=self.now_ms(), actor=actor, address=address, action=action, subject=subject, detail=detail
         )
-
-
-def _person(account: AccountRow) -> Principal:
-    return Principal(
-        account.name,
-        account.role,
-        account.id,
-        sites=_set(account.sites),
-        owner_id=account.id,
-        must_change=account.must_change,
-        has_password=account.subject is None,
-    )
-
-
-def _set(sites: tuple[int, ...] | None) -> frozenset[int] | None:
-    return None if sites is None else frozenset(sites)
-
-
-def session_secret(headers: Mapping[str, str]) -> str | None:
-    """Return what the session's cookie holds."""
-    return _cookie(headers, COOKIE)
-
-
-def device_cookie_name(account_id: int) -> str:
-    """Return the name of the cookie by which a device is known that logged in to an account."""
-    return f"gatepost_device_{account_id}"
-
-
-def _cookie(headers: Mapping[str, str], name: str) -> str | None:
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return None
-    return None if morsel is None else morsel.value

@@ -35,7 +35,6 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.auth.authenticator import ROLES
 from gatepost.receiver.auth.openid_settings import client_secret_of, grants_of, issuer_of, tls_of
 from gatepost.receiver.auth.openid_values import (
     Begun,
@@ -46,6 +45,7 @@ from gatepost.receiver.auth.openid_values import (
     Tokens,
     expect,
 )
+from gatepost.receiver.auth.principal import ROLES
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import Role
 

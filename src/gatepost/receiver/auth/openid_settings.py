@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.auth.authenticator import ROLES
+from gatepost.receiver.auth.principal import ROLES
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import Role
 

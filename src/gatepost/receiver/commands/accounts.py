@@ -73,7 +73,7 @@ def reset_password(name: Name, data: Data = None, database: Database = None) -> 
     """Print the password and nothing else. Ends the account's sessions, and unlocks it."""
     import argon2
 
-    from gatepost.receiver.auth.authenticator import made_up_password
+    from gatepost.receiver.auth.issuing import made_up_password
     from gatepost.store.accounts.accounts import COMMAND_LINE
 
     now_ms, password = int(time.time() * 1000), made_up_password()

@@ -106,7 +106,7 @@ def create(
     ] = None,
 ) -> None:
     """Print the secret and nothing else, so that a script can keep it."""
-    from gatepost.receiver.auth.authenticator import issue_token
+    from gatepost.receiver.auth.issuing import issue_token
     from gatepost.store.accounts.accounts import COMMAND_LINE
 
     now = _now_ms()

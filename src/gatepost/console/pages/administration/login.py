@@ -24,7 +24,8 @@ from gatepost.receiver.api.access.authorization import (
 )
 from gatepost.receiver.api.access.session import FORGET, login_cookies, session_cookie
 from gatepost.receiver.auth import openid
-from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, session_secret
+from gatepost.receiver.auth.authenticator import LoginRefused
+from gatepost.receiver.auth.cookies import same_origin, session_secret
 from gatepost.receiver.auth.openid import OpenIdProvider
 from gatepost.receiver.auth.openid_login import log_in, note_refused
 from gatepost.receiver.auth.openid_values import ProviderRefused

@@ -20,7 +20,8 @@ from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering, read
 from gatepost.receiver.api.sites import told_change
 from gatepost.receiver.api.terminal_values import networks_of
 from gatepost.receiver.auth.audit_changes import changes
-from gatepost.receiver.auth.authenticator import ROLES, issue_token
+from gatepost.receiver.auth.issuing import issue_token
+from gatepost.receiver.auth.principal import ROLES
 from gatepost.receiver.settings_in_force import SettingsInForce, TheSettings
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse
 from gatepost.settings import ReceiverSettings

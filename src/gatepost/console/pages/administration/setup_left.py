@@ -6,7 +6,7 @@ from typing import Literal
 
 from gatepost.console.desk import View
 from gatepost.receiver.api.access.authorization import Access
-from gatepost.receiver.auth.authenticator import FIRST_ACCOUNT
+from gatepost.receiver.auth.issuing import FIRST_ACCOUNT
 from gatepost.store.receivers import setup_steps
 
 __all__ = ["Step", "steps_left"]

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, Listing, read
 from gatepost.receiver.auth.audit_changes import changes
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.issuing import issue_token
 from gatepost.store.accounts.accounts import AccountRow, Role, TokenRow
 
 __all__ = ["AccountsController", "AuditController", "TokensController"]

@@ -23,8 +23,9 @@ from litestar.types import ASGIApp
 
 from gatepost.receiver.api.access.shares import Shares
 from gatepost.receiver.auth.audit_groups import AuditGroups
-from gatepost.receiver.auth.authenticator import Doors, Principal, may
+from gatepost.receiver.auth.authenticator import Doors
 from gatepost.receiver.auth.openid import OpenIdProvider
+from gatepost.receiver.auth.principal import Principal, may
 from gatepost.receiver.http.security_headers import over_tls, public_origin
 from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.terminals.networks import Networks, peer_address

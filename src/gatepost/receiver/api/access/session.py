@@ -18,15 +18,8 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from gatepost.receiver.api.access.authorization import OPEN, OWN_PASSWORD, Access, AnyRequest, TheAccess
-from gatepost.receiver.auth.authenticator import (
-    COOKIE,
-    DEVICE_S,
-    Login,
-    LoginRefused,
-    device_cookie_name,
-    same_origin,
-    session_secret,
-)
+from gatepost.receiver.auth.authenticator import Login, LoginRefused
+from gatepost.receiver.auth.cookies import COOKIE, DEVICE_S, device_cookie_name, same_origin, session_secret
 from gatepost.receiver.http.url_prefix import link
 from gatepost.store.accounts.accounts import Role
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from litestar.exceptions import TooManyRequestsException
 
-from gatepost.receiver.auth.authenticator import Principal
+from gatepost.receiver.auth.principal import Principal
 
 __all__ = ["Share", "Shares"]
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from gatepost.items import ViewItem
 from gatepost.receiver.api.access.authorization import GUARD, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheStore, read, word
-from gatepost.receiver.auth.authenticator import Principal, may
+from gatepost.receiver.auth.principal import Principal, may
 from gatepost.receiver.http.url_prefix import link
 from gatepost.store.accounts.accounts import Role
 from gatepost.store.accounts.saved_views import MAX_VALUE, Reader, SavedView, SavedViews

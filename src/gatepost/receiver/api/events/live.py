@@ -22,7 +22,7 @@ from gatepost.receiver.api.events.filters import AtSite, AtTerminal, TerminalFil
 from gatepost.receiver.api.events.records import record_item
 from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
 from gatepost.receiver.api.streaming import streamed
-from gatepost.receiver.auth.authenticator import Principal, may
+from gatepost.receiver.auth.principal import Principal, may
 from gatepost.receiver.live_stream import Crowded, Live, Told, Variant, event_block
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import AlarmRow, FeedItem, RecordRow, Store, Visible
