@@ -9,4 +9,5 @@
 ``refusal_counters``  refusals, counted by terminal and reason
 ``refused_pushes``    refused pushes, handed to the desk every second
 ``until_listed``      replies that wait until the event is listed
+``waiting_event``     an event in the queue of the group commit
 """

@@ -31,7 +31,6 @@ from queue import SimpleQueue
 from typing import Any
 
 import structlog
-from msgspec import Struct
 
 from gatepost.errors import JournalError, StoreUnavailable
 from gatepost.journal.folder import Folder
@@ -40,32 +39,17 @@ from gatepost.journal.places import Image, Place, join_places
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.until_listed import StreamPlace, UntilListed
+from gatepost.receiver.ingest.waiting_event import Settle, WaitingEvent
 
-__all__ = ["GroupCommit", "Settle"]
+__all__ = ["GroupCommit"]
 
 log = structlog.get_logger(__name__)
-
-Settle = Callable[[StoreUnavailable | None], None]
-"""Told ``None`` once the event is to be acknowledged, or why it must not be."""
 
 _SAID_EVERY_S = 60.0
 """How often a failure of the disk is logged."""
 
 _MEASURED_EVERY_S, _MEASURED_EVERY = 0.1, 16 * 1024 * 1024
 """After so many seconds or bytes it is looked how much of the journal is not listed, and what the disk has left."""
-
-
-class _Waiting(Struct, frozen=True):
-    """An event that waits for its sync, or until it is listed."""
-
-    body: bytes
-    images: Sequence[Image]
-    lane: str
-    settle: Settle
-
-    @property
-    def size(self) -> int:
-        return len(self.body) + sum([len(image.data) for image in self.images])
 
 
 class GroupCommit:
@@ -86,7 +70,7 @@ class GroupCommit:
         unread_bytes: Callable[[], int] = lambda: 0,
         unmoved_bytes: Callable[[], int] = lambda: 0,
         has_room: Callable[[int], bool] = lambda unread: True,
-        until_listed: UntilListed[Sequence[_Waiting]] | None = None,
+        until_listed: UntilListed[Sequence[WaitingEvent]] | None = None,
         linger_s: float = 0.0,
         on_append: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -128,9 +112,9 @@ class GroupCommit:
             lane: Writer(folder, lane, closes_packs=linger_s > 0, monotonic=monotonic)
             for lane in (ALARMS, RECORDS)
         }
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[WaitingEvent] = deque()
         self._queue_bytes = 0
-        self._batch: list[_Waiting] = []
+        self._batch: list[WaitingEvent] = []
         """The batch that the thread is writing."""
         self._starting = False
         self._tends = False
@@ -146,7 +130,7 @@ class GroupCommit:
         self.commits = 0
         self.committed = 0
         self.failed = 0
-        self._given: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._given: SimpleQueue[list[WaitingEvent] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="gatepost-journal", daemon=True)
         self._thread.start()
 
@@ -181,7 +165,7 @@ class GroupCommit:
             raise StoreUnavailable("the receiver's queue is full; send it again later")
         if self.is_full:
             raise StoreUnavailable("the receiver's journal is full; send it again later")
-        waiting = _Waiting(body, images, ALARMS if is_alarm else RECORDS, settle)
+        waiting = WaitingEvent(body, images, ALARMS if is_alarm else RECORDS, settle)
         self._queue_bytes += waiting.size
         self._queue.append(waiting)
         self._start_soon()
@@ -313,11 +297,11 @@ class GroupCommit:
         for batch, is_listed in self._until_listed.take():
             self._tell_synced(batch, None if is_listed else why)
 
-    def _tell_synced(self, batch: Sequence[_Waiting], error: StoreUnavailable | None) -> None:
+    def _tell_synced(self, batch: Sequence[WaitingEvent], error: StoreUnavailable | None) -> None:
         self._unlisted -= len(batch)
         self._tell(batch, error)
 
-    def _tell(self, batch: Sequence[_Waiting], error: StoreUnavailable | None) -> None:
+    def _tell(self, batch: Sequence[WaitingEvent], error: StoreUnavailable | None) -> None:
         """Settle events; first their room in the queue is given back."""
         self._queue_bytes -= sum([waiting.size for waiting in batch])
         for waiting in batch:
@@ -346,7 +330,7 @@ class GroupCommit:
         self._on_append()
         self._post(self._ended.set)
 
-    def _append(self, batch: list[_Waiting]) -> tuple[StoreUnavailable | None, Mapping[str, StreamPlace]]:
+    def _append(self, batch: list[WaitingEvent]) -> tuple[StoreUnavailable | None, Mapping[str, StreamPlace]]:
         places = {}
         try:
             for lane, writer in self._writers.items():
@@ -366,7 +350,7 @@ class GroupCommit:
             self._measure()
         return None, places
 
-    def _bodies(self, batch: list[_Waiting], places: Sequence[Place]) -> list[bytes]:
+    def _bodies(self, batch: list[WaitingEvent], places: Sequence[Place]) -> list[bytes]:
         """Return the bodies of a batch. ``places``: of all its images, in order."""
         bodies: list[bytes] = []
         at = 0
