@@ -58,7 +58,7 @@ from gatepost.receiver.api.access.authorization import (
     needed,
 )
 from gatepost.receiver.api.application import Pages
-from gatepost.receiver.jobs.projector import Lag
+from gatepost.receiver.jobs.lag import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store
 from gatepost.store.privacy.permitted import Ask

@@ -33,7 +33,6 @@ from typing import Protocol
 
 import structlog
 from msgspec import Struct
-from msgspec.structs import replace
 
 from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
 from gatepost.journal.folder import Folder
@@ -44,16 +43,17 @@ from gatepost.journal.reader import Damage, Reader
 from gatepost.journal.streams import START, Position
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.receiver.ingest.push import kept_raw
+from gatepost.receiver.jobs.attribution import Attribution, Terminals
+from gatepost.receiver.jobs.lag import Lag
 from gatepost.receiver.processes.wake import Wake
 from gatepost.store import deadlines
 from gatepost.store.conversion.long_texts import put_back
 from gatepost.store.images.places import pack_names, parts_of
-from gatepost.store.interface import Arrival, NewTerminal, Progress, Stored, TerminalRow
+from gatepost.store.interface import Arrival, Progress, Stored, TerminalRow
 from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
-from gatepost.wire import Event
 
-__all__ = ["Lag", "Projector"]
+__all__ = ["Projector", "Rows"]
 
 log = structlog.get_logger(__name__)
 
@@ -83,32 +83,15 @@ _TRY_AGAIN_S = 60.0
 """After so long an event is looked at again whose image the disk did not give."""
 
 
-class Rows(Protocol):
+class Rows(Terminals, Protocol):
     """The part of a store that the projector uses."""
 
     secret: bytes
 
     def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> Sequence[Stored]: ...
-    def ensure_terminals(self, new: Sequence[NewTerminal]) -> Sequence[TerminalRow]: ...
-    def holders(self, event: Event, key: bytes, peer: str) -> Sequence[int]: ...
     def positions(self, journal: bytes) -> Mapping[str, Position]: ...
     def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None: ...
     def unused(self, places: Sequence[Place]) -> Sequence[Place]: ...
-
-
-class Lag(Struct, frozen=True):
-    """How much is acknowledged and not yet listed."""
-
-    events: int = 0
-    bytes: int = 0
-    oldest_s: float = 0.0
-    """How long the oldest of them waits; of what is not read yet, up to a minute less."""
-    is_away: bool = False
-    """The store takes nothing now."""
-    damaged: int = 0
-    """Places in the journal that could not be read, since the start."""
-    waiting: tuple[str, ...] = ()
-    """Why streams wait that cannot be read now, in a sentence for each."""
 
 
 class _Held(Struct, frozen=True):
@@ -160,9 +143,8 @@ class Projector:
         self._frames = frames
         self._packs = Packs(folder) if packs is None else packs
         self._archives_first = archives_first
-        self._may_hold = may_hold
+        self._attribution = Attribution(store, may_hold=may_hold, on_terminals=on_terminals)
         self._on_listed = on_listed
-        self._on_terminals = on_terminals
         self._now = now
         self._monotonic = monotonic
         self._max_batch = max_batch
@@ -429,53 +411,6 @@ class Projector:
         progress = Progress(self._folder.id, batch.positions)
         return _Held(arrivals, frames, progress, batch.damages, set_aside)
 
-    def _with_terminals(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-        """Make the terminals that were not known at the reply, and give their events to them."""
-        new: dict[tuple[str | None, str], NewTerminal] = {}
-        for arrival in arrivals:
-            if (one := arrival.new_terminal) is not None:
-                new.setdefault((one.serial, one.peer), one)
-        if not new:
-            return arrivals
-        rows = self._store.ensure_terminals(list(new.values()))
-        self._on_terminals(rows)
-        ids = {place: row.id for place, row in zip(new, rows, strict=True)}
-        return [
-            arrival
-            if (one := arrival.new_terminal) is None
-            else replace(arrival, terminal_id=ids[one.serial, one.peer])
-            for arrival in arrivals
-        ]
-
-    def _attributed(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-        """Give events that are pushed again to the terminal that they were stored for the first time.
-
-        Nothing but the address told whose they are, and it may have come to stand for another terminal since.
-        """
-        if all(map(_is_told, arrivals)):
-            return arrivals
-        here: dict[tuple[bytes, str], int] = {}
-        attributed = []
-        for arrival in arrivals:
-            place = (arrival.key, arrival.peer)
-            if not _is_told(arrival):
-                candidates = [*self._holders(arrival), *filter(None, [here.get(place)])]
-                holder = self._may_hold(candidates, arrival.peer)
-                if holder is not None:
-                    arrival = replace(arrival, terminal_id=holder)  # noqa: PLW2901
-            here.setdefault(place, arrival.terminal_id)
-            attributed.append(arrival)
-        return attributed
-
-    def _holders(self, arrival: Arrival) -> Sequence[int]:
-        try:
-            return self._store.holders(arrival.event, arrival.key, arrival.peer)
-        except StoreError:
-            raise
-        except Exception as defect:  # the event is stored where the reply put it
-            log.error("projector.holders_failed", kind=type(defect).__name__)
-            return ()
-
     def _is_listed(self, held: _Held) -> bool:
         """Return whether the store has committed a batch after all: its word was lost."""
         stored = self._store.positions(self._folder.id)
@@ -504,7 +439,7 @@ class Projector:
         if self._archives_first:
             self._packs.bring(pack_names(arrivals))
         try:
-            arrivals = self._attributed(self._with_terminals(arrivals))
+            arrivals = self._attribution.attributed(self._attribution.with_terminals(arrivals))
             self._drop_unused(arrivals, self._store.write(arrivals, held.progress))
         except StoreError:
             raise
@@ -629,8 +564,3 @@ def _lock(folder: Folder) -> int:
             f"another process lists the journal {folder.path}; stop it, or give this one a data folder of its own"
         ) from None
     return handle
-
-
-def _is_told(arrival: Arrival) -> bool:
-    """Return whether more than the address told whose an event is: a serial, or a token, also that of a source."""
-    return arrival.bind_peer or arrival.alike > 0 or not arrival.tokenless
