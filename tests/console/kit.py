@@ -11,7 +11,8 @@ from msgspec import Struct
 from tests.receiver.kit import Answer, Running
 
 from gatepost.receiver.auth.authenticator import Doors
-from gatepost.store.accounts.accounts import Accounts, Role
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.rows import Role
 from gatepost.store.interface import Store
 
 PASSWORD = "correct horse battery"

@@ -13,7 +13,7 @@ from gatepost.errors import JournalUnavailable
 from gatepost.receiver.auth.principal import Principal
 from gatepost.receiver.jobs.lag import Lag
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 from gatepost.store.sqlite.store import SqliteStore
 
 

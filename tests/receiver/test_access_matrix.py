@@ -21,7 +21,7 @@ from gatepost.console.commands import console_pages
 from gatepost.receiver.api.access.authorization import needed
 from gatepost.receiver.auth.issuing import issue_token
 from gatepost.receiver.auth.principal import ROLES
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 
 PASSWORD = "correct horse"
 WHO = (

@@ -28,7 +28,8 @@ from gatepost.console.commands import console_pages
 from gatepost.receiver.auth.issuing import issue_token
 from gatepost.receiver.auth.principal import ROLES
 from gatepost.receiver.terminals.sources import token_digest
-from gatepost.store.accounts.accounts import Accounts, Role
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.rows import Role
 from gatepost.store.accounts.saved_views import Reader, SavedViews
 from gatepost.store.attendance.corrections import Correction, CorrectionQuery, Corrections
 from gatepost.store.attendance.stored_schedules import Schedules

@@ -38,7 +38,7 @@ from gatepost.receiver.jobs.lag import Lag
 from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.receiver.people_rules import rules_of
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 from gatepost.store.interface import ReceiverRow, Store, Visible
 from gatepost.store.local_days import parse_day, zone
 from gatepost.store.people.marked import Marked, who_is_marked

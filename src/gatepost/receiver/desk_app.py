@@ -85,7 +85,8 @@ from gatepost.receiver.terminals.networks import Networks
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.receiver.terminals.sources import token_digest
 from gatepost.settings import Origin, ReceiverSettings
-from gatepost.store.accounts.accounts import PROGRAM, Accounts
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.names import PROGRAM
 from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.interface import Arrival, Store, TerminalRow

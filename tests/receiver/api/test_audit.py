@@ -12,7 +12,8 @@ from tests.receiver.kit import JPEG, Running, alarm, base64, body, receiving, re
 from gatepost.console.commands import console_pages
 from gatepost.receiver.api.events import live
 from gatepost.receiver.auth.issuing import issue_token
-from gatepost.store.accounts.accounts import Accounts, Role
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.rows import Role
 
 PASSWORD = "correct horse"
 

@@ -7,7 +7,8 @@ from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running
 
 from gatepost.receiver.auth.issuing import issue_token
-from gatepost.store.accounts.accounts import Accounts, Role
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.rows import Role
 
 
 async def ask(

@@ -14,7 +14,8 @@ from gatepost.receiver.auth.hashing import MAX_WAITING
 from gatepost.receiver.auth.issuing import first_administrator, issue_token
 from gatepost.receiver.auth.login_throttle import FREE
 from gatepost.receiver.auth.principal import Principal, may
-from gatepost.store.accounts.accounts import AccountRow, Accounts
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.rows import AccountRow
 
 PASSWORD = "correct horse"
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

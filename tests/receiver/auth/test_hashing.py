@@ -10,7 +10,7 @@ import pytest
 from tests.receiver.kit import Running, body, receiving, until
 
 from gatepost.receiver.auth.hashing import MAX_WAITING, BusyError, Lane
-from gatepost.store.accounts.accounts import AccountRow
+from gatepost.store.accounts.rows import AccountRow
 
 PASSWORD = "correct horse"
 

@@ -25,7 +25,8 @@ from gatepost.receiver.auth import openid
 from gatepost.receiver.auth.cookies import COOKIE
 from gatepost.receiver.auth.login_throttle import FREE
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts.accounts import AccountRow, Accounts
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.rows import AccountRow
 from gatepost.store.terminals.registry import Conflict
 
 ROLES = ("doors=operator", "north-guards=guard@North", "cn=chiefs,ou=doors=admin", "nowhere=viewer@Nowhere")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from tests.store.events import arrival, record
 
-from gatepost.store.accounts.accounts import Accounts, Role
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.rows import Role
 from gatepost.store.accounts.saved_views import MAX_VIEWS, Reader, SavedView, SavedViews
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import EVERYTHING, Visible

@@ -34,13 +34,9 @@ from gatepost.receiver.auth.issuing import secret_digest
 from gatepost.receiver.auth.login_throttle import Attempts
 from gatepost.receiver.auth.passwords import MAX_PASSWORD, check_password, normal_password
 from gatepost.receiver.auth.principal import Principal, person_of, sites_of
-from gatepost.store.accounts.accounts import (
-    TOKEN_PREFIX,
-    UNKNOWN,
-    AccountRow,
-    Accounts,
-    folded_name,
-)
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.names import TOKEN_PREFIX, UNKNOWN, folded_name
+from gatepost.store.accounts.rows import AccountRow
 
 __all__ = ["HOW", "Doors", "Login", "LoginRefused"]
 

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import argon2
 
 from gatepost.receiver.auth.passwords import check_password
-from gatepost.store.accounts.accounts import PROGRAM, Accounts, Role, TokenRow
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.names import PROGRAM
+from gatepost.store.accounts.rows import Role, TokenRow
 from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["FIRST_ACCOUNT", "first_administrator", "issue_token", "made_up_password", "secret_digest"]

@@ -47,7 +47,7 @@ from gatepost.receiver.auth.openid_values import (
 )
 from gatepost.receiver.auth.principal import ROLES
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 
 __all__ = [
     "BEGUN_S",

@@ -10,7 +10,7 @@ from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import HOW, Doors, Login
 from gatepost.receiver.auth.openid import OpenIdProvider
 from gatepost.receiver.auth.openid_values import Identity, NotBegun, ProviderRefused
-from gatepost.store.accounts.accounts import UNKNOWN
+from gatepost.store.accounts.names import UNKNOWN
 from gatepost.store.terminals.registry import Conflict
 
 __all__ = ["log_in", "note_refused"]

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.receiver.auth.principal import ROLES
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 
 __all__ = ["Grant", "client_secret_of", "grants_of", "issuer_of", "tls_of"]
 

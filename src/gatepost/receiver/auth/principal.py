@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gatepost.store.accounts.accounts import AccountRow, Role
+from gatepost.store.accounts.rows import AccountRow, Role
 from gatepost.store.interface import Visible
 
 __all__ = ["ROLES", "Principal", "may", "person_of", "sites_of"]

@@ -41,7 +41,7 @@ def list_accounts(data: Data = None, database: Database = None) -> None:
 )
 def unlock(name: Name, data: Data = None, database: Database = None) -> None:
     """Lift the limit of an account; the limit of the network that it is tried from stays."""
-    from gatepost.store.accounts.accounts import COMMAND_LINE
+    from gatepost.store.accounts.names import COMMAND_LINE
 
     now_ms = int(time.time() * 1000)
     with opened_accounts(data, database) as accounts:
@@ -74,7 +74,7 @@ def reset_password(name: Name, data: Data = None, database: Database = None) -> 
     import argon2
 
     from gatepost.receiver.auth.issuing import made_up_password
-    from gatepost.store.accounts.accounts import COMMAND_LINE
+    from gatepost.store.accounts.names import COMMAND_LINE
 
     now_ms, password = int(time.time() * 1000), made_up_password()
     encoded = argon2.PasswordHasher().hash(password)

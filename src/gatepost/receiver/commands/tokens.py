@@ -107,7 +107,7 @@ def create(
 ) -> None:
     """Print the secret and nothing else, so that a script can keep it."""
     from gatepost.receiver.auth.issuing import issue_token
-    from gatepost.store.accounts.accounts import COMMAND_LINE
+    from gatepost.store.accounts.names import COMMAND_LINE
 
     now = _now_ms()
     expires = None if days is None else int((datetime.now(UTC) + timedelta(days=days)).timestamp() * 1000)
@@ -237,7 +237,7 @@ def revoke(
     database: Database = None,
 ) -> None:
     """Withdraw a token; the next request with it is refused."""
-    from gatepost.store.accounts.accounts import COMMAND_LINE
+    from gatepost.store.accounts.names import COMMAND_LINE
 
     now = _now_ms()
     with opened_accounts(data, database) as accounts:

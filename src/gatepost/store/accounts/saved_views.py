@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Row, and_, delete, func, or_, select, update
 
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 from gatepost.store.conversion.rows import moment, text
 from gatepost.store.dialect import insert
 from gatepost.store.fold import alike, fold

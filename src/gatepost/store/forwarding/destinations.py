@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gatepost.store.accounts.accounts import folded_name
+from gatepost.store.accounts.names import folded_name
 from gatepost.store.conversion.rows import text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.forwarding import destination_leases, destination_steps, forward_feed

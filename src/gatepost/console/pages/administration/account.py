@@ -20,7 +20,7 @@ from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, OWN_PA
 from gatepost.receiver.api.access.session import login_cookies
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.auth.authenticator import LoginRefused
-from gatepost.store.accounts.accounts import AuditRow
+from gatepost.store.accounts.audit_log import AuditRow
 from gatepost.store.local_days import Days
 
 __all__ = ["AccountPages"]

@@ -31,7 +31,7 @@ from gatepost.receiver.auth.openid_login import log_in, note_refused
 from gatepost.receiver.auth.openid_values import ProviderRefused
 from gatepost.receiver.http.console_access import is_own_machine
 from gatepost.receiver.http.url_prefix import link
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 
 __all__ = ["DoorPages", "to_login"]
 

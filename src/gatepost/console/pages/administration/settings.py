@@ -25,7 +25,8 @@ from gatepost.receiver.auth.principal import ROLES
 from gatepost.receiver.settings_in_force import SettingsInForce, TheSettings
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts.accounts import Accounts, Role
+from gatepost.store.accounts.accounts import Accounts
+from gatepost.store.accounts.rows import Role
 from gatepost.store.local_days import zone
 from gatepost.store.page_bytes import weight
 

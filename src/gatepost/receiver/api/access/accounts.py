@@ -15,7 +15,7 @@ from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyReq
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, Listing, read
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.auth.issuing import issue_token
-from gatepost.store.accounts.accounts import AccountRow, Role, TokenRow
+from gatepost.store.accounts.rows import AccountRow, Role, TokenRow
 
 __all__ = ["AccountsController", "AuditController", "TokensController"]
 

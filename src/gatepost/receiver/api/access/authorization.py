@@ -29,7 +29,7 @@ from gatepost.receiver.auth.principal import Principal, may
 from gatepost.receiver.http.security_headers import over_tls, public_origin
 from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.terminals.networks import Networks, peer_address
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 from gatepost.store.interface import Store, Visible
 from gatepost.store.questions import UserStore
 

@@ -21,7 +21,7 @@ from gatepost.receiver.api.access.authorization import OPEN, OWN_PASSWORD, Acces
 from gatepost.receiver.auth.authenticator import Login, LoginRefused
 from gatepost.receiver.auth.cookies import COOKIE, DEVICE_S, device_cookie_name, same_origin, session_secret
 from gatepost.receiver.http.url_prefix import link
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 
 __all__ = [
     "FORGET",

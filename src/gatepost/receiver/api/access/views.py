@@ -14,7 +14,7 @@ from gatepost.receiver.api.access.authorization import GUARD, Access, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheStore, read, word
 from gatepost.receiver.auth.principal import Principal, may
 from gatepost.receiver.http.url_prefix import link
-from gatepost.store.accounts.accounts import Role
+from gatepost.store.accounts.rows import Role
 from gatepost.store.accounts.saved_views import MAX_VALUE, Reader, SavedView, SavedViews
 from gatepost.store.page_bytes import paged
 from gatepost.store.questions import UserStore

@@ -110,7 +110,7 @@ def one(destinations: Destinations, which: str) -> DestinationRow:
 
 
 def note(accounts: Accounts, action: str, row: DestinationRow, **detail: object) -> None:
-    from gatepost.store.accounts.accounts import COMMAND_LINE
+    from gatepost.store.accounts.names import COMMAND_LINE
 
     accounts.note(
         now_ms=int(time.time() * 1000),
