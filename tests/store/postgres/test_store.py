@@ -26,6 +26,7 @@ from gatepost.store.conversion import rows as a
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.interface import AlarmQuery, FeedPage, NewTerminal, RecordQuery, Stored
 from gatepost.store.maintenance.check import check
+from gatepost.store.postgres.inserter import Inserter
 from gatepost.store.postgres.store import MAX_BATCH, PostgresStore
 from gatepost.store.privacy.retention import Limits, Retention
 from gatepost.store.query import feed
@@ -398,7 +399,7 @@ def test_a_person_whom_another_process_erases_while_the_batch_is_written_is_made
     assert isinstance(store, PostgresStore)
     store.write([arrival(record(1))])
     other = open_store()
-    make = store._make_people
+    make = Inserter._make_people
     tries = []
 
     def and_erase(*args: Any) -> Any:
@@ -410,7 +411,7 @@ def test_a_person_whom_another_process_erases_while_the_batch_is_written_is_made
         tries.append(found)
         return found
 
-    monkeypatch.setattr(store, "_make_people", and_erase)
+    monkeypatch.setattr(Inserter, "_make_people", and_erase)
     (stored,) = store.write([arrival(record(6))])
     assert len(tries) == 2
     row = store.record(stored.id)
