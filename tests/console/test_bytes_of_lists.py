@@ -32,7 +32,8 @@ from gatepost.store.interface import NewTerminal
 from gatepost.store.page_bytes import PAGE_BYTES
 from gatepost.store.people.groups import MAX_IDS
 from gatepost.store.people.marked import MarkedPeople
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.query.quarantine import MAX_REFUSED
 from gatepost.store.terminals.adopted import Credentials, Looked, NewAdopted
 from gatepost.store.terminals.adoptions import KEPT, ToAdopt

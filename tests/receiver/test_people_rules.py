@@ -1,6 +1,6 @@
 from gatepost.receiver.people_rules import rules_of
 from gatepost.settings import ReceiverSettings
-from gatepost.store.people.people import Rules
+from gatepost.store.people.person import Rules
 
 
 def test_the_settings_say_how_events_are_read() -> None:

@@ -35,7 +35,8 @@ from gatepost.store.attendance.corrections import Correction, CorrectionQuery, C
 from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, RefusedPush, RefusedTimes
 from gatepost.store.people.marked import MarkedPeople
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 
 WORDS = (
     "Bertha",

@@ -40,7 +40,8 @@ from gatepost.store.interface import (
     RecordQuery,
     Stored,
 )
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.query.quarantine import MAX_REFUSED, MAX_REFUSED_OF_A_PEER, MAX_SAMPLES
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict

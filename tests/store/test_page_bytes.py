@@ -12,7 +12,8 @@ from gatepost import wire
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, Page, QuarantineQuery, RecordQuery
 from gatepost.store.page_bytes import PAGE_BYTES, fitting
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.query.alarms import MAX_STEPS
 
 LARGE = b"x" * (1024 * 1024)

@@ -11,7 +11,8 @@ from gatepost.store.attendance.attendance import Attendance
 from gatepost.store.attendance.person_day import day_of
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, Visible
-from gatepost.store.people.people import People, PeopleQuery, Rules, Scope
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules, Scope
 from gatepost.store.query.alarms import is_visible
 from gatepost.store.query.statistics import StatisticsQuery, statistics
 from gatepost.store.questions import UserStore

@@ -9,7 +9,8 @@ from gatepost.store.attendance.attendance import Attendance
 from gatepost.store.interface import ForUser, RecordRow
 from gatepost.store.people.inside import WhoIsInside
 from gatepost.store.people.marked import Marked, who_is_marked
-from gatepost.store.people.people import People, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import Rules
 
 __all__ = ["Meaning", "rules_of"]
 

@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from gatepost.store.people.move_preview import WouldMove
-    from gatepost.store.people.people import Scope
+    from gatepost.store.people.person import Scope
     from gatepost.store.query.dashboard import Glance
     from gatepost.store.questions import UserStore
     from gatepost.store.terminals.terminal_labels import TerminalLabel

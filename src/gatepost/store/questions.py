@@ -51,7 +51,7 @@ from gatepost.store.interface import (
     Visible,
 )
 from gatepost.store.people.move_preview import WouldMove, would_move
-from gatepost.store.people.people import Scope
+from gatepost.store.people.person import Scope
 from gatepost.store.query import alarms, counting, dashboard, feed, quarantine
 from gatepost.store.query import records as queries
 from gatepost.store.receivers import receivers

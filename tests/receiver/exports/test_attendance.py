@@ -12,7 +12,7 @@ from gatepost.receiver.exports.columns import Words
 from gatepost.store.attendance.attendance import MAX_CELLS, PersonAttendance
 from gatepost.store.attendance.attended import Attended
 from gatepost.store.interface import Page
-from gatepost.store.people.people import PeopleQuery, Person
+from gatepost.store.people.person import PeopleQuery, Person
 
 IN, OUT = datetime(2024, 5, 6, 0, 15, 30, tzinfo=UTC), datetime(2024, 5, 6, 9, 0, tzinfo=UTC)
 EAST = (1, "east", "Asia/Shanghai")

@@ -10,7 +10,8 @@ from tests.store.events import arrival, record
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.jobs import moving
 from gatepost.receiver.jobs.moving import Mover
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.sqlite.store import SqliteStore
 
 

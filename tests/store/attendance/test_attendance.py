@@ -11,7 +11,8 @@ from gatepost.store.attendance.attended import Attended
 from gatepost.store.attendance.person_day import day_of
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import Arrival
-from gatepost.store.people.people import People, PeopleQuery, Rules, Scope
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules, Scope
 from gatepost.wire import Dialect, Group, User
 
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 31)

@@ -13,7 +13,7 @@ from gatepost.store.attendance.schedules import Schedule
 from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.base import BaseStore
 from gatepost.store.local_days import month_of
-from gatepost.store.people.people import PeopleQuery, Rules
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.query.statistics import StatisticsQuery, statistics
 from gatepost.wire import Record
 

@@ -14,7 +14,8 @@ from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import RecordQuery, Visible
 from gatepost.store.people import moving
-from gatepost.store.people.people import People, PeopleQuery, Person, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Person, Rules
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
 from gatepost.store.terminals.registry import Conflict

@@ -7,7 +7,8 @@ from tests.store.events import NOON, arrival, record
 
 from gatepost.store.attendance.person_day import PersonDay, day_of
 from gatepost.store.base import BaseStore
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.wire import AbnormalType, Dialect, User
 
 DAY = date(2024, 5, 6)

@@ -12,7 +12,7 @@ from gatepost.store.attendance.schedules import Schedule
 from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import Visible
-from gatepost.store.people.people import PeopleQuery, Rules
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.terminals.registry import Conflict
 from gatepost.wire import Group, User
 

@@ -46,7 +46,8 @@ from gatepost.store.maintenance.check import check
 from gatepost.store.maintenance.restore import restore
 from gatepost.store.people.joined import Joins
 from gatepost.store.people.marked import MarkedPeople
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention

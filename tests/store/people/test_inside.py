@@ -10,7 +10,8 @@ from gatepost.store.base import BaseStore
 from gatepost.store.interface import Visible
 from gatepost.store.people.inside import Inside, InsideQuery, WhoIsInside
 from gatepost.store.people.joined import Joins
-from gatepost.store.people.people import People, PeopleQuery, Person, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Person, Rules
 from gatepost.store.people.staff import Staff
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.wire import User

@@ -15,7 +15,8 @@ from gatepost.store.interface import Visible
 from gatepost.store.people import moving
 from gatepost.store.people.joined import Joins
 from gatepost.store.people.marked import MarkedPeople
-from gatepost.store.people.people import People, PeopleQuery, Person, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Person, Rules
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.terminals.registry import Conflict
 from gatepost.wire import User

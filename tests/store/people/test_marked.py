@@ -10,7 +10,8 @@ from tests.store.events import arrival, record
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import Visible
 from gatepost.store.people.marked import MarkedPeople
-from gatepost.store.people.people import People, PeopleQuery, Person, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Person, Rules
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.wire import User
 

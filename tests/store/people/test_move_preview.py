@@ -7,7 +7,7 @@ from tests.store.events import RECEIVED_MS, arrival, record
 from gatepost.store.base import BaseStore
 from gatepost.store.people import move_preview
 from gatepost.store.people.move_preview import NameThere, WouldMove, would_move
-from gatepost.store.people.people import Scope
+from gatepost.store.people.person import Scope
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.wire import User
 

@@ -19,7 +19,8 @@ from gatepost.store.base import BaseStore
 from gatepost.store.interface import RecordQuery
 from gatepost.store.people import moving
 from gatepost.store.people.moving import Moves
-from gatepost.store.people.people import People, PeopleQuery, Person, Rules, Scope
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Person, Rules, Scope
 from gatepost.store.privacy.erasure import Whom, erase, finish
 from gatepost.store.query.statistics import StatisticsQuery, statistics
 from gatepost.store.schema import tables as t

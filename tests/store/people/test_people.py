@@ -9,7 +9,8 @@ from gatepost.store.base import BaseStore
 from gatepost.store.cursor import BadCursor
 from gatepost.store.interface import RecordQuery
 from gatepost.store.people.groups import Group as Named
-from gatepost.store.people.people import People, PeopleQuery, Person, Rules, Scope
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Person, Rules, Scope
 from gatepost.wire import Group, User
 
 

@@ -7,7 +7,8 @@ from tests.store.events import NOON, arrival, record
 
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import RecordQuery, Visible
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.people.staff import MAX_ROWS, Entry, Fault, Staff, parse
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.wire import Group, User

@@ -16,7 +16,8 @@ from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.images import images
 from gatepost.store.interface import AlarmQuery, RecordQuery
-from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Rules
 from gatepost.store.privacy.erasure import Erased, Whom, erase, erasures, finish
 from gatepost.store.schema import tables as t
 from gatepost.wire import Problem

@@ -15,7 +15,8 @@ from gatepost.store.base import BaseStore
 from gatepost.store.interface import RecordQuery
 from gatepost.store.people.joined import Joins
 from gatepost.store.people.marked import MarkedPeople
-from gatepost.store.people.people import People, PeopleQuery, Person, Rules
+from gatepost.store.people.people import People
+from gatepost.store.people.person import PeopleQuery, Person, Rules
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
 from gatepost.store.schema import tables as t

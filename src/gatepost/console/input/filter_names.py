@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from gatepost.store.people.people import Kind
+from gatepost.store.people.person import Kind
 
 __all__ = [
     "ALARMS",

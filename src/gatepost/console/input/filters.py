@@ -30,7 +30,7 @@ from gatepost.store.local_days import parse_time, zone
 from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.people.groups import Group, groups_named
 from gatepost.store.people.inside import InsideQuery
-from gatepost.store.people.people import PeopleQuery
+from gatepost.store.people.person import PeopleQuery
 from gatepost.store.query.statistics import StatisticsQuery
 from gatepost.store.terminals.terminal_labels import TerminalLabel
 

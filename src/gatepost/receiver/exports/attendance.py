@@ -16,7 +16,7 @@ from gatepost.store.attendance.corrections import Correction
 from gatepost.store.attendance.schedules import Mark, Planned
 from gatepost.store.conversion.rows import moment
 from gatepost.store.local_days import days_between
-from gatepost.store.people.people import PeopleQuery, Person
+from gatepost.store.people.person import PeopleQuery, Person
 from gatepost.wire.codes import UserType
 
 __all__ = ["ATTENDANCE", "PersonShift", "attendance_pages", "person_shifts", "rows_of"]

@@ -13,7 +13,7 @@ from gatepost.receiver.exports.columns import Cell, Column, Words, named
 from gatepost.receiver.exports.marks import MARKS, mark_words
 from gatepost.store.attendance.attendance import Attendance, PersonAttendance
 from gatepost.store.attendance.schedules import Mark
-from gatepost.store.people.people import PeopleQuery, Person
+from gatepost.store.people.person import PeopleQuery, Person
 
 __all__ = [
     "COUNTED",

@@ -26,7 +26,8 @@ from gatepost.store.interface import ForUser, Page, Visible
 from gatepost.store.local_days import Days, days_between
 from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.people.groups import Group, group_key, listed_groups
-from gatepost.store.people.people import Kind, PeopleQuery, Person, Rules, kind_of, people_page, place_of
+from gatepost.store.people.people import people_page, place_of
+from gatepost.store.people.person import Kind, PeopleQuery, Person, Rules, kind_of
 from gatepost.store.people.shifts import Shift
 
 __all__ = ["MAX_CELLS", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance", "attended"]

@@ -20,7 +20,7 @@ from gatepost.store.conversion.rows import DAY_MS, moment
 from gatepost.store.interface import Visible
 from gatepost.store.local_days import Days
 from gatepost.store.people.passage_rule import is_passage
-from gatepost.store.people.people import Person, Rules
+from gatepost.store.people.person import Person, Rules
 from gatepost.store.people.shifts import BLOCK_MS, Seen, Shift, in_order, is_anchored, look_back, shifts
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import hidden_terminals

@@ -22,7 +22,7 @@ from gatepost.store.local_days import zone
 from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.people.passage_rule import is_passage
-from gatepost.store.people.people import Person, Rules
+from gatepost.store.people.person import Person, Rules
 from gatepost.store.people.shifts import Seen
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict

@@ -28,7 +28,7 @@ from gatepost.store.interface import ForUser, Visible
 from gatepost.store.local_days import Days
 from gatepost.store.page_bytes import fitting, weight
 from gatepost.store.people.passage_rule import kind_of
-from gatepost.store.people.people import Person, Rules
+from gatepost.store.people.person import Person, Rules
 from gatepost.store.people.shifts import Shift, look_back
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import at_sites

@@ -18,7 +18,7 @@ from gatepost.store.attendance.schedules import Off, Planned, Schedule, planned
 from gatepost.store.attendance.stored_schedules import EVERY_SITE, schedule_of
 from gatepost.store.local_days import zone
 from gatepost.store.people.groups import group_key
-from gatepost.store.people.people import Person
+from gatepost.store.people.person import Person
 from gatepost.store.schema import tables as t
 
 __all__ = ["MORE_DAYS", "Plans"]

@@ -9,6 +9,7 @@
 ``moving``        passages that move with their terminal
 ``passage_rule``  what counts as a passage
 ``people``        the list of people, and one person
+``person``        a person as they were last seen, and the query for people
 ``shifts``        which passages belong together
 ``staff``         names and departments, imported by the office
 """

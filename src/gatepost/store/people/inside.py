@@ -27,7 +27,8 @@ from gatepost.store.page_bytes import weight
 from gatepost.store.people.groups import Wanted, decode_groups, forms_at_sites, wanted_groups
 from gatepost.store.people.joined import Joined
 from gatepost.store.people.passage_rule import is_passage
-from gatepost.store.people.people import Kind, Rules, kind_of, with_entry
+from gatepost.store.people.people import with_entry
+from gatepost.store.people.person import Kind, Rules, kind_of
 from gatepost.store.people.shifts import REST_MS
 from gatepost.store.people.staff import imported
 from gatepost.store.query.record_search import of_strangers

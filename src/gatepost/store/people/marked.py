@@ -21,7 +21,7 @@ from gatepost.store.interface import ForUser, Transactions, Visible
 from gatepost.store.page_bytes import weight
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.people.joined import Joined, Number, number_of
-from gatepost.store.people.people import Person, Rules
+from gatepost.store.people.person import Person, Rules
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, exists, func, select
 
 from gatepost.store.fold import fold
-from gatepost.store.people.people import Scope
+from gatepost.store.people.person import Scope
 from gatepost.store.schema import tables as t
 
 __all__ = ["LISTED", "NameThere", "WouldMove", "would_move"]

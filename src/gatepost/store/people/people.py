@@ -15,11 +15,8 @@ terminal: ``"17"``, ``"17-4"``. It has neither name nor number in it, so it may 
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import (
     ColumnElement,
@@ -37,7 +34,7 @@ from gatepost.store.conversion.rows import moment
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.fold import ESCAPE, like
 from gatepost.store.interface import Counted, ForUser, Page, Visible
-from gatepost.store.page_bytes import fitting, weight
+from gatepost.store.page_bytes import fitting
 from gatepost.store.people.groups import (
     Group,
     Wanted,
@@ -48,32 +45,13 @@ from gatepost.store.people.groups import (
     wanted_groups,
 )
 from gatepost.store.people.joined import Joined
+from gatepost.store.people.person import TYPES, PeopleQuery, Person, Rules, kind_of
 from gatepost.store.people.staff import Entry, imported, named_like
 from gatepost.store.query.counting import COUNT_MOST, counted
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import hidden_terminals
-from gatepost.wire.codes import UserType
 
-__all__ = [
-    "Kind",
-    "Scope",
-    "Rules",
-    "Person",
-    "PeopleQuery",
-    "People",
-    "kind_of",
-    "people_page",
-    "place_of",
-    "with_entry",
-]
-
-Scope = Literal["site", "terminal", "everywhere"]
-
-Kind = Literal["employees", "visitors", "blacklist", "all"]
-"""Which people, by ``UserType``. A person without a type, or with one that the protocol page does not have, is an
-employee."""
-
-_TYPES: dict[Kind, UserType] = {"visitors": UserType.VISITOR, "blacklist": UserType.BLACKLIST}
+__all__ = ["People", "people_page", "place_of", "with_entry"]
 
 _HEADS_OF_TERMINALS = 16
 """Within the scope *terminal*, for how many numbers at once it is looked up which terminals have seen them."""
@@ -82,67 +60,6 @@ COUNT_EACH = 1_000
 """People of whom each is looked at to count them."""
 
 _ID = re.compile(r"([1-9]\d{0,17})(?:-([1-9]\d{0,17}))?")
-
-
-class Rules(Struct, frozen=True, kw_only=True):
-    """How what happened is read: the settings ``people_scope`` and ``repeat_s``."""
-
-    scope: Scope = "site"
-    repeat_ms: int = 10_000
-
-
-class Person(Struct, frozen=True, kw_only=True):
-    """Somebody, as they were last seen."""
-
-    id: str
-    user_id: str
-    name: str
-    type: int | None
-    job_number: str
-    ic_number: str
-    id_number: str
-    remark: str
-    guest_from: datetime | None
-    guest_until: datetime | None
-    groups: tuple[dict[str, Any], ...]
-    site_id: int
-    """Where they were last seen."""
-    site: str
-    timezone: str
-    terminal_id: int | None
-    """Within which terminal they are this person; ``None`` if the scope is larger."""
-    first_seen: datetime
-    last_seen: datetime
-    last_terminal_id: int
-    identities: tuple[int, ...]
-    """Every form that their data had."""
-
-    @property
-    def size(self) -> int:
-        """Return what it counts with on a page: see page_bytes.py."""
-        texts = (self.user_id, self.name, self.job_number, self.ic_number, self.id_number, self.remark)
-        return weight(*texts, self.site, msgspec.json.encode(self.groups).decode())
-
-
-class PeopleQuery(Struct, frozen=True, kw_only=True):
-    """Which people; those who appeared last come first. ``None`` does not filter."""
-
-    q: str | None = None
-    """Contained in the name or any of the numbers, now or before."""
-    site_id: int | None = None
-    group: str | None = None
-    """The name or id of a group that they were last seen in: groups.py."""
-    type: int | None = None
-    """``UserType``, as last seen."""
-    kind: Kind = "all"
-    """Those who are or were of this kind."""
-    limit: int = 100
-    cursor: str | None = None
-
-
-def kind_of(user_type: int | None) -> Kind:
-    """Return the kind of person by ``UserType``."""
-    return next((kind for kind, code in _TYPES.items() if code == user_type), "employees")
 
 
 class People:
@@ -287,9 +204,9 @@ def _conditions(query: PeopleQuery, groups: Wanted | None) -> list[ColumnElement
     if query.type is not None:
         found.append(i.type == query.type)
     if query.kind == "employees":
-        found.append(or_(i.type.is_(None), i.type.not_in([int(code) for code in _TYPES.values()])))
+        found.append(or_(i.type.is_(None), i.type.not_in([int(code) for code in TYPES.values()])))
     elif query.kind != "all":
-        found.append(i.type == int(_TYPES[query.kind]))
+        found.append(i.type == int(TYPES[query.kind]))
     if groups is not None:
         found.append(groups.condition())
     return found

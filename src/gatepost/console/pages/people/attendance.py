@@ -29,7 +29,7 @@ from gatepost.receiver.people_rules import Meaning
 from gatepost.store.local_days import month_of, parse_day
 from gatepost.store.page_bytes import fitting
 from gatepost.store.people.groups import Group
-from gatepost.store.people.people import PeopleQuery
+from gatepost.store.people.person import PeopleQuery
 
 __all__ = ["AttendancePages"]
 

@@ -30,7 +30,7 @@ from gatepost.receiver.people_rules import Meaning
 from gatepost.store.attendance.person_day import day_of
 from gatepost.store.local_days import month_of, parse_day, parse_time, zone
 from gatepost.store.people.joined import Joins
-from gatepost.store.people.people import PeopleQuery, Person
+from gatepost.store.people.person import PeopleQuery, Person
 
 __all__ = ["Month", "PeoplePages", "month_in"]
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gatepost.receiver.api.access.authorization import Access, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, TheStore, moment, read, word
 from gatepost.store.interface import AlarmQuery, RecordQuery, SiteRow
-from gatepost.store.people.people import PeopleQuery
+from gatepost.store.people.person import PeopleQuery
 from gatepost.store.questions import UserStore
 
 __all__ = [

@@ -14,7 +14,7 @@ from gatepost.receiver.api.people.attended import AttendedItem, CorrectionItem, 
 from gatepost.receiver.api.people.people import Limit, SomeoneItem, someone_item
 from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read, word
 from gatepost.store.page_bytes import paged
-from gatepost.store.people.people import Kind, PeopleQuery
+from gatepost.store.people.person import Kind, PeopleQuery
 
 __all__ = ["AttendanceController", "OfKind"]
 

@@ -12,7 +12,7 @@ from gatepost.store.attendance.attended import Attended
 from gatepost.store.attendance.corrections import Correction
 from gatepost.store.attendance.schedules import Mark, Planned
 from gatepost.store.conversion.rows import moment
-from gatepost.store.people.people import Person
+from gatepost.store.people.person import Person
 
 __all__ = [
     "AttendedItem",

@@ -24,7 +24,7 @@ from gatepost.receiver.jobs.retention import Keeper
 from gatepost.receiver.people_rules import Meaning
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.people.joined import Joins
-from gatepost.store.people.people import Person, Scope
+from gatepost.store.people.person import Person, Scope
 from gatepost.store.privacy.erasure import Erased, Whom
 from gatepost.store.questions import UserStore
 

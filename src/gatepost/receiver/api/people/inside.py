@@ -19,7 +19,7 @@ from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import Page
 from gatepost.store.page_bytes import paged
 from gatepost.store.people.inside import Inside, InsideQuery, PersonInside
-from gatepost.store.people.people import Kind
+from gatepost.store.people.person import Kind
 
 __all__ = ["InsideController", "asked", "people_items"]
 

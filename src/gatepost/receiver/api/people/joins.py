@@ -15,7 +15,7 @@ from gatepost.receiver.api.people.people import person_named, someone_item
 from gatepost.receiver.api.shapes import Listing, TheMeaning, TheStore, read
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.people.joined import JoinedNumber, Joins
-from gatepost.store.people.people import Person
+from gatepost.store.people.person import Person
 from gatepost.store.questions import UserStore
 
 __all__ = ["JoinsController", "join_people", "part_number"]

@@ -16,7 +16,7 @@ from gatepost.receiver.api.shapes import Listing, TheMeaning, TheStore, moment, 
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.page_bytes import paged
 from gatepost.store.people.marked import MAX_REASON, MarkedPeople, PersonMark
-from gatepost.store.people.people import Person
+from gatepost.store.people.person import Person
 from gatepost.store.questions import UserStore
 
 __all__ = ["MarksController", "NewMark", "mark_person", "marked_items", "take_away_mark"]

@@ -41,7 +41,7 @@ from gatepost.store.interface import RecordQuery
 from gatepost.store.local_days import parse_day
 from gatepost.store.page_bytes import paged
 from gatepost.store.people.marked import Marked, PersonMark
-from gatepost.store.people.people import PeopleQuery, Person
+from gatepost.store.people.person import PeopleQuery, Person
 
 __all__ = [
     "GroupsController",
