@@ -64,3 +64,28 @@ async def test_a_time_that_the_clocks_skipped_is_refused(desk: Desk) -> None:
     assert await send(desk, "/corrections", **right) == 303
     (item,) = (await desk.running.get("/api/v1/corrections")).json["items"]
     assert item["at"] == "2023-03-26T01:00:00Z"
+    # Half an hour is left out there, and the hour is the same before and after.
+    await desk.post("/settings/sites/1", name="Office", timezone="Australia/Lord_Howe")
+    half = right | {"day": "2022-10-02", "time": "02:15"}
+    assert "went forward over 02:15" in (await desk.post("/corrections", "operator", **half)).words
+    assert await send(desk, "/corrections", **(half | {"time": "02:30"})) == 303
+
+
+async def test_who_was_erased_since_the_page_was_opened_is_corrected_no_more(desk: Desk) -> None:
+    await desk.running.push(record())
+    person = (await desk.running.get("/api/v1/people")).json["items"][0]["id"]
+    (row,) = (await desk.running.get("/api/v1/records")).json["items"]
+    assert await send(desk, "/corrections", person=person, day="2023-05-29", time="17:30", note="x") == 303
+    await desk.running.request(
+        "POST",
+        f"/api/v1/people/{person}/erase",
+        b"{}",
+        {"authorization": f"Bearer {desk.running.token}", "content-type": "application/json"},
+    )
+    for fields in ({"time": "17:31"}, {"record": row["id"]}):
+        answer = await desk.post(
+            "/corrections", "operator", person=person, day="2023-05-29", note="x", **fields
+        )
+        assert answer.status in {400, 404}
+    assert await send(desk, "/corrections/1/withdraw") == 404
+    assert (await desk.running.get("/api/v1/corrections")).json["items"] == []

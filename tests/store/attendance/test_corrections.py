@@ -215,6 +215,22 @@ def test_erasing_a_person_erases_what_was_written_about_them(store: BaseStore) -
     assert written(store) == (0, 0)
 
 
+def test_who_was_erased_meanwhile_is_written_about_no_more(store: BaseStore) -> None:
+    """The person is as they were read, before another user erased them."""
+    person, number = anna(store), record_at(store, at(8))
+    schedules, corrections = Schedules(store), Corrections(store, Rules())
+    day = schedules.create(Schedule(name="Day", start_min=480, end_min=1020), now_ms=0)
+    erase(store, Whom(user_id="5", site_id=1), now_ms=NOW_MS)
+    with pytest.raises(Conflict, match="this person was erased"):
+        corrections.add(person, at(17), note="x", **BY)
+    with pytest.raises(ValueError, match="record_id"):
+        corrections.strike(person, number, note="x", **BY)
+    for schedule_id in (day.id, None):
+        with pytest.raises(Conflict, match="this person was erased"):
+            schedules.assign(schedule_id, DAY, identities=person.identities, by="x", now_ms=1)
+    assert written(store) == (0, 0)
+
+
 def test_what_was_written_goes_to_a_form_that_stays_and_leaves_with_the_last_one(store: BaseStore) -> None:
     """Retention deletes the records of a person's first name, and later the others."""
     assigned(store)

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
+from gatepost.store.attendance.forms import latest_form
 from gatepost.store.conversion.rows import DAY_MS, moment, ms, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.interface import ForUser, Page, Transactions
@@ -104,21 +105,21 @@ class Corrections:
         if at_ms > now_ms:
             raise ValueError("at: a passage is added for a time that is past")
         values = {
-            "identity_id": max(person.identities),
             "kind": "added",
             "at_ms": at_ms,
             "until_ms": at_ms,
             "terminal_id": person.terminal_id,
         }
-        return self._store_new(person, values, note=note, by=by, now_ms=now_ms)
+        return self._store_new(person, person.identities, values, note=note, by=by, now_ms=now_ms)
 
     def strike(self, person: Person, record_id: int, *, note: str, by: str, now_ms: int) -> Correction:
         """Strike a passage of a person, with its repeats. Raises ``ValueError`` and ``Conflict``."""
         with self._store.reading() as db:
-            values = _passage(db, person, record_id, self._rules.repeat_ms)
-        if values is None:
+            found = _passage(db, person, record_id, self._rules.repeat_ms)
+        if found is None:
             raise ValueError("record_id: this is no passage of this person; strike one of their passages")
-        return self._store_new(person, values, note=note, by=by, now_ms=now_ms)
+        form, values = found
+        return self._store_new(person, [form], values, note=note, by=by, now_ms=now_ms)
 
     def withdraw(self, number: int, *, by: str, now_ms: int) -> Correction | None:
         """Withdraw a correction, and return it as it is then; ``None`` if there is none that a user sees.
@@ -153,8 +154,16 @@ class Corrections:
         return Page(tuple(shown), encode_cursor(_ORDER, shown[-1].id, 0) if more else None)
 
     def _store_new(
-        self, person: Person, values: dict[str, Any], *, note: str, by: str, now_ms: int
+        self,
+        person: Person,
+        forms: Sequence[int],
+        values: dict[str, Any],
+        *,
+        note: str,
+        by: str,
+        now_ms: int,
     ) -> Correction:
+        """Store a correction about the latest of these forms of the person's data."""
         c = t.corrections.c
         note = text(note).strip()
         if not 1 <= len(note) <= MAX_NOTE:
@@ -168,6 +177,7 @@ class Corrections:
         ]
         row = {**values, "note": note, "made_by": by, "made_at_ms": now_ms}
         with self._store.changing() as db:
+            row["identity_id"] = latest_form(db, forms)
             if db.execute(select(c.id).where(*same)).first() is not None:
                 raise Conflict(f"this passage is {values['kind']} already; withdraw that correction first")
             number = db.execute(t.corrections.insert().values(row).returning(c.id)).scalar_one()
@@ -214,8 +224,10 @@ def _without(part: Seen, struck: Sequence[tuple[int | None, int, int]]) -> Seen:
     return Seen(*map(list, zip(*kept, strict=True))) if kept else Seen([], [], [])
 
 
-def _passage(db: Connection, person: Person, record_id: int, repeat_ms: int) -> dict[str, Any] | None:
-    """Return the columns of a struck passage by one of its records; ``None`` if it is none of the person's."""
+def _passage(
+    db: Connection, person: Person, record_id: int, repeat_ms: int
+) -> tuple[int, dict[str, Any]] | None:
+    """Return the form and the columns of a struck passage by one of its records; ``None`` if it is none of theirs."""
     r = t.records.c
     mine = [r.identity_id.in_(person.identities), *is_passage(db)]
     if person.terminal_id is not None:
@@ -235,8 +247,7 @@ def _passage(db: Connection, person: Person, record_id: int, repeat_ms: int) -> 
     for after, before in pairwise(reversed(times)):
         if before < first and after == first and after - before <= repeat_ms:
             first = before
-    return {
-        "identity_id": asked.identity_id,
+    return asked.identity_id, {
         "kind": "struck",
         "at_ms": first,
         "until_ms": last,

@@ -16,6 +16,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from gatepost.store.attendance.forms import latest_form
 from gatepost.store.attendance.schedules import Schedule, checked
 from gatepost.store.conversion.rows import moment, text
 from gatepost.store.fold import alike
@@ -188,7 +189,8 @@ class Schedules:
     ) -> AssignmentRow:
         """Say that a schedule is a group's, or a person's by the forms of their data, from a day on.
 
-        Raises ``ValueError`` if there is no such schedule, ``Conflict`` if something is assigned from that day on.
+        Raises ``ValueError`` if there is no such schedule, ``Conflict`` if something is assigned from that day on or
+        the person is gone.
         """
         a = t.assignments.c
         values: dict[str, Any] = {
@@ -199,12 +201,15 @@ class Schedules:
         }
         if group is None:
             same = a.identity_id.in_(identities)
-            values["identity_id"] = max(identities)
         else:
             values |= {"group_key": key_of(group), "group_name": text(group)}
             same = a.group_key == values["group_key"]
         with self._store.changing() as db:
+            if group is None:
+                values["identity_id"] = latest_form(db, identities)
+            # To delete the schedule waits for this transaction.
             known = select(t.schedules.c.id).where(t.schedules.c.id == schedule_id)
+            known = known.with_for_update(read=True, key_share=True)
             if schedule_id is not None and db.execute(known).first() is None:
                 raise ValueError("schedule_id: there is no such schedule; /api/v1/schedules lists them")
             if db.execute(select(a.id).where(same, a.since == values["since"])).first() is not None:

@@ -93,7 +93,8 @@ def _moment(day: str, clock: str, timezone: str) -> str:
     """Return when the clocks of a zone show a time of a day, the first time. Raises ``ValueError``."""
     minutes = minutes_of(clock)
     at = datetime.combine(parse_day(day), time(minutes // 60, minutes % 60), zone(timezone))
-    if at.astimezone(UTC).astimezone(at.tzinfo).hour != at.hour:
+    shown = at.astimezone(UTC).astimezone(at.tzinfo)
+    if shown.replace(tzinfo=None) != at.replace(tzinfo=None):
         raise ValueError(
             f"time: the clocks of {timezone} went forward over {clock} on {day}; use a time that they showed"
         )
