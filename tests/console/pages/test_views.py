@@ -94,3 +94,28 @@ async def test_every_page_with_filters_has_views(desk: Desk) -> None:
     listed = await desk.get("/views", accept_language="zh")
     assert listed.words.count("Mine") >= 9
     assert "重命名" in listed.words
+
+
+async def test_a_view_of_a_terminal_that_was_deleted_still_opens(desk: Desk) -> None:
+    await desk.running.push(record())
+    (terminal,) = desk.store.terminals()
+    paths = (
+        *(f"/?terminals={terminal.id}", f"/records?terminal={terminal.serial}"),
+        *(f"/alarms?terminal={terminal.serial}", f"/statistics?terminal={terminal.serial}"),
+        f"/quarantine?terminal={terminal.serial}",
+    )
+    for path in paths:
+        page = await desk.get(path, "operator")
+        assert (
+            await desk.post("/views", "operator", name="Gate", start="1", **saving(page.html))
+        ).status == 303
+    desk.store.update_terminal(terminal.id, state="retired")
+    await desk.post("/terminals/chosen/delete", ids=terminal.id, typed="1")
+    assert desk.store.terminals() == []
+    assert (await desk.get("/views", "operator")).words.count("Gate") >= len(paths)
+    for path in paths:
+        begun = await desk.get(path.partition("?")[0], "operator")
+        assert begun.location == path
+        page = await desk.get(path, "operator")
+        assert page.status == 200, path
+        assert ("Left out" if path.startswith("/?") else terminal.serial) in page.words, path
