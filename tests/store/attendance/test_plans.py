@@ -5,10 +5,11 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 from tests.store.events import arrival, record
 
 from gatepost.store.attendance.attendance import Attendance, PersonAttendance
-from gatepost.store.attendance.schedules import Schedule
+from gatepost.store.attendance.schedules import WEEK, Schedule
 from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import Visible
@@ -19,6 +20,8 @@ from gatepost.wire import Group, User
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST, LAST = date(2024, 5, 6), date(2024, 5, 12)
 """Monday to Sunday."""
+
+HOUR = timedelta(hours=1)
 
 OFFICE = Schedule(name="Office", start_min=480, end_min=1020, break_min=60)
 NIGHT = Schedule(name="Night", start_min=1320, end_min=360)
@@ -58,8 +61,8 @@ def marks(item: PersonAttendance) -> dict[int, tuple[str, ...]]:
     return found | {one.day.day: ("absent",) for one in item.absences}
 
 
-def identity(store: BaseStore, name: str) -> tuple[int, ...]:
-    return asked(store)[name].person.identities
+def identity(store: BaseStore, name: str, day: date = FIRST) -> tuple[int, ...]:
+    return asked(store, min(day, FIRST), LAST)[name].person.identities
 
 
 def test_nothing_is_marked_without_an_assignment(store: BaseStore) -> None:
@@ -139,6 +142,40 @@ def test_holidays_of_the_site_and_of_every_site(store: BaseStore) -> None:
     assert schedules.delete_holiday(here.id) is None
     assert schedules.delete_holiday(whole.id) == whole
     assert marks(asked(store)["Anna"])[6] == ()
+
+
+def test_a_night_is_of_the_month_in_which_it_begins_also_where_the_clocks_change(store: BaseStore) -> None:
+    """In Berlin the last Sunday of March 2024 is the 31st, and has 23 hours; that of October, the 27th, has 25."""
+    dora = User(user_id="8", name="Dora")
+    batch = []
+    for month, day, month_after, day_after in (
+        (3, 30, 3, 31),
+        (3, 31, 4, 1),
+        (10, 26, 10, 27),
+        (10, 31, 11, 1),
+    ):
+        for moment in (
+            datetime(2024, month, day, 22, tzinfo=BERLIN),
+            datetime(2024, month_after, day_after, 6, tzinfo=BERLIN),
+        ):
+            event = record(100 + len(batch), recorded_at=moment, user=dora)
+            batch.append(arrival(event, 1, received_at_ms=round(moment.timestamp() * 1000)))
+    store.write(batch)
+    schedules = Schedules(store)
+    every_night = schedules.create(replace(NIGHT, days=WEEK), now_ms=0)
+    schedules.assign(
+        every_night.id,
+        date(2024, 1, 1),
+        identities=identity(store, "Dora", date(2024, 3, 31)),
+        by="x",
+        now_ms=1,
+    )
+    months = [(3, 31), (4, 30), (10, 31), (11, 30)]
+    found = [asked(store, date(2024, month, 1), date(2024, month, last))["Dora"] for month, last in months]
+    hours = [{one.day.day: (one.last_out - one.first_in) / HOUR for one in item.shifts} for item in found]
+    assert hours == [{30: 7, 31: 8}, {}, {26: 9, 31: 8}, {}]
+    assert [one.marks for item in found for one in item.shifts] == [()] * 4
+    assert [len(item.absences) for item in found] == [29, 30, 29, 30]
 
 
 def test_people_of_another_site_or_kind_have_no_absences_in_a_question(store: BaseStore) -> None:
