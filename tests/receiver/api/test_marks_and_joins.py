@@ -86,6 +86,45 @@ async def test_people_are_joined_parted_and_erased(receiver: Running, two: dict[
     assert (await get(receiver, "people"))["items"] == []
 
 
+async def test_erasing_a_joined_person_erases_all_that_was_written_about_each_number(
+    receiver: Running, two: dict[str, str]
+) -> None:
+    about = []
+    for person, user_id in ((two["Anna"], "5"), (two["A. Anna"], "70")):
+        at = "2023-05-29T17:30:00Z"
+        about += [
+            await call(receiver, "PUT", f"people/{person}/mark", {"reason": f"mark {user_id}"}),
+            await call(
+                receiver, "POST", "corrections", {"person_id": person, "at": at, "note": f"note {user_id}"}
+            ),
+            await call(
+                receiver,
+                "POST",
+                "assignments",
+                {"person_id": person, "schedule_id": None, "since": "2023-05-01"},
+            ),
+            await call(
+                receiver,
+                "POST",
+                "views",
+                {
+                    "page": "records",
+                    "name": f"view {user_id}",
+                    "filters": {"person": user_id},
+                    "shared": True,
+                },
+            ),
+        ]
+    assert {one.status for one in about} <= {200, 201}, [one.json for one in about]
+    joined = await call(receiver, "POST", f"people/{two['Anna']}/joined", {"other_id": two["A. Anna"]})
+    await call(receiver, "POST", f"people/{joined.json['id']}/erase", {})
+    for path in ("people", "people/marked", "corrections", "assignments", "views"):
+        assert (await get(receiver, path))["items"] == [], path
+    records = (await get(receiver, "records"))["items"]
+    assert len(records) == 2
+    assert "Anna" not in str(records)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("PUT", "mark"), ("DELETE", "mark"), ("POST", "joined"), ("DELETE", "joined/1")],
