@@ -23,7 +23,7 @@ from gatepost.receiver.api.people.attendance import OfKind
 from gatepost.receiver.api.people.inside import asked
 from gatepost.receiver.api.shapes import Include, TheMeaning, TheStore, answering, days, word
 from gatepost.store.local_days import days_between
-from gatepost.store.people.people import PeopleQuery
+from gatepost.store.people.person import PeopleQuery
 
 __all__ = ["ExportsController"]
 

@@ -31,7 +31,7 @@ from gatepost.receiver.exports.month import FROZEN_COLUMNS, days_of_people, matr
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.attendance.attended import Attended
 from gatepost.store.people.inside import InsideQuery, PersonInside
-from gatepost.store.people.people import PeopleQuery
+from gatepost.store.people.person import PeopleQuery
 
 __all__ = ["Layout", "attendance_file", "inside_file"]
 
