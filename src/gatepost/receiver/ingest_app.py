@@ -9,7 +9,7 @@ Rules:
 * What needs the database before a reply is a token that is not known yet, and the first use of one.
 * A push that goes to a path where none is received is answered as a push, and shown, whatever else is served there:
   ``/records`` is a page of the console, and a typing mistake away from ``/Record``. What a push is, out of all that
-  may be posted, is said in one place: :func:`is_push`.
+  may be posted, is said in one place: :func:`~gatepost.receiver.ingest.posts.is_push`.
 * With the role ``ingest`` there are pushes, health and metrics, and nothing else; with the role ``desk`` a
   push gets 503, which costs no event where a proxy is set up wrongly.
 * Stop: the replies to what was accepted, then the last sync, then what was counted. Each step has a bound, and a kill
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -42,6 +41,7 @@ from gatepost.receiver.ingest.disk import journal_bytes, room
 from gatepost.receiver.ingest.endpoint import Ingest, Options
 from gatepost.receiver.ingest.frames import Frames, image_keys
 from gatepost.receiver.ingest.group_commit import GroupCommit
+from gatepost.receiver.ingest.posts import is_push, pattern_of
 from gatepost.receiver.ingest.quotas import Amounts
 from gatepost.receiver.ingest.refusal_counters import Tally
 from gatepost.receiver.ingest.refused_pushes import RefusedPushes
@@ -67,7 +67,7 @@ from gatepost.receiver.terminals.networks import Networks
 from gatepost.settings import ReceiverSettings, changed
 from gatepost.wire import forget_people
 
-__all__ = ["IngestApp", "check", "is_push"]
+__all__ = ["IngestApp", "check"]
 
 log = structlog.get_logger(__name__)
 
@@ -77,8 +77,6 @@ API = "/api/v1/"
 """Below which programs post."""
 
 METRICS = "/metrics"
-
-_FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"})
 
 SILENT_S = 5.0
 """The desk says every second how far the journal is listed; after so long without it, it is away."""
@@ -260,7 +258,7 @@ class IngestApp:
         # A desk does not know what the one before it passed without rows.
         self._listed_up_to(welcome.listed, in_doubt=True)
         self._served = {path.split("/")[1] for path in welcome.paths} - {""}
-        self._routes = _pattern(API, welcome.paths)
+        self._routes = pattern_of(API, welcome.paths)
         self._feed(welcome.table)
 
     def handlers(self) -> Mapping[type, Handler]:
@@ -374,21 +372,6 @@ class IngestApp:
                 await self.flush()
 
 
-def is_push(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell a push from a form of the console by the head of a POST; names in lower case.
-
-    A push says nothing of who asks, neither by a token in ``Authorization`` nor by the ``Cookie`` of a session, and is
-    of no content type that the form of a page can have (HTML § 4.10.21.6): it is ``application/json``, or says nothing
-    of that either. What posts to the console is a form, and nearly always has a cookie.
-
-    The API cannot be told from it so: to log in there is to post JSON, without a token. What is posted to a route of
-    the API is the API's therefore, whatever it looks like. No terminal is told to push there.
-    """
-    if b"authorization" in headers or b"cookie" in headers:
-        return False
-    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in _FORMS
-
-
 def check(settings: ReceiverSettings) -> None:
     """Raise :class:`~gatepost.errors.SettingsError` for what no ingest can be made with."""
     image_keys(settings)
@@ -401,12 +384,6 @@ def check(settings: ReceiverSettings) -> None:
             "role",
             f"is {settings.role}, and only receivers of one database of PostgreSQL share the work: set database",
         )
-
-
-def _pattern(start: str, paths: Sequence[str]) -> re.Pattern[str]:
-    """Return what the paths of routes below ``start`` match, with or without a slash at the end."""
-    parts = [re.split(r"\{[^}]*\}", path.rstrip("/")) for path in paths if path.startswith(start)]
-    return re.compile("(?:" + "|".join("[^/]+".join(map(re.escape, each)) for each in parts) + ")/?")
 
 
 def _console_access(settings: ReceiverSettings, proxies: Networks) -> ConsoleAccess:

@@ -4,6 +4,7 @@
 ``frames``            the body of a frame in the journal
 ``group_commit``      one sync for many pushes
 ``health``            ``/healthz`` and ``/readyz``
+``posts``             a push, told from what else may be posted
 ``push``              one push: its head, its key, who waits for its reply
 ``quotas``            how much is taken from terminals that are not approved
 ``refusal_counters``  refusals, counted by terminal and reason
