@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -41,7 +41,7 @@ from gatepost.receiver.ingest.disk import journal_bytes, room
 from gatepost.receiver.ingest.endpoint import Ingest, Options
 from gatepost.receiver.ingest.frames import Frames, image_keys
 from gatepost.receiver.ingest.group_commit import GroupCommit
-from gatepost.receiver.ingest.posts import is_push, pattern_of
+from gatepost.receiver.ingest.posts import Routes
 from gatepost.receiver.ingest.quotas import Amounts
 from gatepost.receiver.ingest.refusal_counters import Tally
 from gatepost.receiver.ingest.refused_pushes import RefusedPushes
@@ -72,9 +72,6 @@ __all__ = ["IngestApp", "check"]
 log = structlog.get_logger(__name__)
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-
-API = "/api/v1/"
-"""Below which programs post."""
 
 METRICS = "/metrics"
 
@@ -202,7 +199,7 @@ class IngestApp:
             await self.pushes.turned_away(scope, receive, send)
         elif pushes and self.pushes.address(path) is not None:
             await self.pushes({**scope, "path": path}, receive, send)
-        elif scope["method"] == "POST" and not (pages and self._is_posted(path, scope["headers"])):
+        elif scope["method"] == "POST" and not (pages and self._routes.take(path, scope["headers"])):
             await self.pushes.misdirected({**scope, "path": path}, receive, send)
         elif path in health.PATHS and scope["method"] in ("GET", "HEAD"):
             await self._tell_health(path, secured(scope, send, self._proxies))
@@ -241,15 +238,9 @@ class IngestApp:
             return refusal  # there is no telling
         path = below(self._prefix, scope["path"])
         push = self.pushes.address(path) is not None or (
-            scope["method"] == "POST" and not self._is_posted(path, list(scope["headers"]))
+            scope["method"] == "POST" and not self._routes.take(path, list(scope["headers"]))
         )
         return structs.replace(refusal, scope={**scope, "path": path}) if push else None
-
-    def _is_posted(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Return whether a request that is posted to a path is for console or API."""
-        if self._routes.fullmatch(path):
-            return True
-        return f"{path}/".split("/")[1] in self._served and not is_push(dict(headers))
 
     # What the desk says.
 
@@ -257,8 +248,7 @@ class IngestApp:
         """Take over what the desk says first at a new connection."""
         # A desk does not know what the one before it passed without rows.
         self._listed_up_to(welcome.listed, in_doubt=True)
-        self._served = {path.split("/")[1] for path in welcome.paths} - {""}
-        self._routes = pattern_of(API, welcome.paths)
+        self._routes = Routes(welcome.paths)
         self._feed(welcome.table)
 
     def handlers(self) -> Mapping[type, Handler]:

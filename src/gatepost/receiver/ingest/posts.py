@@ -5,9 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-__all__ = ["is_push", "pattern_of"]
+__all__ = ["Routes", "is_push"]
+
+API = "/api/v1/"
+"""Below which programs post."""
 
 _FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"})
+
+
+class Routes:
+    """Routes of console and API, as the desk says them."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._first_parts = {path.split("/")[1] for path in paths} - {""}
+        self._of_api = _pattern(API, paths)
+
+    def take(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Return whether a request that is posted to a path is for console or API."""
+        if self._of_api.fullmatch(path):
+            return True
+        return f"{path}/".split("/")[1] in self._first_parts and not is_push(dict(headers))
 
 
 def is_push(headers: Mapping[bytes, bytes]) -> bool:
@@ -25,7 +42,7 @@ def is_push(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in _FORMS
 
 
-def pattern_of(start: str, paths: Sequence[str]) -> re.Pattern[str]:
+def _pattern(start: str, paths: Sequence[str]) -> re.Pattern[str]:
     """Return what the paths of routes below ``start`` match, with or without a slash at the end."""
     parts = [re.split(r"\{[^}]*\}", path.rstrip("/")) for path in paths if path.startswith(start)]
     return re.compile("(?:" + "|".join("[^/]+".join(map(re.escape, each)) for each in parts) + ")/?")
