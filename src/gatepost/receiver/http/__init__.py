@@ -4,6 +4,7 @@
 ``connection``        one connection
 ``console_access``    under which names, and from which networks, console and API are reached
 ``limits``            limits of all connections together
+``parser_errors``     what is wrong with bytes that are no HTTP
 ``redact``            samples of bodies without personal data and secrets
 ``security_headers``  headers that every response has
 ``server``            sockets, a certificate in use, and the server on them

@@ -19,6 +19,7 @@ from msgspec import structs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gatepost.receiver.http.limits import Counted, Guard, Refusal, Request, response
+from gatepost.receiver.http.parser_errors import why_refused
 from gatepost.receiver.http.redact import SAMPLED_BYTES
 from gatepost.wire import SUCCESS, encode_reply
 
@@ -37,33 +38,8 @@ REQUEST_BYTES = 4096
 
 TOO_MANY = "too many connections are open; try again later"
 
-_BAD_NAME = "a header has a name that cannot be one; a blank before the colon is not allowed either"
-
-_NO_HTTP = {
-    "Missing expected CR after header value": "a line of the head ends in a bare line feed; end it with CR and LF",
-    "Expected CRLF after version": "the request line does not end in CR and LF",
-    "Missing expected CR after chunk size": "the line of a chunk size ends in a bare line feed; end it with CR and LF",
-    "Expected LF after chunk data": "a chunk is longer than its size says",
-    "Invalid character in chunk size": "the size of a chunk is no hexadecimal number",
-    "Duplicate Content-Length": "Content-Length is there twice; send it once",
-    "Invalid character in Content-Length": "Content-Length is no number",
-    "Content-Length overflow": "Content-Length is too large a number",
-    "Transfer-Encoding can't be present with Content-Length": (
-        "Content-Length and Transfer-Encoding are both there; send one of them"
-    ),
-    "Invalid header token": _BAD_NAME,
-    "Invalid header field char": _BAD_NAME,
-    "Unexpected whitespace after header value": "a header goes on in another line; write it in one line",
-    "Invalid header value char": "a header has a control character in its value",
-    "Invalid method encountered": "it does not begin with a method such as POST",
-}
-"""What the parser says, and what to do about it."""
-
 _END_OF_HEAD = b"\r\n\r\n"
 """It stands at the end of each head once, and before it nothing that could pass for a part of it."""
-
-_TLS_RECORD = b"\x16\x03"
-"""The first bytes of a TLS handshake (RFC 8446, section 5.1)."""
 
 
 class State(Enum):
@@ -234,7 +210,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 behind = data.partition(_END_OF_HEAD)[2] or self._unread[self._unread_from :]
                 self.refuse(cause.status, cause.message, behind if ours else b"")
             else:
-                self.refuse(400, f"this is no HTTP/1.1 request: {_why(data, str(error))}")
+                self.refuse(400, f"this is no HTTP/1.1 request: {why_refused(data, str(error))}")
             return
         if self.state is _HEAD and self._message_bytes > self.limits.head_bytes:
             self.refuse(431, f"the head of a request is limited to {self.limits.head_bytes} bytes")
@@ -575,10 +551,3 @@ class GuardedProtocol(HttpToolsProtocol):
         self.guard.bodies_bytes -= self.arriving_bytes
         self.arriving_bytes = 0
         self._chunks = []
-
-
-def _why(data: bytes, said: str) -> str:
-    """Say what the parser found, and what to do about it."""
-    if data.startswith(_TLS_RECORD):
-        return "it begins with a TLS handshake, and this port speaks no TLS; use an address with http://"
-    return _NO_HTTP.get(said, said)
