@@ -24,7 +24,8 @@ from tests.terminals import ensured
 from tests.wire.examples import json_values
 
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.ingest.endpoint import _serial_of, _values
+from gatepost.receiver.ingest.endpoint import _values
+from gatepost.receiver.ingest.serials import serial_of
 from gatepost.receiver.terminals.sources import token_digest
 from gatepost.wire import Record, decode
 
@@ -515,4 +516,4 @@ def test_a_serial_is_read_alike_beside_whatever_comes(sent: object, serial: str 
     for kind in (0, 1, 9):
         data = {"deviceSN": sent, "timestamp": 1685343715, "trace_id": "SPX-1684381418208", "status": 1}
         event = decode(json.dumps({"type": kind, "data": data}).encode(), lenient=True).event
-        assert (_serial_of(event) or None) == serial
+        assert (serial_of(event) or None) == serial

@@ -9,6 +9,7 @@
 ``quotas``            how much is taken from terminals that are not approved
 ``refusal_counters``  refusals, counted by terminal and reason
 ``refused_pushes``    refused pushes, handed to the desk every second
+``serials``           which serial the events of a push name
 ``until_listed``      replies that wait until the event is listed
 ``waiting_event``     an event in the queue of the group commit
 """

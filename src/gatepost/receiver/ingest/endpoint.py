@@ -55,6 +55,7 @@ from gatepost.receiver.ingest.push import (
 )
 from gatepost.receiver.ingest.quotas import Amounts, Quotas
 from gatepost.receiver.ingest.refused_pushes import RefusedPushes, masked
+from gatepost.receiver.ingest.serials import first_serial, serial_of
 from gatepost.receiver.processes.gauges import ReplyTimes
 from gatepost.receiver.terminals.claims import Claim, Introduced, Policy, Rejected, Taken
 from gatepost.receiver.terminals.directory import Directory
@@ -70,15 +71,12 @@ from gatepost.wire import (
     Alarm,
     Decoded,
     Dialect,
-    Event,
     Problem,
-    Record,
     Unknown,
     decode_many,
     encode_reply,
     without_pins,
 )
-from gatepost.wire.decoding.fields import Fields
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
@@ -283,7 +281,7 @@ class Ingest:
             return
         if serial is None:
             with suppress(Refuse):
-                serial = _first_serial(self._decode(body, BodyType()))
+                serial = first_serial(self._decode(body, BodyType()))
         peer = self._peer(_client(scope), headers, scope["headers"])
         message = (
             f"nothing is received at this path; let the terminal push to {', '.join(self._options.paths)}"
@@ -351,7 +349,7 @@ class Ingest:
         claim = Claim(
             token_digest(push.token) if push.token else None,
             header_text(headers.get(b"sn")),
-            _first_serial(events),
+            first_serial(events),
             push.peer,
             *self._site_of(push),
         )
@@ -531,7 +529,7 @@ class Ingest:
 
     def _of_list(self, taken: Taken, decoded: Decoded, claim: Claim) -> Taken:
         """Return how one event of several is taken: all are of one sender, whatever else this one says."""
-        said = (_serial_of(decoded.event) or "").strip()[:MAX_SERIAL]
+        said = (serial_of(decoded.event) or "").strip()[:MAX_SERIAL]
         if said == (claim.body or "").strip():
             return taken
         disagreements = [one for one in taken.disagreements if one[0] != "body"]
@@ -621,25 +619,6 @@ class Ingest:
                 raise Refuse(413, f"a body is limited to {limit} bytes", reason="too large")
             if not message.get("more_body", False):
                 return bytes(chunks)
-
-
-def _first_serial(events: Sequence[Decoded]) -> str | None:
-    """Return the serial of the first event that has one."""
-    return next((serial for one in events if (serial := _serial_of(one.event))), None)
-
-
-def _serial_of(event: Event) -> str | None:
-    return event.serial if type(event) is Record else _serial_beside(event)
-
-
-def _serial_beside(event: Event) -> str | None:
-    """Return the ``deviceSN`` that came with something that is no record, if there is one, read as that of a record."""
-    if isinstance(event, Unknown):
-        data = event.raw.get("data")
-        places = [data if isinstance(data, dict) else {}]
-    else:
-        places = [{"deviceSN": event.serial}, event.extra, event.outer]
-    return next(filter(None, (Fields(place, "", []).identifier("deviceSN") for place in places)), None)
 
 
 def _values(text: bytes) -> int:
