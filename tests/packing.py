@@ -14,7 +14,7 @@ from gatepost.journal.streams import RECORDS
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.query.reprocess import separated
 from gatepost.store.types import Arrival
 

@@ -26,7 +26,7 @@ from gatepost.store.attendance.person_day import MAX_RECORDS
 from gatepost.store.attendance.schedules import Schedule
 from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.conversion.limits import MAX_GROUPS, MAX_TEXT
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.forwarding.destinations import AttemptRow, ExceptionRow, Step
 from gatepost.store.interface import NewTerminal
 from gatepost.store.page_bytes import PAGE_BYTES

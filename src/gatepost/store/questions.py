@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from gatepost.errors import ImageUnavailable, JournalError, StoreError
 from gatepost.journal.packs import Packs
 from gatepost.store.conversion.long_texts import put_back
-from gatepost.store.conversion.rows import text
+from gatepost.store.conversion.values import text
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys, sample_place
 from gatepost.store.interface import (

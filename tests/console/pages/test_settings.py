@@ -14,7 +14,7 @@ from gatepost.console.routes import routes
 from gatepost.receiver.auth.issuing import issue_token
 from gatepost.settings import Origin
 from gatepost.store.accounts.accounts import Accounts
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 
 
 async def test_a_site_is_made_and_changed_with_its_clock(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from tests.store.events import record as stored
 from tests.terminals import ensured
 
 from gatepost import __version__
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import RecordQuery
 from gatepost.store.maintenance.check_results import FILE, keep_check, last_check
 from gatepost.store.maintenance.findings import Finding, Report

@@ -5,7 +5,7 @@ from tests.store.events import arrival
 from tests.store.events import record as stored
 from tests.terminals import ensured
 
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 
 
 async def test_the_state_of_retention_is_visible(receiver: Running) -> None:

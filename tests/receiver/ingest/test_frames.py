@@ -30,7 +30,8 @@ from gatepost.journal.places import Place, split_places
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.receiver.ingest.push import key_of
 from gatepost.simulator.world import dialects
-from gatepost.store.conversion.rows import clock_problems, text
+from gatepost.store.conversion.rows import clock_problems
+from gatepost.store.conversion.values import text
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.images import open_place, parts_of, seal_place
 from gatepost.store.interface import Arrival, Stored

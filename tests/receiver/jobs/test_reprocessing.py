@@ -28,7 +28,7 @@ from gatepost.receiver.jobs.desk_writer import DeskWriter
 from gatepost.receiver.jobs.projector import Projector
 from gatepost.receiver.jobs.reprocessing import ProcessedAgain, Reprocessing
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import AlarmQuery, Arrival, Progress, RecordQuery, Stored
 from gatepost.store.sqlite.store import SqliteStore

@@ -17,7 +17,7 @@ from tests.terminals import ensured
 
 from gatepost.receiver.jobs.retention import Keeper
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import RecordQuery
 from gatepost.store.privacy.erasure import Whom
 from gatepost.store.privacy.retention import Limits

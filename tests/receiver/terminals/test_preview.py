@@ -5,7 +5,7 @@ import pytest
 
 from gatepost.receiver.terminals.claims import Policy, RequireToken, Unknowns
 from gatepost.receiver.terminals.preview import refused_of
-from gatepost.store.conversion.rows import ms
+from gatepost.store.conversion.values import ms
 from gatepost.store.interface import TerminalRow
 
 NOW = datetime(2026, 5, 8, 12, tzinfo=UTC)

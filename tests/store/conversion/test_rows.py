@@ -8,39 +8,39 @@ from hypothesis import strategies as st
 from tests.store.events import NOON, RECEIVED_MS, alarm, arrival, record, unknown
 
 from gatepost import wire
-from gatepost.store.conversion import coded_fields, terminal_counters
+from gatepost.store.conversion import coded_fields, terminal_counters, values
 from gatepost.store.conversion import rows as a
 from gatepost.store.interface import SIGHTING_MS
 from gatepost.wire import Problem
 
 
-@given(st.integers(0, 8_000 * 365 * 86_400_000_000).map(lambda us: a.EPOCH + timedelta(microseconds=us)))
+@given(st.integers(0, 8_000 * 365 * 86_400_000_000).map(lambda us: values.EPOCH + timedelta(microseconds=us)))
 def test_a_time_survives_to_the_millisecond(moment: datetime) -> None:
     whole = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-    assert a.moment(a.ms(moment)) == whole
+    assert values.moment(values.ms(moment)) == whole
 
 
 def test_no_time_stays_none() -> None:
-    assert a.ms(None) is None
-    assert a.moment(None) is None
+    assert values.ms(None) is None
+    assert values.moment(None) is None
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 def test_any_text_becomes_one_that_both_databases_hold_and_stays_so(value: str) -> None:
-    held = a.text(value)
+    held = values.text(value)
     held.encode()
     assert "\0" not in held
-    assert a.text(held) == held
+    assert values.text(held) == held
 
 
 def test_ordinary_text_stays_as_it_is() -> None:
-    assert a.text("王五 Ünal 😀") == "王五 Ünal 😀"
+    assert values.text("王五 Ünal 😀") == "王五 Ünal 😀"
 
 
 @given(st.lists(st.builds(Problem, st.text(), st.text())))
 def test_problems_survive(problems: list[Problem]) -> None:
     stored = a.encode_problems(problems)
-    expected = tuple(Problem(a.text(p.where), a.text(p.why)) for p in problems)
+    expected = tuple(Problem(values.text(p.where), values.text(p.why)) for p in problems)
     assert a.decode_problems(stored) == expected
 
 
@@ -85,11 +85,11 @@ def test_a_visitor_is_outside_their_time_before_and_after_it(
     user: wire.User | None, at: datetime, outside: bool
 ) -> None:
     said = record(1, user=user, recorded_at=at)
-    assert a.is_outside_time(said, a.person(user, 1), a.ms(at)) is outside
+    assert a.is_outside_time(said, a.person(user, 1), values.ms(at)) is outside
     unsaid = record(1, user=user, recorded_at=None)
-    assert a.is_outside_time(unsaid, a.person(user, 1), a.ms(at)) is outside
+    assert a.is_outside_time(unsaid, a.person(user, 1), values.ms(at)) is outside
     refused = record(1, user=user, recorded_at=at, abnormal_type=int(wire.AbnormalType.VISITOR_EXPIRED))
-    assert a.is_outside_time(refused, a.person(user, 1), a.ms(at))
+    assert a.is_outside_time(refused, a.person(user, 1), values.ms(at))
 
 
 @pytest.mark.parametrize(

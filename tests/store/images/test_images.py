@@ -23,7 +23,7 @@ from gatepost.journal.format import HEADER_BYTES, KEY_BYTES
 from gatepost.journal.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.images import IMAGE, TEXTS, open_place, seal_place

@@ -18,7 +18,7 @@ from gatepost.journal.folder import Folder
 from gatepost.journal.format import KEY_BYTES
 from gatepost.journal.packs import Packs
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.key_rotation import STEP, Resealing

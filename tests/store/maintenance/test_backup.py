@@ -32,7 +32,7 @@ from gatepost.journal.streams import Position
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.accounts.saved_views import Reader, SavedViews
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import (
     AlarmQuery,
     Progress,

@@ -23,7 +23,7 @@ from gatepost.journal.packs import Packs
 from gatepost.journal.streams import Position
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion import rows as a
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import AlarmQuery, FeedPage, NewTerminal, RecordQuery, Stored
 from gatepost.store.maintenance.check import check
 from gatepost.store.postgres.inserter import Inserter

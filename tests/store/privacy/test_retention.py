@@ -17,7 +17,7 @@ from gatepost.errors import ImageUnavailable
 from gatepost.journal.places import Place
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.images import images
 from gatepost.store.interface import AlarmQuery, RecordQuery
 from gatepost.store.privacy.retention import PARTS, STEP, Limits, Retention, Step

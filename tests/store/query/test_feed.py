@@ -12,7 +12,7 @@ from tests.store.events import NOON, RECEIVED_MS, alarm, arrival, record, unknow
 from tests.terminals import ensured
 
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import FEED_KINDS, AlarmQuery, FeedKind, FeedPage
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention

@@ -11,7 +11,7 @@ from tests.store.events import NOON, arrival, record
 from tests.terminals import ensured
 
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import ms
+from gatepost.store.conversion.values import ms
 from gatepost.store.interface import RecordQuery
 from gatepost.store.query.index_merge import Stretch, merge, times
 from gatepost.store.schema import tables as t

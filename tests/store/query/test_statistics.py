@@ -6,7 +6,7 @@ import pytest
 from tests.store.events import RECEIVED_MS, arrival, record
 
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion.rows import ms
+from gatepost.store.conversion.values import ms
 from gatepost.store.local_days import UnknownZone
 from gatepost.store.query.statistics import (
     MAX_HOURS_DAYS,

@@ -13,7 +13,8 @@ from tests.store.events import NOON, RECEIVED_MS, alarm, arrival
 
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.occurrences import Step, tie
-from gatepost.store.conversion.rows import indexable, listed_at, ms
+from gatepost.store.conversion.rows import listed_at
+from gatepost.store.conversion.values import indexable, ms
 from gatepost.store.interface import AlarmQuery, AlarmRow, Arrival
 from gatepost.store.postgres import connection
 from gatepost.store.postgres import store as postgres

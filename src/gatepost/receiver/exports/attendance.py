@@ -14,7 +14,7 @@ from gatepost.store.attendance.attendance import MAX_CELLS, Attendance, PersonAt
 from gatepost.store.attendance.attended import Attended
 from gatepost.store.attendance.corrections import Correction
 from gatepost.store.attendance.schedules import Mark, Planned
-from gatepost.store.conversion.rows import moment
+from gatepost.store.conversion.values import moment
 from gatepost.store.local_days import days_between
 from gatepost.store.people.person import PeopleQuery, Person
 from gatepost.wire.codes import UserType

@@ -26,7 +26,7 @@ from gatepost.errors import StoreError
 from gatepost.journal.places import Place, join_places
 from gatepost.receiver.ingest.push import kept_raw
 from gatepost.settings import ReceiverSettings
-from gatepost.store.conversion.rows import text
+from gatepost.store.conversion.values import text
 from gatepost.store.images.encryption import ImageKeys, read_keys
 from gatepost.store.images.places import open_place, seal_place
 from gatepost.store.types import Arrival, NewTerminal

@@ -22,7 +22,7 @@ from gatepost.journal.streams import ALARMS, RECORDS
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.frames import Frames
 from gatepost.store.conversion.limits import cut_texts
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import Arrival
 from gatepost.store.query.reprocess import separated
 from gatepost.wire import Alarm

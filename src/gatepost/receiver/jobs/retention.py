@@ -25,7 +25,7 @@ from gatepost.errors import JournalError, StoreError
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.accounts.names import PROGRAM
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.key_rotation import Resealing
 from gatepost.store.interface import Leaving

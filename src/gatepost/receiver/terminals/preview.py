@@ -22,7 +22,7 @@ from gatepost.receiver.terminals.directory import Directory
 from gatepost.receiver.terminals.identify import decide
 from gatepost.receiver.terminals.networks import Networks
 from gatepost.settings import ReceiverSettings
-from gatepost.store.conversion.rows import moment, ms
+from gatepost.store.conversion.values import moment, ms
 from gatepost.store.interface import Store, TerminalRow
 from gatepost.store.people.move_preview import WouldMove
 

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Row, delete, select, text
 
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.dialect import insert
 from gatepost.store.interface import Transactions
 from gatepost.store.schema import tables as t

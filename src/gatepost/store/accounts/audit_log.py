@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Row, func, select
 
 from gatepost.store.accounts import audit_chain
 from gatepost.store.accounts.audit_chain import Link, Verified
-from gatepost.store.conversion.rows import moment
+from gatepost.store.conversion.values import moment
 from gatepost.store.interface import Counted, Page, Transactions
 from gatepost.store.page_bytes import bytes_of, fitting
 from gatepost.store.query.counting import COUNT_MOST, counted

@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 from gatepost.errors import SettingsError
-from gatepost.store.conversion.rows import text
+from gatepost.store.conversion.values import text
 
 __all__ = ["COMMAND_LINE", "PROGRAM", "TOKEN_PREFIX", "UNKNOWN", "checked_name", "folded_name"]
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Row, and_, delete, func, or_, select, update
 
 from gatepost.store.accounts.rows import Role
-from gatepost.store.conversion.rows import moment, text
+from gatepost.store.conversion.values import moment, text
 from gatepost.store.dialect import insert
 from gatepost.store.fold import alike, fold
 from gatepost.store.interface import ForUser, Transactions

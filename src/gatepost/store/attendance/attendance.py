@@ -20,7 +20,7 @@ from gatepost.store.attendance.attended import ZONES_MS, Attended, shifts_of_day
 from gatepost.store.attendance.corrections import Correction, active, of_person
 from gatepost.store.attendance.plans import MORE_DAYS, Plans
 from gatepost.store.attendance.schedules import Mark, Planned, judge
-from gatepost.store.conversion.rows import ms
+from gatepost.store.conversion.values import ms
 from gatepost.store.cursor import encode_cursor
 from gatepost.store.interface import ForUser, Page, Visible
 from gatepost.store.local_days import Days, days_between

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Text, TextClause, cast, func, 
 
 from gatepost.store.attendance.corrections import active, corrected, of_person
 from gatepost.store.attendance.schedules import Mark, Planned
-from gatepost.store.conversion.rows import DAY_MS, moment
+from gatepost.store.conversion.values import DAY_MS, moment
 from gatepost.store.interface import Visible
 from gatepost.store.local_days import Days
 from gatepost.store.people.passage_rule import is_passage

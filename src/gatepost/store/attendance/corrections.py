@@ -16,7 +16,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from gatepost.store.attendance.forms import latest_form
-from gatepost.store.conversion.rows import DAY_MS, moment, ms, text
+from gatepost.store.conversion.values import DAY_MS, moment, ms, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.interface import ForUser, Page, Transactions
 from gatepost.store.local_days import zone

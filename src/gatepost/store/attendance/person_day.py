@@ -23,7 +23,7 @@ from gatepost.store.attendance.attendance import attended
 from gatepost.store.attendance.attended import Attended, shifts_between, shifts_of_days
 from gatepost.store.attendance.corrections import Correction
 from gatepost.store.attendance.schedules import Planned
-from gatepost.store.conversion.rows import moment, ms
+from gatepost.store.conversion.values import moment, ms
 from gatepost.store.interface import ForUser, Visible
 from gatepost.store.local_days import Days
 from gatepost.store.page_bytes import fitting, weight

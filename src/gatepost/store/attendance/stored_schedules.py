@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gatepost.store.attendance.forms import latest_form
 from gatepost.store.attendance.schedules import Schedule, checked
-from gatepost.store.conversion.rows import moment, text
+from gatepost.store.conversion.values import moment, text
 from gatepost.store.fold import alike
 from gatepost.store.interface import Transactions, Visible
 from gatepost.store.people.groups import forms_at_sites, group_key, listed_groups

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from gatepost.store.conversion.rows import LONGEST, indexable
+from gatepost.store.conversion.values import LONGEST, indexable
 from gatepost.wire import Alarm, Event, Group, Problem, Record, User
 
 __all__ = ["MAX_GROUPS", "MAX_TEXT", "cut_texts"]

@@ -4,15 +4,15 @@ Pure: no database, no clock.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from gatepost.store.conversion.coded_fields import Facet, facet
 from gatepost.store.conversion.occurrences import Step
+from gatepost.store.conversion.values import DAY_MS, indexable, ms, text
 from gatepost.store.fold import fold_person
 from gatepost.store.types import SIGHTING_MS, Arrival
 from gatepost.wire import (
@@ -22,7 +22,6 @@ from gatepost.wire import (
     Problem,
     Record,
     User,
-    digest,
     without_pins,
 )
 
@@ -31,13 +30,11 @@ __all__ = [
     "ALARM_COLUMNS",
     "QUARANTINE_COLUMNS",
     "IDENTITY_COLUMNS",
-    "DAY_MS",
     "RECORD",
     "ALARM",
     "UNKNOWN",
     "AHEAD_MS",
     "LATE_MS",
-    "LONGEST",
     "Person",
     "Lessons",
     "Referred",
@@ -51,10 +48,6 @@ __all__ = [
     "person_digest",
     "person_number",
     "identity_row",
-    "ms",
-    "moment",
-    "text",
-    "indexable",
     "encode_problems",
     "decode_problems",
     "repeated_problems",
@@ -71,8 +64,6 @@ __all__ = [
 
 RECORD, ALARM, UNKNOWN = range(3)
 
-DAY_MS = 86_400_000
-
 LATE_MS = 600_000
 """What arrives longer after it happened than this counts as late."""
 
@@ -83,19 +74,12 @@ What is later is listed by its receipt."""
 CLOCK_RIGHT_MS = 10_000
 """How far a clock may be ahead and counts as right. One that was further ahead is followed back."""
 
-LONGEST = 512
-"""Characters of a text that is in an index; four bytes each at most."""
-
 _NEVER = -(1 << 62)
 
 ID_BYTES = 8
 """Of a key these first bytes stand for the event's id alone: :func:`gatepost.wire.key_digest`."""
 
 REPEATED = "is the id of another record of this terminal, with another time or person"
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_EXACT_MS = 1 << 42
 
 Person = tuple[Any, ...]
 """site_id, then the columns of ``identities`` from ``user_id`` to ``groups``."""
@@ -104,57 +88,6 @@ _GUEST_TIME = slice(8, 10)
 """Of a :data:`Person`: ``guest_from_ms`` and ``guest_until_ms``."""
 
 _encoder = msgspec.json.Encoder()
-
-
-@overload
-def ms(moment: datetime) -> int: ...
-
-
-@overload
-def ms(moment: None) -> None: ...
-
-
-def ms(moment: datetime | None) -> int | None:
-    """Milliseconds since 1970, exactly."""
-    if moment is None:
-        return None
-    since = moment - EPOCH
-    return since.days * DAY_MS + since.seconds * 1000 + since.microseconds // 1000
-
-
-@overload
-def moment(milliseconds: int) -> datetime: ...
-
-
-@overload
-def moment(milliseconds: None) -> None: ...
-
-
-def moment(milliseconds: int | None) -> datetime | None:
-    if milliseconds is None:
-        return None
-    # Twice as fast, and exact as long as half a microsecond is more than the error of a float: until the year 2100.
-    if 0 <= milliseconds < _EXACT_MS:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def text(value: str) -> str:
-    """What PostgreSQL can hold: no NUL, no half of a surrogate pair. The original keeps what was sent."""
-    if value.isascii():
-        return value.replace("\0", "\ufffd") if "\0" in value else value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        value = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return value.replace("\0", "\ufffd")
-
-
-def indexable(value: str) -> str:
-    """:func:`text` that PostgreSQL can hold in an index, a row of which has 2,700 bytes at most: of a longer one the
-    beginning, and a digest of it all. Whatever makes two different is kept, and so is the original."""
-    value = text(value)
-    return value if len(value) <= LONGEST else f"{value[: LONGEST - 33]}~{digest(value).hex()}"
 
 
 def encode_problems(problems: Iterable[Problem]) -> str | None:

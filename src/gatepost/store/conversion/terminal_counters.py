@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from gatepost.store.conversion.rows import AHEAD_MS, CLOCK_RIGHT_MS, DAY_MS, LATE_MS, ms
+from gatepost.store.conversion.rows import AHEAD_MS, CLOCK_RIGHT_MS, LATE_MS
+from gatepost.store.conversion.values import DAY_MS, ms
 from gatepost.store.types import Arrival
 from gatepost.wire import (
     Alarm,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection, delete, func, select, update
 
-from gatepost.store.conversion.rows import text
+from gatepost.store.conversion.values import text
 from gatepost.store.dialect import insert
 from gatepost.store.forwarding.destination_rows import AttemptRow, Step
 from gatepost.store.schema import tables as t

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.store.accounts.names import folded_name
-from gatepost.store.conversion.rows import text
+from gatepost.store.conversion.values import text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.forwarding import destination_leases, destination_steps, forward_feed
 from gatepost.store.forwarding.destination_ledgers import Ledgers

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, func, select, true
 
-from gatepost.store.conversion.rows import DAY_MS, moment, ms
+from gatepost.store.conversion.values import DAY_MS, moment, ms
 from gatepost.store.interface import Direction, ForUser, Visible
 from gatepost.store.page_bytes import weight
 from gatepost.store.people.groups import Wanted, decode_groups, forms_at_sites, wanted_groups

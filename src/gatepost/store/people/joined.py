@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 from sqlalchemy import Connection, TextClause, delete, func, select, text
 
-from gatepost.store.conversion.rows import moment
+from gatepost.store.conversion.values import moment
 from gatepost.store.interface import ForUser, Transactions, Visible
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.schema import tables as t

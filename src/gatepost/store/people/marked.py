@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 from sqlalchemy import Connection, delete, func, or_, select
 
-from gatepost.store.conversion.rows import DAY_MS, moment, ms, text
+from gatepost.store.conversion.values import DAY_MS, moment, ms, text
 from gatepost.store.interface import ForUser, Transactions, Visible
 from gatepost.store.page_bytes import weight
 from gatepost.store.people.groups import forms_at_sites

@@ -30,7 +30,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from gatepost.store.conversion.rows import moment
+from gatepost.store.conversion.values import moment
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.fold import ESCAPE, like
 from gatepost.store.interface import Counted, ForUser, Page, Visible

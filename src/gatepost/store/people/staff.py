@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, or_, select
 
-from gatepost.store.conversion.rows import text
+from gatepost.store.conversion.values import text
 from gatepost.store.dialect import insert
 from gatepost.store.fold import ESCAPE, alike, fold_person, like
 from gatepost.store.interface import Transactions, Visible

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, Select, func, select
 
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import Transactions
 from gatepost.store.privacy.retention import KINDS, PARTS, RECEIVED, Limits
 from gatepost.store.schema import tables as t

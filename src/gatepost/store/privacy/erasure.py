@@ -48,7 +48,7 @@ from sqlalchemy.exc import IntegrityError
 from gatepost.errors import ImageUnavailable, JournalError
 from gatepost.journal.places import Place
 from gatepost.store.accounts import saved_views
-from gatepost.store.conversion.rows import text
+from gatepost.store.conversion.values import text
 from gatepost.store.dialect import insert
 from gatepost.store.images import images
 from gatepost.store.interface import Leaving, Transactions

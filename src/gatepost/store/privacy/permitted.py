@@ -29,7 +29,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, func, select
 
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.dialect import insert
 from gatepost.store.interface import Transactions
 from gatepost.store.privacy.retention import PARTS, Limits, oldest_ms

@@ -29,7 +29,7 @@ from sqlalchemy.exc import IntegrityError
 from gatepost.errors import JournalUnavailable
 from gatepost.store.accounts import audit_chain
 from gatepost.store.accounts.names import PROGRAM
-from gatepost.store.conversion.rows import DAY_MS, moment
+from gatepost.store.conversion.values import DAY_MS, moment
 from gatepost.store.images import images
 from gatepost.store.interface import EVERYTHING, Leaving
 from gatepost.store.people import identities

@@ -28,7 +28,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, delete, text
 
-from gatepost.store.conversion.rows import ms, person, person_digest
+from gatepost.store.conversion.rows import person, person_digest
+from gatepost.store.conversion.values import ms
 from gatepost.store.dialect import insert
 from gatepost.store.privacy.person_matcher import NUMBERS, SHORT, USER_ID_FIELDS, plain, scalars
 from gatepost.store.schema import tables as t

@@ -17,7 +17,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from gatepost.store.conversion.rows import decode_problems, moment, ms
+from gatepost.store.conversion.rows import decode_problems
+from gatepost.store.conversion.values import moment, ms
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.interface import (
     EVERYTHING,

@@ -9,8 +9,8 @@ from datetime import datetime
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
-from gatepost.store.conversion.rows import moment, ms
 from gatepost.store.conversion.terminal_counters import HISTORY
+from gatepost.store.conversion.values import moment, ms
 from gatepost.store.interface import AlarmCounts, RecordQuery, TerminalState, Visible
 from gatepost.store.query import record_search
 from gatepost.store.query.alarms import alarm_counts

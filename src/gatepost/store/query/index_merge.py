@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import UserDefinedType
 
-from gatepost.store.conversion.rows import ms
+from gatepost.store.conversion.values import ms
 from gatepost.store.interface import RecordQuery
 from gatepost.store.schema import tables as t
 

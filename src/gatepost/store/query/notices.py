@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Row, delete, func, select
 
-from gatepost.store.conversion import rows as conversion
+from gatepost.store.conversion import values
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert, take_ids
 from gatepost.store.interface import Notice, NoticeKind, Page, Transactions
@@ -153,7 +153,7 @@ def _trim(db: Connection) -> None:
 def _notice(row: Row[Any]) -> Notice:
     return Notice(
         id=row.id,
-        at=conversion.moment(row.at_ms),
+        at=values.moment(row.at_ms),
         kind=row.kind,
         subject=row.subject,
         terminal_id=row.terminal_id,

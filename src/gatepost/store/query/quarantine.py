@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, func, select, update
 
-from gatepost.store.conversion.rows import decode_problems, moment, text
+from gatepost.store.conversion.rows import decode_problems
+from gatepost.store.conversion.values import moment, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert
 from gatepost.store.images import images

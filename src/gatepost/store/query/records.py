@@ -20,7 +20,8 @@ from sqlalchemy import (
     select,
 )
 
-from gatepost.store.conversion.rows import decode_problems, moment
+from gatepost.store.conversion.rows import decode_problems
+from gatepost.store.conversion.values import moment
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.interface import (
     EVERYTHING,

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from gatepost.errors import DecodeError
 from gatepost.journal.places import Image
 from gatepost.store.conversion.long_texts import take_out
-from gatepost.store.conversion.rows import clock_problems, is_stranger, ms
+from gatepost.store.conversion.rows import clock_problems, is_stranger
+from gatepost.store.conversion.values import ms
 from gatepost.store.images.places import ALARMS, PEOPLE, QUARANTINE, STRANGERS
 from gatepost.store.local_days import zone
 from gatepost.store.refusal_types import QuarantineRow

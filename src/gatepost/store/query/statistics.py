@@ -27,7 +27,7 @@ from sqlalchemy import (
     true,
 )
 
-from gatepost.store.conversion.rows import moment
+from gatepost.store.conversion.values import moment
 from gatepost.store.interface import ForUser, Visible
 from gatepost.store.local_days import DAY_MS, Days, days_between, zone
 from gatepost.store.schema import tables as t

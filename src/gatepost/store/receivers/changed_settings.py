@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import delete, select
 
-from gatepost.store.conversion.rows import moment
+from gatepost.store.conversion.values import moment
 from gatepost.store.dialect import insert
 from gatepost.store.interface import Transactions
 from gatepost.store.schema import tables as t

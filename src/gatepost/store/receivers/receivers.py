@@ -7,7 +7,7 @@ Functions on a connection, in the caller's transaction.
 
 from sqlalchemy import Connection, delete, select
 
-from gatepost.store.conversion.rows import moment, text
+from gatepost.store.conversion.values import moment, text
 from gatepost.store.dialect import insert
 from gatepost.store.schema.tables import receivers
 from gatepost.store.types import ReceiverRow

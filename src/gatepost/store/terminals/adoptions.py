@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from gatepost.store.conversion.rows import moment, text
+from gatepost.store.conversion.values import moment, text
 from gatepost.store.interface import Transactions
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.sealed import Seal

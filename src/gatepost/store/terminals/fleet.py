@@ -20,8 +20,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from gatepost.store.conversion.rows import moment, ms, text
 from gatepost.store.conversion.terminal_counters import HISTORY
+from gatepost.store.conversion.values import moment, ms, text
 from gatepost.store.dialect import insert
 from gatepost.store.interface import NoticeKind, Transactions
 from gatepost.store.receivers.leases import is_held

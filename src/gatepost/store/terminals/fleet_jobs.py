@@ -16,7 +16,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from gatepost.store.conversion.rows import moment, text
+from gatepost.store.conversion.values import moment, text
 from gatepost.store.dialect import insert
 from gatepost.store.interface import Transactions
 from gatepost.store.receivers.leases import is_held

@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import StoreError
-from gatepost.store.conversion.rows import LATE_MS, moment, text
+from gatepost.store.conversion.rows import LATE_MS
 from gatepost.store.conversion.terminal_counters import HISTORY
+from gatepost.store.conversion.values import moment, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert
 from gatepost.store.interface import (

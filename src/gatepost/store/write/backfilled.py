@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from gatepost.store.conversion.rows import ms, person_number
+from gatepost.store.conversion.rows import person_number
+from gatepost.store.conversion.values import ms
 from gatepost.store.types import Arrival
 from gatepost.wire import Record
 

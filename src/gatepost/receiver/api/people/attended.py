@@ -11,7 +11,7 @@ from gatepost.store.attendance.attendance import PersonAttendance
 from gatepost.store.attendance.attended import Attended
 from gatepost.store.attendance.corrections import Correction
 from gatepost.store.attendance.schedules import Mark, Planned
-from gatepost.store.conversion.rows import moment
+from gatepost.store.conversion.values import moment
 from gatepost.store.people.person import Person
 
 __all__ = [
