@@ -4,6 +4,7 @@ A destination is a place in the store's feed and a row for each event behind it 
 and what was weighed: ``docs/decisions/forwarding.md``.
 
 ``forwarding``   all destinations of a receiver: starts and stops forwarders, holds their leases
+``opening``      what sends to a destination, opened and checked
 ``forwarder``    one destination: reads the feed, sends, and commits what came of it
 ``progress``     what of one destination is sent next, and what is settled; pure
 ``sinks``        a file for each kind of destination: how it is sent to, and what the reply means

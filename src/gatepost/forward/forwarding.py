@@ -18,38 +18,31 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import structlog
 from msgspec import Struct
 
-from gatepost.egress import Egress, Forbidden
+from gatepost.egress import Egress
 from gatepost.errors import GatepostError, SettingsError, StoreError
 from gatepost.forward.admin import Admin
 from gatepost.forward.forwarder.forwarder import Forwarder
 from gatepost.forward.forwarder.reader import questions
 from gatepost.forward.forwarder.surroundings import Lost, Surroundings
 from gatepost.forward.image_links import ImageLinks
+from gatepost.forward.opening import check_told, open_sink
 from gatepost.forward.options.destination import Destination, decode
 from gatepost.forward.options.secrets import Secrets, decode_secrets
 from gatepost.forward.rates import Rates
-from gatepost.forward.sinks import Sink
-from gatepost.forward.sinks.kafka import Kafka
-from gatepost.forward.sinks.mqtt import Mqtt
-from gatepost.forward.sinks.nats import Nats
-from gatepost.forward.sinks.notify.notify import Notify
-from gatepost.forward.sinks.receiver import UpperReceiver
-from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
 from gatepost.forward.trial import Example, Trial, example, send_test
 from gatepost.store.forwarding.destinations import DestinationRow, Destinations, State
-from gatepost.store.interface import SiteRow, Store, Visible
+from gatepost.store.interface import Store, Visible
 from gatepost.store.people.people import People
 
-__all__ = ["LEASE_S", "LOOK_S", "Forwarding", "check_told", "open_sink"]
+__all__ = ["LEASE_S", "LOOK_S", "Forwarding"]
 
 log = structlog.get_logger(__name__)
 
@@ -71,33 +64,6 @@ AGAIN_S = 30.0
 
 THREADS = 4
 """For all forwarders together: what they do there is ask the store."""
-
-
-def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
-    """Return what sends to a destination. Raises :class:`~gatepost.errors.SettingsError`."""
-    makers: Mapping[str, Callable[[Destination, Secrets, Egress], Sink]] = {
-        "webhook": Webhook,
-        "receiver": UpperReceiver,
-        "mqtt": Mqtt,
-        "nats": Nats,
-        "kafka": Kafka,
-        "notify": Notify,
-    }
-    return makers[told.kind](told, secrets, egress)
-
-
-def check_told(
-    told: Destination, kept: Secrets, sites: Iterable[SiteRow], egress: Egress, links: ImageLinks
-) -> None:
-    """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Nothing is connected to."""
-    if told.images == "link":
-        links.check()
-    try:
-        egress.check_literal(urlsplit(told.url).hostname or "")
-    except Forbidden as error:
-        raise SettingsError("url", f"cannot be used: {error}") from None
-    questions(told, sites)
-    open_sink(told, kept, egress)
 
 
 class _Running(Struct):

@@ -7,7 +7,7 @@ import pytest
 
 from gatepost.egress import Egress
 from gatepost.errors import SettingsError
-from gatepost.forward.forwarding import open_sink
+from gatepost.forward.opening import open_sink
 from gatepost.forward.options.destination import decode
 from gatepost.forward.options.secrets import decode_secrets
 

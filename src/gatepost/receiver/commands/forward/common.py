@@ -79,8 +79,8 @@ class Opened:
 def opened(data: Path | None, database: str | None, config: Path | None = None) -> Iterator[Opened]:
     from gatepost.egress import Egress
     from gatepost.forward.admin import Admin
-    from gatepost.forward.forwarding import check_told
     from gatepost.forward.image_links import ImageLinks
+    from gatepost.forward.opening import check_told
     from gatepost.forward.options.destination import Destination
     from gatepost.forward.options.secrets import Secrets
     from gatepost.store.accounts.accounts import Accounts

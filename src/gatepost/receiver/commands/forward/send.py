@@ -43,7 +43,7 @@ def try_out(
 ) -> None:
     """Send it from here, by the rules of ``forward_networks``; exit code 1 where it is not delivered."""
     from gatepost.egress import Egress
-    from gatepost.forward.forwarding import open_sink
+    from gatepost.forward.opening import open_sink
     from gatepost.forward.options.destination import decode
     from gatepost.forward.options.filters import queries
     from gatepost.forward.options.secrets import decode_secrets
