@@ -13,6 +13,7 @@ from gatepost.store.people.marked import MarkedPeople
 from gatepost.store.people.people import People
 from gatepost.store.people.person import PeopleQuery, Person, Rules
 from gatepost.store.privacy.erasure import Whom, erase
+from gatepost.store.terminals.registry import Conflict
 from gatepost.wire import User
 
 NOW = datetime(2024, 5, 10, tzinfo=UTC)
@@ -96,3 +97,12 @@ def test_what_cannot_be_marked_is_said(store: BaseStore) -> None:
             marks.mark(anna, reason=reason, until=None, **BY)
     with pytest.raises(ValueError, match="until: a mark ends at a time that is to come"):
         marks.mark(anna, reason="x", until=NOW, **BY)
+
+
+def test_who_was_erased_meanwhile_is_not_marked(store: BaseStore) -> None:
+    """The person is as they were read, before another user erased them."""
+    anna = named(store, "Anna")
+    erase(store, Whom(user_id="5", site_id=1), now_ms=NOW_MS)
+    with pytest.raises(Conflict, match="this person was erased"):
+        MarkedPeople(store, Rules()).mark(anna, reason="x", until=None, **BY)
+    assert MarkedPeople(store, Rules()).listed(NOW_MS) == []

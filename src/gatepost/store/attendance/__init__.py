@@ -3,7 +3,6 @@
 ``attendance``        first in, last out and hours, by person and shift
 ``attended``          shifts of people on local days
 ``corrections``       passages that are added or struck, with a note
-``forms``             which form of a person's data something is written about
 ``person_day``        the shifts and passages of one person on one day
 ``plans``             which schedule is a person's on which day
 ``schedules``         what a shift is like, compared with its schedule

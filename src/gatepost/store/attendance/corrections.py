@@ -15,12 +15,12 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
-from gatepost.store.attendance.forms import latest_form
 from gatepost.store.conversion.values import DAY_MS, moment, ms, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.interface import ForUser, Page, Transactions
 from gatepost.store.local_days import zone
 from gatepost.store.page_bytes import fitting, weight
+from gatepost.store.people.forms import latest_form
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.people.passage_rule import is_passage
 from gatepost.store.people.person import Person, Rules

@@ -16,11 +16,11 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gatepost.store.attendance.forms import latest_form
 from gatepost.store.attendance.schedules import Schedule, checked
 from gatepost.store.conversion.values import moment, text
 from gatepost.store.fold import alike
 from gatepost.store.interface import Transactions, Visible
+from gatepost.store.people.forms import latest_form
 from gatepost.store.people.groups import forms_at_sites, group_key, listed_groups
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict

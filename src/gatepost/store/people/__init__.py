@@ -1,5 +1,6 @@
 """Find people and their passages, and keep what the office says of them.
 
+``forms``         the forms of a person's data that are still there
 ``groups``        groups of people with one name
 ``identities``    rows of people's data, as each record has them
 ``inside``        people who are inside

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, delete, func, or_, select
 from gatepost.store.conversion.values import DAY_MS, moment, ms, text
 from gatepost.store.interface import ForUser, Transactions, Visible
 from gatepost.store.page_bytes import weight
+from gatepost.store.people.forms import kept_forms
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.people.joined import Joined, Number, number_of
 from gatepost.store.people.person import Person, Rules
@@ -151,7 +152,11 @@ class MarkedPeople:
             _forget(db, person.identities)
             if db.execute(select(func.count()).select_from(t.marked_people)).scalar_one() >= MAX_MARKS:
                 raise Conflict(f"{MAX_MARKS} people are marked already; take some marks away first")
-            forms = select(i.id, i.user_id, i.site_id).where(i.id.in_(person.identities)).order_by(i.id)
+            forms = (
+                select(i.id, i.user_id, i.site_id)
+                .where(i.id.in_(kept_forms(db, person.identities)))
+                .order_by(i.id)
+            )
             last_of_each = {number_of(row, self._rules): row.id for row in db.execute(forms)}
             values = {
                 "reason": reason,
