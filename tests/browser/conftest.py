@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from tests.browser import kit
 from tests.browser.kit import Console
 
 ROLES = {"viewer": "wang", "operator": "li"}
+
+expect.set_options(timeout=30_000)
+"""As long as everything else in a browser is waited for: other tests have the processors as well."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

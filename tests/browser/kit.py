@@ -310,7 +310,7 @@ def log_in(page: Page, console: Console, name: str = "admin", password: str = PA
     page.wait_for_url(lambda url: "/login" not in url)
 
 
-def until(condition: Callable[[], bool], page: Page, timeout: float = 15.0) -> None:
+def until(condition: Callable[[], bool], page: Page, timeout: float = 60.0) -> None:
     """Wait until a condition holds that no selector can express."""
     ends = time.monotonic() + timeout
     while not condition():
