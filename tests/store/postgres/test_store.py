@@ -22,7 +22,7 @@ from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs
 from gatepost.journal.streams import Position
 from gatepost.store.base import BaseStore
-from gatepost.store.conversion import rows as a
+from gatepost.store.conversion import values
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import AlarmQuery, FeedPage, NewTerminal, RecordQuery, Stored
 from gatepost.store.maintenance.check import check
@@ -423,7 +423,7 @@ def test_a_person_whom_another_process_erases_while_the_batch_is_written_is_made
 def test_what_no_index_can_hold_is_the_fault_of_the_event_and_not_of_the_server(
     store: BaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(a, "LONGEST", 1_000_000)
+    monkeypatch.setattr(values, "LONGEST", 1_000_000)
     noise = random.Random(1).randbytes(6_000).hex()
     with pytest.raises(psycopg.errors.ProgramLimitExceeded):
         store.write([arrival(record(50, user=User(user_id=noise)))])

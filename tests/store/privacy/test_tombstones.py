@@ -14,6 +14,7 @@ from gatepost import wire
 from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, Arrival, RecordQuery
+from gatepost.store.postgres.inserter import Inserter
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
@@ -167,14 +168,14 @@ def test_on_a_server_an_erasure_waits_for_a_batch_that_is_being_listed(
     ensured(store, "SN-1", now_ms=RECEIVED_MS)
     store.write([arrival(record(1, user=WANG))])
     reached, go = threading.Event(), threading.Event()
-    insert = PostgresStore._insert
+    insert = Inserter._insert_rows
 
-    def held(self: PostgresStore, *what: Any) -> Any:
+    def held(self: Inserter, *what: Any) -> Any:
         reached.set()
         assert go.wait(20)
         return insert(self, *what)
 
-    monkeypatch.setattr(PostgresStore, "_insert", held)
+    monkeypatch.setattr(Inserter, "_insert_rows", held)
     writing = threading.Thread(target=lambda: other.write([arrival(record(2, user=WANG))]))
     writing.start()
     assert reached.wait(20)
