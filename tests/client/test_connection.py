@@ -1,5 +1,6 @@
 """HTTP to a receiver: whose fault a failure is, and that no answer is taken for whole that is not."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -48,6 +49,8 @@ def answering(*answers: bytes, context: ssl.SSLContext | None = None) -> Iterato
     try:
         yield f"127.0.0.1:{server.getsockname()[1]}", heads
     finally:
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)  # ends a wait for a connection, which closing does not
         server.close()
         thread.join(20)
 

@@ -210,6 +210,8 @@ def _subscribed(managed: Managed, known: Known | None) -> Finding:
         return Finding(check="subscribed", level="look", code="no_event_yet", values={"when": managed.set_at})
     if managed.found == "silent":
         return Finding(check="subscribed", level="unknown", code="unsaid")
+    if seen is None:  # its address was ours already, or the reply to the setting of it was lost
+        return Finding(check="subscribed", level="look", code="never_sent")
     return Finding(check="subscribed", level="good", code="ours")
 
 
@@ -319,6 +321,7 @@ FIRST: tuple[str, ...] = (
     "never_unmanaged",
     "offline",
     "no_event_yet",
+    "never_sent",
     "late",
     "not_listed",
     "new",
