@@ -72,6 +72,13 @@ def test_where_all_is_well_there_is_nothing_to_do() -> None:
             {"known": replace(FINE, presence="never", last_seen=None), "managed": replace(OURS, set_at=None)},
             "never_sent",
         ),
+        (
+            {
+                "known": replace(FINE, presence="never", last_seen=None),
+                "managed": replace(OURS, found=None, looked_at=None, set_at=None),
+            },
+            "not_set_yet",
+        ),
         ({"known": replace(FINE, has_backlog=True)}, "backlog"),
         ({"known": replace(FINE, clock_error_s=28_800.0)}, "clock_ahead"),
         ({"known": replace(FINE, clock_error_s=-61.0)}, "clock_behind"),

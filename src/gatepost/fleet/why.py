@@ -184,6 +184,8 @@ def _service(facts: Facts) -> Iterator[Finding]:
         return
     if managed.found is None or managed.looked_at is None:
         yield Finding(check="reachable", level="unknown", code="not_looked", values=values)
+        if facts.known is None or facts.known.last_seen is None:
+            yield Finding(check="subscribed", level="look", code="not_set_yet")
         return
     yield Finding(
         check="reachable", level="good", code="reached", values={**values, "when": managed.looked_at}
@@ -320,6 +322,7 @@ FIRST: tuple[str, ...] = (
     "unknown",
     "never_unmanaged",
     "offline",
+    "not_set_yet",
     "no_event_yet",
     "never_sent",
     "late",
