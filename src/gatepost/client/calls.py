@@ -19,7 +19,7 @@ __all__ = ["Calls", "Filter", "parameters_of"]
 T = TypeVar("T")
 
 Filter = str | int | bool | datetime | None
-"""What a filter may be; ``None`` does not filter. A ``datetime`` without a zone is taken for UTC."""
+"""A value of a filter; ``None`` does not filter. A ``datetime`` without a zone is in UTC."""
 
 _SILENCE_S = 45.0
 """The stream says something every 15 seconds."""

@@ -81,6 +81,6 @@ class PeopleCalls(Calls):
     def erase_number(
         self, user_id: str, *, site_id: int | None = None, terminal_id: int | None = None
     ) -> ErasedItem:
-        """Erase whoever has a number, at one site or at all of them. It cannot be taken back. Needs the role admin."""
+        """Erase the people with a number, at one site or at all of them. It cannot be undone. Needs the role admin."""
         order = {"user_id": user_id, "site_id": site_id, "terminal_id": terminal_id}
         return self._connection.send("POST", "people/erase", ErasedItem, order)

@@ -81,7 +81,7 @@ class Queue:
         return min(soonest, default=None)
 
     def may_go(self) -> Iterator[int]:
-        """Return the numbers that no other one holds up, due or not."""
+        """Return the numbers that wait for no other one, due or not."""
         return (number for number in self.waiting if self._may_go(number, float("inf")))
 
     def head(self, key: str) -> int | None:

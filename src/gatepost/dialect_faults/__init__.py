@@ -3,7 +3,7 @@
 Rules:
 
 - Wire names stand here by hand, outside ``gatepost.wire``: what is written here is what the decoder has to understand.
-- A fault keeps the event: whoever reads the body with some care finds the same passage, unless the class is about what
+- A fault keeps the event: a careful receiver finds the same passage in the body, unless the class is about what
   the event lacks. Its key stays different from that of every other event.
 - A rewriting is a function of the body and of the lots: the same ones write the same bytes.
 

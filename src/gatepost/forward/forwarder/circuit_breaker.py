@@ -49,5 +49,5 @@ class CircuitBreaker:
 
     def reached(self) -> bool:
         """Note that it replied; return whether it could not be reached before."""
-        was_closed, self.failures = self.failures > 0, 0
-        return was_closed
+        was_away, self.failures = self.failures > 0, 0
+        return was_away

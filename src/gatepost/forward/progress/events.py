@@ -1,4 +1,4 @@
-"""Know the events that a destination has read and not settled, and which of them hold up others. Pure."""
+"""Know the events that a destination has read and not settled, and which of them others wait for. Pure."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Events:
         self._gathered = gathered
         self.keep_order = keep_order
         self.cursor = Cursor(max_refusals=max_refusals)
-        """What is read and not settled."""
+        """The events that are read and not settled."""
         self._last = 0
         self.items: dict[int, Item] = {}
         self.entries: dict[int, tuple[Track, Entry]] = {}
-        """Where each event stands that is to be sent and is no exception."""
+        """The track and the entry of each event that is to be sent and is no exception."""
         self.numbers: dict[int, int] = {}
         """The number of each exception, by its event."""
         self.waiting = dict.fromkeys(FORWARD_KINDS, 0)
         """How many exceptions wait."""
         self.blocking: dict[Key, int] = {}
-        """How many events hold up what comes after them."""
+        """How many events of each key the later ones wait for."""
 
     def load(self, row: ExceptionRow) -> None:
         """Take in an exception that is stored."""

@@ -58,7 +58,7 @@ class Progress:
         """What is committed next."""
         self._events = Events(self.gathered, keep_order=keep_order, max_refusals=max_refusals)
         self.cursor = self._events.cursor
-        """What is read and not settled."""
+        """The events that are read and not settled."""
         self._passing = Passing(self.cursor, max_refusals)
         self._asides = Asides(loaded.asides, self.gathered)
         self._moves = Moves(self._events, self._asides, self.gathered)
