@@ -104,7 +104,7 @@ class Node:
             "--listen-client-urls", client, "--advertise-client-urls", client,
             "--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer,
             "--initial-cluster", ",".join(f"n{node.number}={node.peer}" for node in nodes),
-            "--initial-cluster-token", NAME, "--heartbeat-interval", "200", "--election-timeout", "2000",
+            "--initial-cluster-token", NAME,
         ]  # fmt: skip
         accounts = {
             "superuser": {"username": NAME, "password": password},
