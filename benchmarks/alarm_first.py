@@ -27,7 +27,7 @@ from benchmarks.report import Row
 from benchmarks.stocked import BATCH, arrivals, terminals
 from gatepost.journal.folder import Folder
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.sqlite.data_folder import DATABASE, JOURNAL
 from gatepost.store.sqlite.store import SqliteStore

@@ -12,7 +12,7 @@ from gatepost.journal.packs import Packs
 from gatepost.journal.places import Image, Place
 from gatepost.journal.streams import RECORDS
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.query.reprocess import separated

@@ -36,7 +36,7 @@ from tests.receiver.kit import JPEG, base64, record
 
 from gatepost import cli
 from gatepost.forward.options import destination
-from gatepost.receiver.ingest.frames import image_keys
+from gatepost.receiver.ingest.commit.frames import image_keys
 from gatepost.settings import ReceiverSettings, TerminalServiceSettings, load
 
 NOT_RUN = {

@@ -17,7 +17,7 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.console.input.filters import CHOICE_BYTES
-from gatepost.receiver.api.terminal_values import would_refuse
+from gatepost.receiver.api.terminals.values import would_refuse
 from gatepost.receiver.terminals.preview import WouldRefuse
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.accounts.saved_views import MAX_VIEWS, Reader, SavedViews

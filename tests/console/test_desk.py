@@ -11,7 +11,7 @@ from gatepost.console.desk import LISTED_WITHIN_S, NAV, Desk, View, local_path
 from gatepost.console.words import words
 from gatepost.errors import JournalUnavailable
 from gatepost.receiver.auth.principal import Principal
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.rows import Role
 from gatepost.store.sqlite.store import SqliteStore

@@ -24,8 +24,8 @@ from gatepost.journal.folder import Folder
 from gatepost.journal.places import Place
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.frames import Frames
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.ingest.commit.frames import Frames
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, Progress, Stored
 from gatepost.store.sqlite.data_folder import JOURNAL

@@ -16,9 +16,9 @@ from gatepost import wire
 from gatepost.fleet.client import Account, TerminalClient
 from gatepost.fleet.history.backfill import Around, Backfill
 from gatepost.journal.folder import Folder
-from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.receiver.jobs.desk_writer import DeskWriter
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.store.base import BaseStore
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, RecordQuery, RecordRow

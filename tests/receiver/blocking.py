@@ -12,7 +12,7 @@ from litestar import get
 
 from gatepost.receiver.api.access.authorization import OPEN
 from gatepost.receiver.api.application import Pages
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.observability.logs import to_stderr
 from gatepost.receiver.program import run
 from gatepost.settings import ReceiverSettings

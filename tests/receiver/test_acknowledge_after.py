@@ -22,8 +22,8 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
 
 from gatepost.errors import StoreUnavailable
 from gatepost.journal.streams import RECORDS
-from gatepost.receiver import desk_app
-from gatepost.receiver.ingest.until_listed import PATIENCE_S
+from gatepost.receiver.desk import app as desk_app
+from gatepost.receiver.ingest.commit.until_listed import PATIENCE_S
 from gatepost.receiver.processes.link import Listed
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore

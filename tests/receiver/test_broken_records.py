@@ -10,7 +10,7 @@ from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, bod
 
 from gatepost.journal.packs import Packs
 from gatepost.journal.places import split_places
-from gatepost.receiver.ingest.push import kept_raw, key_of
+from gatepost.receiver.ingest.push.push import kept_raw, key_of
 from gatepost.receiver.jobs.reprocessing import ProcessedAgain
 from gatepost.store.interface import EVERYTHING, Arrival, Progress, QuarantineRow
 from gatepost.store.query.reprocess import decode_again
@@ -218,7 +218,7 @@ async def test_a_defect_in_keeping_it_raw_loses_nothing_either(
 
     with monkeypatch.context() as patch:
         choke(receiver, patch, on=(Record, Alarm))
-        patch.setattr("gatepost.receiver.jobs.projector.kept_raw", broken)
+        patch.setattr("gatepost.receiver.jobs.projector.projector.kept_raw", broken)
         for number in range(3):
             assert (await receiver.push(record(uuid=f"u-{number}"))).json == SUCCESS
         receiver.settle()

@@ -13,7 +13,7 @@ from tests.bucket import BUCKET, SeaweedFS, seaweedfs
 from tests.postgres import Postgres
 from tests.receiver.kit import Running, alarm, base64, record, serving, until
 
-from gatepost.receiver.ingest.until_listed import PATIENCE_S
+from gatepost.receiver.ingest.commit.until_listed import PATIENCE_S
 from gatepost.receiver.opening import open_store
 from gatepost.settings import ReceiverSettings
 from gatepost.store.images.bucket import Bucket

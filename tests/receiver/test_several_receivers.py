@@ -15,7 +15,7 @@ from tests.receiver.kit import SUCCESS, Answer, Running, record, serving, until
 from gatepost.errors import SettingsError
 from gatepost.journal.folder import Folder
 from gatepost.receiver.auth.issuing import first_administrator
-from gatepost.receiver.ingest_app import check
+from gatepost.receiver.ingest.app import check
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.images.archives import packs_of

@@ -25,7 +25,7 @@ from tests.receiver.kit import (
 
 from gatepost.receiver.http.connection import MAX_PIPELINED, GuardedProtocol
 from gatepost.receiver.http.limits import Request
-from gatepost.receiver.ingest.disk import reserved_bytes
+from gatepost.receiver.ingest.commit.disk import reserved_bytes
 from gatepost.wire import SUCCESS as TAKEN
 
 MEGABYTE = 1024 * 1024

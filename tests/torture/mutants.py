@@ -47,7 +47,7 @@ def terminal_answers_before_the_commit(put: Put) -> None:
 
 def receiver_replies_before_the_sync(put: Put) -> None:
     """The receiver says success when an event is in its queue."""
-    from gatepost.receiver.ingest.group_commit import GroupCommit
+    from gatepost.receiver.ingest.commit.group_commit import GroupCommit
 
     true = GroupCommit.enqueue
 

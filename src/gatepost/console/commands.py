@@ -17,7 +17,7 @@ from gatepost.receiver.commands.config import ConfigOption, DatabaseOption, Data
 
 if TYPE_CHECKING:
     from gatepost.receiver.api.application import Pages
-    from gatepost.receiver.jobs.lag import Lag
+    from gatepost.receiver.jobs.projector.lag import Lag
     from gatepost.settings import ReceiverSettings
     from gatepost.store.interface import Store
     from gatepost.store.privacy.permitted import Ask

@@ -34,7 +34,7 @@ from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, word
 from gatepost.errors import JournalError
 from gatepost.receiver.api.access.authorization import PARTS, user_store
 from gatepost.receiver.auth.principal import Principal, may
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.receiver.people_rules import rules_of
 from gatepost.settings import ReceiverSettings

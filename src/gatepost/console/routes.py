@@ -1,6 +1,6 @@
 """Where the console is put together: its pages, their desk, and what becomes of errors.
 
-``routes`` is what :class:`gatepost.receiver.desk_app.DeskApp` is handed as ``pages``.
+``routes`` is what :class:`gatepost.receiver.desk.app.DeskApp` is handed as ``pages``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from gatepost.receiver.api.access.authorization import (
     needed,
 )
 from gatepost.receiver.api.application import Pages
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store
 from gatepost.store.privacy.permitted import Ask

@@ -3,11 +3,10 @@
 ``api/``            serve the HTTP API: one file a resource
 ``auth/``           decide who a client is, and what it may do
 ``commands/``       define the receiver's commands, except ``serve``
-``desk_app``        the desk, put together
+``desk/``           serve API and console, list events, and do the jobs. The process desk
 ``exports/``        write files: CSV, XLSX, JSON lines, ZIP
 ``http/``           read HTTP requests within limits, and write responses
 ``ingest/``         take a push, and acknowledge it when it is in the journal. The process ingest does this
-``ingest_app``      the ingest, put together
 ``jobs/``           do what the desk does without a request
 ``live_stream``     the live stream
 ``observability/``  tell operators what a receiver does

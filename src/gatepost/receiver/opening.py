@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from gatepost.errors import SettingsError
 from gatepost.journal.folder import Folder
-from gatepost.receiver.ingest.frames import image_keys
+from gatepost.receiver.ingest.commit.frames import image_keys
 from gatepost.settings import ReceiverSettings
 from gatepost.store.images.archives import packs_of
 from gatepost.store.interface import Store

@@ -21,9 +21,9 @@ from tests.receiver.kit import Answer, Clock, Running, body, receiving
 
 from gatepost.console.commands import console_pages
 from gatepost.errors import SettingsError
-from gatepost.receiver.auth import openid
 from gatepost.receiver.auth.cookies import COOKIE
 from gatepost.receiver.auth.login_throttle import FREE
+from gatepost.receiver.auth.openid import provider as openid
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.accounts.rows import AccountRow

@@ -9,7 +9,7 @@ from gatepost.errors import StoreCorrupt, StoreUnavailable
 from gatepost.journal.folder import Folder
 from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.receiver.opening import open_store
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Progress, RecordQuery

@@ -25,7 +25,7 @@ from tests.wire.examples import json_values
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.ingest.endpoint import _values
-from gatepost.receiver.ingest.serials import serial_of
+from gatepost.receiver.ingest.push.serials import serial_of
 from gatepost.receiver.terminals.sources import token_digest
 from gatepost.wire import Record, decode
 

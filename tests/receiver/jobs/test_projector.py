@@ -34,8 +34,8 @@ from gatepost.journal.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.frames import Frames
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.ingest.commit.frames import Frames
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.images.encryption import ImageKeys

@@ -23,9 +23,9 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import JournalUnavailable, StoreUnavailable
-from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.receiver.jobs.desk_writer import DeskWriter
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.receiver.jobs.reprocessing import ProcessedAgain, Reprocessing
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.values import DAY_MS

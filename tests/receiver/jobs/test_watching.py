@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.jobs.watching import Facts, observe
 from gatepost.store.interface import TerminalRow
 from gatepost.store.query.notices import ENDS, NewNotice, NoticeKind

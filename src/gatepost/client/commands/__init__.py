@@ -4,20 +4,14 @@ Where the receiver is, and with which token, is said by ``--url`` and ``--token`
 ``GATEPOST_TOKEN``: other users of the machine can read a command line. Lists are a line an item, for people; with
 ``--json`` they are JSON lines, for programs, which do not depend on the language.
 
-``options``         what all of them share: the options, and how a value is written
-``events``          records, and everything as it happens
-``alarms``          alarms: list, acknowledge, close
-``terminals``       one terminal: list, create, rename, rotate; refused pushes
-``terminal_lines``  a terminal in one line
-``chosen``          several terminals at once: approve, retire, move, direct, name, delete
-``why``             why nothing arrives of a terminal
-``finding``         discover, scan and import terminals
-``fleet``           adopt terminals, and what is done with those that are adopted
-``history``         back-fill and the daily audit
-``people``          people: list, erase, attendance
-``person``          one person: marks, and joined numbers
-``inside``          who is inside
-``views``           saved views of the console's pages
+``options``     what all of them share: the options, and how a value is written
+``events``      records, and everything as it happens
+``alarms``      alarms: list, acknowledge, close
+``terminals/``  terminals: one, several at once, and those that are adopted
+``people``      people: list, erase, attendance
+``person``      one person: marks, and joined numbers
+``inside``      who is inside
+``views``       saved views of the console's pages
 """
 
 from __future__ import annotations
@@ -31,7 +25,8 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    from gatepost.client.commands import alarms, events, finding, fleet, people, terminals, views
+    from gatepost.client.commands import alarms, events, people, views
+    from gatepost.client.commands.terminals import finding, fleet, terminals
 
     for name, module, text in (
         ("events", events, t("what happened at the doors", "门禁通行记录")),

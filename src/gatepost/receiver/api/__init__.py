@@ -2,11 +2,11 @@
 
 ``events/``           records, alarms, images, quarantine, refusals, live stream and counts
 ``exports/``          what lists show, as a file
+``terminals/``        terminals, several of them at once, and sites
 ``people/``           people, attendance, schedules and corrections
 ``access/``           who may call, accounts, sessions and saved filters
 ``operation/``        metrics, system, settings, retention, receivers and notices
 ``destinations/``     where events are forwarded to
-``terminals``         terminals; ``terminals_chosen`` several at once; ``sites`` where they are
 ``fleet``             managed terminals; ``fleet_history``, ``finding`` and ``why`` go with it
 ``application``       all routes, as one application
 ``parameters``        refuses unknown query parameters
@@ -58,9 +58,9 @@ from gatepost.receiver.api.people.marks import MarksController
 from gatepost.receiver.api.people.people import GroupsController, PeopleController
 from gatepost.receiver.api.people.schedules import HolidaysController, SchedulesController
 from gatepost.receiver.api.people.staff import StaffController
-from gatepost.receiver.api.sites import SitesController
-from gatepost.receiver.api.terminals import TerminalsController
-from gatepost.receiver.api.terminals_chosen import ChosenTerminalsController
+from gatepost.receiver.api.terminals.chosen import ChosenTerminalsController
+from gatepost.receiver.api.terminals.controller import TerminalsController
+from gatepost.receiver.api.terminals.sites import SitesController
 from gatepost.receiver.api.why import WhyController
 
 __all__ = ["CONTROLLERS", "OPEN_CONTROLLERS"]

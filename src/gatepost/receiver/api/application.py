@@ -18,7 +18,7 @@ from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
 from gatepost.receiver.api.access.authorization import OPEN, PARTS, Authentication, user_store
 from gatepost.receiver.api.events.filters import FILTERS
 from gatepost.receiver.api.parameters import KnownParameters
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.people_rules import Meaning
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store

@@ -12,7 +12,7 @@ from litestar.exceptions import ClientException, HTTPException
 from litestar.params import FromQuery, SkipValidation
 
 from gatepost.items import Listing
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.receiver.people_rules import Meaning
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.admin import Registrar

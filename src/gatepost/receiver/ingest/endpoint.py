@@ -36,7 +36,7 @@ from gatepost.errors import DecodeError, StoreError
 from gatepost.journal.format import MAX_BODY
 from gatepost.receiver.http.limits import Refusal, Request
 from gatepost.receiver.http.redact import serial_in
-from gatepost.receiver.ingest.push import (
+from gatepost.receiver.ingest.push.push import (
     NO_JSON_TYPE,
     OTHER_SERIAL,
     BodyType,
@@ -53,9 +53,9 @@ from gatepost.receiver.ingest.push import (
     site_of,
     unavailable,
 )
-from gatepost.receiver.ingest.quotas import Amounts, Quotas
-from gatepost.receiver.ingest.refused_pushes import RefusedPushes, masked
-from gatepost.receiver.ingest.serials import first_serial, serial_of
+from gatepost.receiver.ingest.push.quotas import Amounts, Quotas
+from gatepost.receiver.ingest.push.serials import first_serial, serial_of
+from gatepost.receiver.ingest.refusals.refused_pushes import RefusedPushes, masked
 from gatepost.receiver.processes.gauges import ReplyTimes
 from gatepost.receiver.terminals.claims import Claim, Introduced, Policy, Rejected, Taken
 from gatepost.receiver.terminals.directory import Directory
@@ -81,9 +81,9 @@ from gatepost.wire import (
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
 
-    from gatepost.receiver.ingest.frames import Frames
-    from gatepost.receiver.ingest.group_commit import GroupCommit
-    from gatepost.receiver.ingest.refusal_counters import Tally
+    from gatepost.receiver.ingest.commit.frames import Frames
+    from gatepost.receiver.ingest.commit.group_commit import GroupCommit
+    from gatepost.receiver.ingest.refusals.counters import Tally
     from gatepost.receiver.processes.desk_line import DeskLine
 
 __all__ = ["LONG_TEXT", "MAX_VALUES", "VALUES_AT_ONCE", "Ingest", "Options"]

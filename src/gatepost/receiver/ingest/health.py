@@ -11,7 +11,7 @@ import msgspec
 
 from gatepost.errors import JournalError
 from gatepost.journal.folder import Folder
-from gatepost.receiver.ingest.group_commit import GroupCommit
+from gatepost.receiver.ingest.commit.group_commit import GroupCommit
 from gatepost.receiver.processes.link import Listed
 
 __all__ = ["PATHS", "health"]

@@ -20,7 +20,7 @@ from gatepost.journal.folder import Folder
 from gatepost.journal.places import Image, Place
 from gatepost.journal.streams import ALARMS, RECORDS
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.store.conversion.limits import cut_texts
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import Arrival

@@ -20,7 +20,7 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import StoreError
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.terminals.presence import last_heard, presence
 from gatepost.store.interface import Store, TerminalRow
 from gatepost.store.query.notices import NewNotice, NoticeKind, Notices

@@ -17,7 +17,7 @@ from gatepost.fleet.managing import Fleet
 from gatepost.fleet.tending.decisions import Found
 from gatepost.fleet_items import ManagedState
 from gatepost.forward.forwarding import Forwarding
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.receiver.jobs.retention import Keeper
 from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.receiver.processes.gauges import REPLY_SECONDS, ReplyTimes

@@ -18,7 +18,7 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.fleet.client import checked_address
 from gatepost.fleet.why import Facts, Finding, Known, Looked, Managed, Refused, findings, next_of
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.store.interface import RefusedRow, TerminalRow
 from gatepost.store.questions import UserStore

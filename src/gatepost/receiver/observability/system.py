@@ -16,10 +16,10 @@ from msgspec import Struct
 from gatepost import __version__
 from gatepost.errors import GatepostError
 from gatepost.journal.folder import Folder
-from gatepost.receiver.ingest.disk import journal_bytes, reserved_bytes
+from gatepost.receiver.ingest.commit.disk import journal_bytes, reserved_bytes
 from gatepost.receiver.jobs.archiving import Archiving
-from gatepost.receiver.jobs.lag import Lag
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.jobs.projector.lag import Lag
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.receiver.jobs.retention import Keeper
 from gatepost.receiver.settings_in_force import SettingsInForce
 from gatepost.store.interface import Store

@@ -8,7 +8,7 @@ Rules:
 * Small transactions, at most :data:`STEP` rows each. It may be interrupted anywhere: the terminal goes last, so the
   next call completes it.
 * The id is given to no other terminal. What another receiver of this database has in its journal and lists later cannot
-  be listed any more, and is set aside as :mod:`gatepost.receiver.jobs.projector` does.
+  be listed any more, and is set aside as :mod:`gatepost.receiver.jobs.projector.projector` does.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ from gatepost.errors import GatepostError
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES
 from gatepost.journal.packs import Packs
-from gatepost.receiver.ingest.frames import Frames
-from gatepost.receiver.ingest.group_commit import GroupCommit
-from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.ingest.commit.frames import Frames
+from gatepost.receiver.ingest.commit.group_commit import GroupCommit
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
 from gatepost.store.images.encryption import ImageKeys

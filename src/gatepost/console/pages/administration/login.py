@@ -23,12 +23,12 @@ from gatepost.receiver.api.access.authorization import (
     TheAccess,
 )
 from gatepost.receiver.api.access.session import FORGET, login_cookies, session_cookie
-from gatepost.receiver.auth import openid
 from gatepost.receiver.auth.authenticator import LoginRefused
 from gatepost.receiver.auth.cookies import same_origin, session_secret
-from gatepost.receiver.auth.openid import OpenIdProvider
-from gatepost.receiver.auth.openid_login import log_in, note_refused
-from gatepost.receiver.auth.openid_values import ProviderRefused
+from gatepost.receiver.auth.openid import provider as openid
+from gatepost.receiver.auth.openid.login import log_in, note_refused
+from gatepost.receiver.auth.openid.provider import OpenIdProvider
+from gatepost.receiver.auth.openid.values import ProviderRefused
 from gatepost.receiver.http.console_access import is_own_machine
 from gatepost.receiver.http.url_prefix import link
 from gatepost.store.accounts.rows import Role

@@ -17,8 +17,8 @@ from gatepost.errors import SettingsError
 from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.operation.settings import change_settings
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering, read
-from gatepost.receiver.api.sites import told_change
-from gatepost.receiver.api.terminal_values import networks_of
+from gatepost.receiver.api.terminals.sites import told_change
+from gatepost.receiver.api.terminals.values import networks_of
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.auth.issuing import issue_token
 from gatepost.receiver.auth.principal import ROLES

@@ -22,7 +22,7 @@ from gatepost.receiver.api.access.authorization import (
     TheAccess,
 )
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering
-from gatepost.receiver.api.sites import told_change
+from gatepost.receiver.api.terminals.sites import told_change
 from gatepost.receiver.terminals.admin import Registrar
 from gatepost.store.local_days import zone
 from gatepost.store.receivers import setup_steps

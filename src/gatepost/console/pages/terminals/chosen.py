@@ -23,8 +23,8 @@ from gatepost.console.pages.terminals.page import direction_of
 from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.events.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
-from gatepost.receiver.api.terminals import delete_retired
-from gatepost.receiver.api.terminals_chosen import MOST, note_each
+from gatepost.receiver.api.terminals.chosen import MOST, note_each
+from gatepost.receiver.api.terminals.controller import delete_retired
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse
 from gatepost.store.interface import SiteRow, TerminalRow

@@ -15,7 +15,7 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.input.forms import Form
 from gatepost.receiver.api.access.authorization import ADMIN, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering
-from gatepost.receiver.api.terminals_chosen import note_each
+from gatepost.receiver.api.terminals.chosen import note_each
 from gatepost.receiver.exports.formats import CSV_MARK, harmless
 from gatepost.receiver.terminals.name_list import NameLine, names_of
 

@@ -15,7 +15,7 @@ from gatepost.console.pages.administration.setup_address import Setup, plain_add
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.access.authorization import Access, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, answering
-from gatepost.receiver.api.terminal_values import terminal_item
+from gatepost.receiver.api.terminals.values import terminal_item
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse

@@ -32,8 +32,8 @@ from gatepost.items import TerminalItem
 from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.events.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
-from gatepost.receiver.api.terminal_values import networks_of, terminal_item
-from gatepost.receiver.api.terminals import delete_retired
+from gatepost.receiver.api.terminals.controller import delete_retired
+from gatepost.receiver.api.terminals.values import networks_of, terminal_item
 from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.preview import WEEK
 from gatepost.store.fold import fold

@@ -24,7 +24,7 @@ from litestar.types import ASGIApp
 from gatepost.receiver.api.access.shares import Shares
 from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import Doors
-from gatepost.receiver.auth.openid import OpenIdProvider
+from gatepost.receiver.auth.openid.provider import OpenIdProvider
 from gatepost.receiver.auth.principal import Principal, may
 from gatepost.receiver.http.security_headers import over_tls, public_origin
 from gatepost.receiver.http.url_prefix import link

@@ -3,7 +3,7 @@
 Rules:
 
 * Memory is bounded whatever is sent: so many rows, of one peer so many, so many samples. What does not fit is still
-  counted by :class:`gatepost.receiver.ingest.refusal_counters.Tally`.
+  counted by :class:`gatepost.receiver.ingest.refusals.counters.Tally`.
 * A token in a path is listed by its first characters only: with the whole of it anyone who sees it could push.
 * The log has one line for each new peer and reason, at most :data:`LINES_A_MINUTE`. It has no path, no message and
   nothing of a body.

@@ -34,7 +34,7 @@ class Attribution:
         may_hold: Callable[[Sequence[int], str], int | None],
         on_terminals: Callable[[Sequence[TerminalRow]], None],
     ) -> None:
-        """``may_hold`` and ``on_terminals`` are those of :class:`~gatepost.receiver.jobs.projector.Projector`."""
+        """``may_hold`` and ``on_terminals``: as of :class:`~gatepost.receiver.jobs.projector.projector.Projector`."""
         self._store = store
         self._may_hold = may_hold
         self._on_terminals = on_terminals

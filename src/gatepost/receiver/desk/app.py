@@ -42,17 +42,17 @@ from gatepost.receiver.api.application import MakePages, Pages, framework
 from gatepost.receiver.api.events.live import tell
 from gatepost.receiver.api.streaming import close as close_streams
 from gatepost.receiver.auth.authenticator import Doors
-from gatepost.receiver.auth.openid import provider_of
+from gatepost.receiver.auth.openid.provider import provider_of
 from gatepost.receiver.http.head import head_as_get
 from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
-from gatepost.receiver.ingest.disk import room
-from gatepost.receiver.ingest.frames import Frames, image_keys
+from gatepost.receiver.ingest.commit.disk import room
+from gatepost.receiver.ingest.commit.frames import Frames, image_keys
 from gatepost.receiver.jobs.archiving import Archiving
 from gatepost.receiver.jobs.desk_writer import DeskWriter
 from gatepost.receiver.jobs.errands import Errands
 from gatepost.receiver.jobs.forgetting import Forgetting
 from gatepost.receiver.jobs.moving import Mover
-from gatepost.receiver.jobs.projector import GATHER_S, Projector
+from gatepost.receiver.jobs.projector.projector import GATHER_S, Projector
 from gatepost.receiver.jobs.reprocessing import Reprocessing
 from gatepost.receiver.jobs.retention import Keeper, limits_of
 from gatepost.receiver.jobs.watching import Watcher

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from gatepost.cli_text import t
-from gatepost.client.commands import chosen, history, why
 from gatepost.client.commands.options import (
     DEFAULT_URL,
     AsJson,
@@ -20,7 +19,8 @@ from gatepost.client.commands.options import (
     line,
     terminal_of,
 )
-from gatepost.client.commands.terminal_lines import terminal_line
+from gatepost.client.commands.terminals import chosen, history, why
+from gatepost.client.commands.terminals.lines import terminal_line
 from gatepost.items import TerminalItem
 
 __all__ = ["register"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.receiver.kit import Clock
 
 from gatepost.journal.streams import Position
-from gatepost.receiver.ingest.until_listed import PATIENCE_S, StreamPlace, UntilListed
+from gatepost.receiver.ingest.commit.until_listed import PATIENCE_S, StreamPlace, UntilListed
 
 
 def at(offset: int, segment: int = 1) -> Position:

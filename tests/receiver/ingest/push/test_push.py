@@ -6,7 +6,7 @@ from tests.receiver.kit import JPEG, alarm, base64, body, record
 
 from gatepost import wire
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.ingest.push import (
+from gatepost.receiver.ingest.push.push import (
     BodyType,
     Push,
     Refuse,

@@ -41,10 +41,10 @@ from gatepost.journal.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.reader import Damage, Reader
 from gatepost.journal.streams import START, Position
-from gatepost.receiver.ingest.frames import Frames
-from gatepost.receiver.ingest.push import kept_raw
-from gatepost.receiver.jobs.attribution import Attribution, Terminals
-from gatepost.receiver.jobs.lag import Lag
+from gatepost.receiver.ingest.commit.frames import Frames
+from gatepost.receiver.ingest.push.push import kept_raw
+from gatepost.receiver.jobs.projector.attribution import Attribution, Terminals
+from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.processes.wake import Wake
 from gatepost.store import deadlines
 from gatepost.store.conversion.long_texts import put_back

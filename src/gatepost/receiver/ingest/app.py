@@ -37,15 +37,15 @@ from gatepost.receiver.http.console_access import ConsoleAccess
 from gatepost.receiver.http.security_headers import nothing_here, refuse, secured
 from gatepost.receiver.http.url_prefix import below, checked_prefix
 from gatepost.receiver.ingest import health
-from gatepost.receiver.ingest.disk import journal_bytes, room
+from gatepost.receiver.ingest.commit.disk import journal_bytes, room
+from gatepost.receiver.ingest.commit.frames import Frames, image_keys
+from gatepost.receiver.ingest.commit.group_commit import GroupCommit
+from gatepost.receiver.ingest.commit.until_listed import UntilListed
 from gatepost.receiver.ingest.endpoint import Ingest, Options
-from gatepost.receiver.ingest.frames import Frames, image_keys
-from gatepost.receiver.ingest.group_commit import GroupCommit
 from gatepost.receiver.ingest.posts import Routes
-from gatepost.receiver.ingest.quotas import Amounts
-from gatepost.receiver.ingest.refusal_counters import Tally
-from gatepost.receiver.ingest.refused_pushes import RefusedPushes
-from gatepost.receiver.ingest.until_listed import UntilListed
+from gatepost.receiver.ingest.push.quotas import Amounts
+from gatepost.receiver.ingest.refusals.counters import Tally
+from gatepost.receiver.ingest.refusals.refused_pushes import RefusedPushes
 from gatepost.receiver.processes.desk_line import DeskLine
 from gatepost.receiver.processes.gauges import Gauges
 from gatepost.receiver.processes.link import (

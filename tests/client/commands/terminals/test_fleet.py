@@ -9,7 +9,7 @@ from tests.client.conftest import Run
 from tests.fleet.double import ADMIN, Double
 from tests.receiver.kit import Running, receiving
 
-from gatepost.client.commands.fleet import PASSWORD
+from gatepost.client.commands.terminals.fleet import PASSWORD
 
 
 @pytest.fixture

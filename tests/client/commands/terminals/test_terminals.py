@@ -9,7 +9,7 @@ import pytest
 from tests.client.conftest import Run
 from tests.receiver.kit import Running, record
 
-from gatepost.client.commands.terminal_lines import terminal_line
+from gatepost.client.commands.terminals.lines import terminal_line
 from gatepost.items import TerminalItem
 
 

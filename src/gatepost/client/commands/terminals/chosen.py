@@ -20,7 +20,7 @@ from gatepost.client.commands.options import (
     asking,
     line,
 )
-from gatepost.client.commands.terminal_lines import terminal_line
+from gatepost.client.commands.terminals.lines import terminal_line
 from gatepost.errors import RequestRefused
 from gatepost.items import NameItem, TerminalItem
 

@@ -21,8 +21,8 @@ from gatepost.items import Listing, NameItem, RemovedItem, TerminalItem
 from gatepost.receiver.api.access.authorization import ADMIN, OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.events.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, TheIngests, TheRegistrar, TheStore, answering
-from gatepost.receiver.api.terminal_values import TerminalChange, terminal_item
-from gatepost.receiver.api.terminals import delete_retired
+from gatepost.receiver.api.terminals.controller import delete_retired
+from gatepost.receiver.api.terminals.values import TerminalChange, terminal_item
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.name_list import NameLine, names_of

@@ -13,7 +13,7 @@ from tests.fleet.finding.test_announcements import ANNOUNCED
 from tests.receiver.kit import Running, receiving
 
 from gatepost import cli
-from gatepost.client.commands.finding import announced, found_line, scanned
+from gatepost.client.commands.terminals.finding import announced, found_line, scanned
 from gatepost.fleet.finding.discovery import Take
 from gatepost.fleet.finding.finder import Finder
 from gatepost.fleet_items import DiscoveryItem, FoundItem, ScanItem

@@ -42,7 +42,7 @@ from gatepost.receiver.api.shapes import (
     answering,
     read,
 )
-from gatepost.receiver.api.terminal_values import (
+from gatepost.receiver.api.terminals.values import (
     NewTerminal,
     TerminalChange,
     known_id,

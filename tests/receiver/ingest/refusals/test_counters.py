@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from tests.terminals import ensured
 
-from gatepost.receiver.ingest.refusal_counters import MAX_KEYS, Tally
+from gatepost.receiver.ingest.refusals.counters import MAX_KEYS, Tally
 from gatepost.store.sqlite.store import SqliteStore
 
 

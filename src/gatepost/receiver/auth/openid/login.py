@@ -8,8 +8,8 @@ from gatepost.errors import SettingsError
 from gatepost.network_of import network_of
 from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import HOW, Doors, Login
-from gatepost.receiver.auth.openid import OpenIdProvider
-from gatepost.receiver.auth.openid_values import Identity, NotBegun, ProviderRefused
+from gatepost.receiver.auth.openid.provider import OpenIdProvider
+from gatepost.receiver.auth.openid.values import Identity, NotBegun, ProviderRefused
 from gatepost.store.accounts.names import UNKNOWN
 from gatepost.store.terminals.registry import Conflict
 

@@ -35,8 +35,8 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.auth.openid_settings import client_secret_of, grants_of, issuer_of, tls_of
-from gatepost.receiver.auth.openid_values import (
+from gatepost.receiver.auth.openid.settings import client_secret_of, grants_of, issuer_of, tls_of
+from gatepost.receiver.auth.openid.values import (
     Begun,
     Description,
     Identity,

@@ -38,8 +38,8 @@ from gatepost.journal.format import MAX_BODY
 from gatepost.journal.places import Image, Place, join_places
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.until_listed import StreamPlace, UntilListed
-from gatepost.receiver.ingest.waiting_event import Settle, WaitingEvent
+from gatepost.receiver.ingest.commit.until_listed import StreamPlace, UntilListed
+from gatepost.receiver.ingest.commit.waiting_event import Settle, WaitingEvent
 
 __all__ = ["GroupCommit"]
 

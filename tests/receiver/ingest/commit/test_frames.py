@@ -27,8 +27,8 @@ from tests.wire import examples
 from gatepost.conformance.sample_pushes import ABSENT_ALARM, ABSENT_RECORD, DIALECTS, VARIANTS, Samples, write
 from gatepost.errors import DecodeError, EncodeError, StoreError
 from gatepost.journal.places import Place, split_places
-from gatepost.receiver.ingest.frames import Frames
-from gatepost.receiver.ingest.push import key_of
+from gatepost.receiver.ingest.commit.frames import Frames
+from gatepost.receiver.ingest.push.push import key_of
 from gatepost.simulator.world import dialects
 from gatepost.store.conversion.rows import clock_problems
 from gatepost.store.conversion.values import text

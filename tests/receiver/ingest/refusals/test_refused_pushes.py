@@ -9,8 +9,8 @@ from tests.receiver.kit import Clock, opened
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.http.redact import MAX_SAMPLE
-from gatepost.receiver.ingest import refused_pushes
-from gatepost.receiver.ingest.refused_pushes import (
+from gatepost.receiver.ingest.refusals import refused_pushes
+from gatepost.receiver.ingest.refusals.refused_pushes import (
     LINES_A_MINUTE,
     MAX_ROWS,
     MAX_ROWS_OF_A_PEER,

@@ -19,9 +19,9 @@ from tests.receiver.kit import Clock, until
 from gatepost.errors import JournalUnavailable, StoreUnavailable
 from gatepost.journal.folder import Folder
 from gatepost.journal.streams import ALARMS, RECORDS, Position
-from gatepost.receiver.ingest import group_commit as module
-from gatepost.receiver.ingest.group_commit import GroupCommit
-from gatepost.receiver.ingest.until_listed import PATIENCE_S, UntilListed
+from gatepost.receiver.ingest.commit import group_commit as module
+from gatepost.receiver.ingest.commit.group_commit import GroupCommit
+from gatepost.receiver.ingest.commit.until_listed import PATIENCE_S, UntilListed
 
 
 class Disk(FailingFiles):

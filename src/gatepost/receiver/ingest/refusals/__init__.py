@@ -1,0 +1,5 @@
+"""Count and list refused pushes; a refusal costs no write.
+
+``counters``        refusals, counted by terminal and reason
+``refused_pushes``  refused pushes, handed to the desk every second
+"""
