@@ -10,7 +10,7 @@ from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, bod
 
 from gatepost.journal.packs import Packs
 from gatepost.journal.places import split_places
-from gatepost.receiver.ingest.push.push import kept_raw, key_of
+from gatepost.receiver.ingest.event_keys import kept_raw, key_of
 from gatepost.receiver.jobs.reprocessing import ProcessedAgain
 from gatepost.store.interface import EVERYTHING, Arrival, Progress, QuarantineRow
 from gatepost.store.query.reprocess import decode_again
@@ -151,7 +151,7 @@ async def test_what_was_not_understood_at_first_is_a_duplicate_when_it_comes_aga
         raise KeyError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gatepost.receiver.ingest.endpoint.decode_many", broken)
+        patch.setattr("gatepost.receiver.ingest.push.decoding.decode_many", broken)
         for push in pushes:
             assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
     assert (await processed(receiver, [row.id for row in kept(receiver)])).stored == 3

@@ -213,7 +213,7 @@ async def test_a_token_that_is_taken_away_while_its_first_use_is_stored_opens_no
 ) -> None:
     opened.create_terminal(now_ms=0, serial="A", token_digest=token_digest(TOKEN))
     async with serving(opened) as running:
-        line = running.ingest.pushes._desk
+        line = running.ingest._desk
         stored, go_on, use = asyncio.Event(), asyncio.Event(), line.use
 
         async def slow(digest: bytes, *, at_ms: int) -> Known | None:

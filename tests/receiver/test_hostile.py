@@ -32,7 +32,7 @@ from tests.receiver.kit import (
 
 from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.endpoint import MAX_VALUES, VALUES_AT_ONCE
+from gatepost.receiver.ingest.push.decoding import MAX_VALUES, VALUES_AT_ONCE
 
 HEAD = b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
 

@@ -11,7 +11,7 @@ from tests.receiver.kit import SUCCESS, Running, alarm, receiving, record
 
 from gatepost.errors import JournalUnavailable, StoreUnavailable
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.endpoint import MAX_VALUES
+from gatepost.receiver.ingest.push.decoding import MAX_VALUES
 from gatepost.wire import MAX_EVENTS
 
 
@@ -208,9 +208,9 @@ async def test_a_store_that_is_away_is_told_once_for_all_of_them(
 async def test_the_values_of_a_list_count_as_those_of_a_body(receiver: Running) -> None:
     full = as_list(passages(200, more=[0] * (MAX_VALUES // 200)))
     assert (await receiver.push(full)).status == 400
-    assert receiver.ingest.pushes._values == 0
+    assert receiver.ingest.pushes._budget.values == 0
     assert (await receiver.push(as_list(passages(200, more=[0] * 200)))).json == SUCCESS
-    assert receiver.ingest.pushes._values == 0
+    assert receiver.ingest.pushes._budget.values == 0
 
 
 @pytest.mark.parametrize(

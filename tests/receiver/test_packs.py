@@ -284,7 +284,7 @@ async def test_a_quarantined_push_whose_pack_is_gone_holds_no_other_up_and_is_er
         raise KeyError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gatepost.receiver.ingest.endpoint.decode_many", broken)
+        patch.setattr("gatepost.receiver.ingest.push.decoding.decode_many", broken)
         await receiver.push(record(uuid="with-a-long-text", rgb_image=TEXT))
         await receiver.push(record(uuid="without-any-text"))
     receiver.settle()

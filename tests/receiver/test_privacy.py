@@ -101,7 +101,7 @@ async def test_a_pin_is_not_even_kept_of_a_push_that_broke_the_decoder(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("gatepost.receiver.ingest.endpoint.decode_many", broken)
+    monkeypatch.setattr("gatepost.receiver.ingest.push.decoding.decode_many", broken)
     for push in PUSHES:
         assert (await receiver.push(push)).status == 200
     assert len(receiver.store.quarantined().items) == len(PUSHES)

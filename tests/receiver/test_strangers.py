@@ -194,7 +194,7 @@ async def test_what_nobody_approved_has_a_quota_and_what_is_approved_has_none(tm
         tmp_path / "data", unapproved_events_per_minute=20, unapproved_terminals_per_address=2
     ) as receiver:
         noon = 1_700_000_000.0 // 86_400 * 86_400 + 43_200
-        receiver.ingest.pushes._now = lambda: noon
+        receiver.ingest._arrivals._now = lambda: noon
 
         async def flood(serial: str, pushes: int) -> list[int]:
             answers = [await receiver.push(record(deviceSN=serial, uuid=f"{n}")) for n in range(pushes)]

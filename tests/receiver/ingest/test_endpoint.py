@@ -24,7 +24,7 @@ from tests.terminals import ensured
 from tests.wire.examples import json_values
 
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.ingest.endpoint import _values
+from gatepost.receiver.ingest.push.decoding import count_values
 from gatepost.receiver.ingest.push.serials import serial_of
 from gatepost.receiver.terminals.sources import token_digest
 from gatepost.wire import Record, decode
@@ -179,18 +179,18 @@ async def test_while_a_token_cannot_be_looked_up_the_terminal_is_not_told_where_
 async def test_pushes_that_wait_for_their_token_are_bounded(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatepost.receiver.ingest.endpoint.MAX_ASKING_BYTES", 300_000)
+    monkeypatch.setattr("gatepost.receiver.ingest.push.token_lookups.MAX_ASKING_BYTES", 300_000)
     gate = asyncio.Event()
 
     async def hanging(_: bytes) -> None:
         await gate.wait()
 
-    monkeypatch.setattr(receiver.ingest.pushes._desk, "holder", hanging)
+    monkeypatch.setattr(receiver.ingest._desk, "holder", hanging)
     sent = body(record(strange="x" * 60_000))
     senders = [await receiver.connect() for _ in range(4)]
     for number, sender in enumerate(senders):
         await sender.write(request("POST", f"/Record/wrong-{number}", sent))
-    await until(lambda: len(receiver.ingest.pushes._tasks) == 4)
+    await until(lambda: len(receiver.ingest.pushes._lookups._tasks) == 4)
     answer = await receiver.push(record(strange="x" * 60_000), "/Record/wrong")
     assert (answer.status, answer.json["message"]) == (
         503,
@@ -198,13 +198,13 @@ async def test_pushes_that_wait_for_their_token_are_bounded(
     )
     assert (await receiver.push(record())).json == SUCCESS
     gate.set()
-    await until(lambda: receiver.ingest.pushes._asking_bytes == 0)
+    await until(lambda: receiver.ingest.pushes._lookups._bytes == 0)
 
 
 async def test_an_event_that_no_frame_holds_is_refused_for_good_and_the_others_are_listed(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatepost.receiver.ingest.endpoint.MAX_BODY", 4000)
+    monkeypatch.setattr("gatepost.receiver.ingest.push.arrivals.MAX_BODY", 4000)
     large = record(uuid="large-one", **{f"field-{n}": "x" * 500 for n in range(8)})
     answer = await receiver.push(large)
     why = "an event is limited to 4000 bytes in the journal"
@@ -407,7 +407,7 @@ async def test_a_defect_of_the_decoder_does_not_stop_a_terminals_queue(
     def broken(*_: object, **__: object) -> None:
         raise KeyError("a defect")
 
-    monkeypatch.setattr("gatepost.receiver.ingest.endpoint.decode_many", broken)
+    monkeypatch.setattr("gatepost.receiver.ingest.push.decoding.decode_many", broken)
     assert (await receiver.push(record(), headers={"sn": "SN-1"})).json == SUCCESS
     assert receiver.store.stats().quarantined == 1
 
@@ -446,16 +446,22 @@ def values_of(value: object) -> int:
 @given(json_values, st.sampled_from(["rgb_image", "alarm_photo", "name"]), st.text(), st.booleans())
 def test_no_text_has_more_values_than_are_counted(value: object, name: str, image: str, first: bool) -> None:
     push = {name: image, "data": value} if first else {"data": value, name: image}
-    assert values_of(push) <= _values(json.dumps(push).encode()) + 1
+    assert values_of(push) <= count_values(json.dumps(push).encode()) + 1
 
 
 def test_an_image_is_not_looked_at_to_count_values() -> None:
     text = body(record(rgb_image=""))
-    assert _values(text.replace(b'"rgb_image": ""', b'"rgb_image": "' + b"," * 99 + b'"')) == _values(text)
+    assert count_values(
+        text.replace(b'"rgb_image": ""', b'"rgb_image": "' + b"," * 99 + b'"')
+    ) == count_values(text)
     assert (
-        _values(b'"rgb_image') == _values(b'"rgb_image"') == _values(b'"rgb_image" : "') == _values(b"") == 0
+        count_values(b'"rgb_image')
+        == count_values(b'"rgb_image"')
+        == count_values(b'"rgb_image" : "')
+        == count_values(b"")
+        == 0
     )
-    assert _values(b'[1, 2, {"rgb_image": [1, 2, 3]}]') == 7
+    assert count_values(b'[1, 2, {"rgb_image": [1, 2, 3]}]') == 7
 
 
 async def test_a_sender_that_leaves_before_the_reply_changes_nothing(receiver: Running) -> None:
@@ -481,7 +487,7 @@ async def test_the_same_ingest_serves_as_a_plain_asgi_application(receiver: Runn
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/Record", "headers": [], "client": ("127.0.0.1", 1)}
-    await receiver.ingest.pushes(scope, receive, send)
+    await receiver.ingest.asgi_pushes(scope, receive, send)
     assert sent[0]["status"] == 200
     assert json.loads(sent[1]["body"]) == SUCCESS  # type: ignore[arg-type]
     assert len(receiver.records()) == 1

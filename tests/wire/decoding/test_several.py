@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gatepost.errors import DecodeError
-from gatepost.receiver.ingest.push.push import key_of
+from gatepost.receiver.ingest.event_keys import key_of
 from gatepost.wire import MAX_EVENTS, Alarm, Record, Unknown, decode, decode_many
 from gatepost.wire.decoding import json_repair
 

@@ -7,12 +7,12 @@ pushes and health checks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 from gatepost.errors import SettingsError
+from gatepost.receiver.http.asgi import Scope, peer_of
 from gatepost.receiver.terminals.networks import Networks, peer_address
 
 __all__ = ["ConsoleAccess", "is_own_address", "is_own_machine"]
@@ -33,7 +33,7 @@ class ConsoleAccess:
         self._networks = Networks(networks, setting="console_networks")
         self._proxies = proxies
 
-    def refusal(self, scope: Mapping[str, Any]) -> tuple[int, str] | None:
+    def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and reason if a request must not reach them."""
         headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
         if self._hosts:
@@ -41,8 +41,8 @@ class ConsoleAccess:
             if not is_own_address(host) and _name(host) not in self._hosts:
                 return 421, "this receiver is not reached under that name; see the setting allowed_hosts"
         if self._networks and scope["path"] != "/metrics":
-            client = scope.get("client")
-            peer = peer_address(client[0] if client else "", headers.get(b"x-forwarded-for"), self._proxies)
+            forwarded_for = headers.get(b"x-forwarded-for")
+            peer = peer_address(peer_of(scope), forwarded_for, self._proxies)
             if peer not in self._networks:
                 return 403, "console and API are not served to your network; see the setting console_networks"
         return None

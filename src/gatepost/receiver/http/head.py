@@ -6,26 +6,23 @@ A route that would stream is told after its head that the client is gone, so tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+
+from gatepost.receiver.http.asgi import Application, Message, Receive, Scope, Send
 
 __all__ = ["head_as_get"]
 
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
 
-
-def head_as_get(app: Any) -> Callable[[Any, Receive, Send], Awaitable[None]]:
+def head_as_get(app: Application) -> Application:
     """Wrap an ASGI application that knows GET."""
 
-    async def serve(scope: Any, receive: Receive, send: Send) -> None:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await app(scope, receive, send)
             return
         begun = asyncio.Event()
         asked = False
 
-        async def receive_or_end() -> Any:
+        async def receive_or_end() -> Message:
             nonlocal asked
             if not asked:
                 asked = True
@@ -37,7 +34,7 @@ def head_as_get(app: Any) -> Callable[[Any, Receive, Send], Awaitable[None]]:
                 task.cancel()
             return {"type": "http.disconnect"}
 
-        async def send_head(message: Any) -> None:
+        async def send_head(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await send(message)
                 await send({"type": "http.response.body", "body": b""})

@@ -11,16 +11,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from gatepost.receiver.http.asgi import Message, Scope, Send, respond
 from gatepost.receiver.terminals.networks import Networks
 from gatepost.wire import encode_reply
 
 __all__ = ["POLICY", "nothing_here", "over_tls", "public_origin", "refuse", "secured", "security_headers"]
-
-Send = Callable[[Any], Awaitable[None]]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self';"
@@ -53,7 +51,7 @@ def security_headers(*, tls: bool) -> Mapping[bytes, bytes]:
     return {**_ALWAYS, **_TLS} if tls else _ALWAYS
 
 
-def over_tls(scope: Mapping[str, Any], proxies: Networks) -> bool:
+def over_tls(scope: Scope, proxies: Networks) -> bool:
     """Whether a request came over TLS, to us or to a trusted proxy."""
     client = scope.get("client")
     if client and client[0] in proxies:
@@ -63,7 +61,7 @@ def over_tls(scope: Mapping[str, Any], proxies: Networks) -> bool:
     return bool(scope["scheme"] == "https")
 
 
-def public_origin(scope: Mapping[str, Any], proxies: Networks) -> str:
+def public_origin(scope: Scope, proxies: Networks) -> str:
     """Return scheme, host and port at which a request reached this receiver, such as ``https://door.example:8443``.
 
     The scheme is ``https`` where :func:`over_tls` holds. A proxy may drop the port from ``Host`` (nginx's ``$host``).
@@ -119,10 +117,10 @@ def _first(value: bytes) -> str:
     return value.partition(b",")[0].strip().decode("latin-1")
 
 
-def secured(scope: Mapping[str, Any], send: Send, proxies: Networks) -> Send:
+def secured(scope: Scope, send: Send, proxies: Networks) -> Send:
     """Wrap an ASGI ``send`` so that the answer has the headers that it lacks."""
 
-    async def sending(message: Any) -> None:
+    async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
             there = {name.lower() for name, _ in headers}
@@ -141,7 +139,4 @@ async def nothing_here(send: Send) -> None:
 
 async def refuse(send: Send, status: int, message: str) -> None:
     """Send a refusal in the form of the protocol page."""
-    body = encode_reply(status, message)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await respond(send, status, encode_reply(status, message))

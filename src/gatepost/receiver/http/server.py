@@ -26,6 +26,7 @@ import uvicorn
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
+from gatepost.receiver.http.asgi import Application, Message, Receive, Scope, Send, respond
 from gatepost.receiver.http.connection import GuardedProtocol
 from gatepost.receiver.http.limits import Guard
 from gatepost.receiver.http.tls_handshake import Handshakes
@@ -146,7 +147,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: Any,
+        app: Application,
         place: Place,
         *,
         stop_timeout_s: float,
@@ -233,13 +234,13 @@ class Server(uvicorn.Server):
             for connection in list(state.connections):
                 connection.transport.abort()
 
-    def _answered(self, app: Any) -> Any:
+    def _answered(self, app: Application) -> Application:
         """The application, whose requests are answered also where they are cut off."""
 
-        async def answered(scope: Any, receive: Any, send: Any) -> None:
+        async def answered(scope: Scope, receive: Receive, send: Send) -> None:
             started = False
 
-            async def sending(message: Any) -> None:
+            async def sending(message: Message) -> None:
                 nonlocal started
                 started = True
                 await send(message)
@@ -263,9 +264,6 @@ class Server(uvicorn.Server):
         yield
 
 
-async def _not_now(send: Any) -> None:
+async def _not_now(send: Send) -> None:
     body = encode_reply(503, "the receiver was stopped before this was answered; ask again")
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    headers += [(b"retry-after", b"5"), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await respond(send, 503, body, headers=[(b"retry-after", b"5"), (b"cache-control", b"no-store")])

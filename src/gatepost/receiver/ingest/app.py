@@ -23,8 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import structlog
 from msgspec import structs
@@ -33,18 +32,24 @@ from gatepost.errors import SettingsError, StoreError
 from gatepost.journal.folder import Folder
 from gatepost.journal.pack_files import bytes_in
 from gatepost.receiver.http import limits as guarding
+from gatepost.receiver.http.asgi import Application, Receive, Scope, Send, respond
 from gatepost.receiver.http.console_access import ConsoleAccess
 from gatepost.receiver.http.security_headers import nothing_here, refuse, secured
 from gatepost.receiver.http.url_prefix import below, checked_prefix
 from gatepost.receiver.ingest import health
+from gatepost.receiver.ingest.asgi import AsgiPushes
 from gatepost.receiver.ingest.commit.disk import journal_bytes, room
 from gatepost.receiver.ingest.commit.frames import Frames, image_keys
 from gatepost.receiver.ingest.commit.group_commit import GroupCommit
 from gatepost.receiver.ingest.commit.until_listed import UntilListed
-from gatepost.receiver.ingest.endpoint import Ingest, Options
+from gatepost.receiver.ingest.endpoint import Ingest
+from gatepost.receiver.ingest.options import Options
+from gatepost.receiver.ingest.paths import PushPaths
 from gatepost.receiver.ingest.posts import Routes
+from gatepost.receiver.ingest.push.arrivals import Arrivals
 from gatepost.receiver.ingest.push.quotas import Amounts
 from gatepost.receiver.ingest.refusals.counters import Tally
+from gatepost.receiver.ingest.refusals.refusals import Refusals
 from gatepost.receiver.ingest.refusals.refused_pushes import RefusedPushes
 from gatepost.receiver.processes.desk_line import DeskLine
 from gatepost.receiver.processes.gauges import Gauges
@@ -70,8 +75,6 @@ from gatepost.wire import forget_people
 __all__ = ["IngestApp", "check"]
 
 log = structlog.get_logger(__name__)
-
-Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 METRICS = "/metrics"
 
@@ -106,11 +109,33 @@ class IngestApp:
         self._desk = desk
         self._pages = pages
         self._now = now
+        self._monotonic = monotonic
         self.directory = Directory(now=now)
         self.tally = Tally(self.directory.stored_id)
         self.refused = RefusedPushes(now=now)
+        self.listed = welcome.listed
+        """How far the desk has listed the journal."""
+        self._listed_at = 0.0
+        self._changes: Mapping[str, int | float | str] = {}
+        """Settings that were changed since the start."""
+        self._prefix = checked_prefix(settings.path_prefix)
+        proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
+        self._access = _console_access(settings, proxies)
+        self._takes_pushes = settings.role != "desk"
+        self._has_pages = settings.role != "ingest"
         frames = Frames(welcome.secret, image_keys(settings))
-        self.group_commit = GroupCommit(
+        self.group_commit = self._group_commit(frames, on_append)
+        self._wire_pushes(frames, welcome.secret)
+        self._wire_guards()
+        self.take_over(welcome)
+        self._flushing = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _group_commit(self, frames: Frames, on_append: Callable[[], None]) -> GroupCommit:
+        """Return what writes into the journal."""
+        settings, journal = self.settings, self._journal
+        waits_for_store = settings.acknowledge_after == "store"
+        return GroupCommit(
             journal,
             frames.join,
             max_batch=settings.max_batch_events,
@@ -121,47 +146,38 @@ class IngestApp:
             unmoved_bytes=lambda: bytes_in(journal.packs) if settings.has_bucket else 0,
             has_room=room(journal.path, settings),
             on_append=on_append,
-            linger_s=LINGER_S if settings.acknowledge_after == "store" and settings.has_bucket else 0.0,
-            until_listed=UntilListed(monotonic=monotonic) if settings.acknowledge_after == "store" else None,
+            linger_s=LINGER_S if waits_for_store and settings.has_bucket else 0.0,
+            until_listed=UntilListed(monotonic=self._monotonic) if waits_for_store else None,
         )
-        self._takes_pushes = settings.role != "desk"
-        self._has_pages = settings.role != "ingest"
-        self._prefix = checked_prefix(settings.path_prefix)
-        proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
-        self._access = _console_access(settings, proxies)
+
+    def _wire_pushes(self, frames: Frames, secret: bytes) -> None:
+        """Make what takes pushes."""
+        options = Options.of(self.settings, self._proxies)
+        directory, now = self.directory, self._now
+        self._paths = PushPaths(options.paths)
+        self._refusals = Refusals(self._paths, directory, self.tally, self.refused, options=options)
+        self._arrivals = Arrivals(
+            self.group_commit, frames, directory, options=options, secret=secret, now=now
+        )
         self.pushes = Ingest(
-            self.group_commit,
-            frames,
-            desk,
-            self.directory,
-            self.tally,
-            self.refused,
-            options=_options(settings, proxies),
-            secret=welcome.secret,
-            now=now,
+            self._paths, directory, self._desk, self._arrivals, self._refusals, options=options, now=now
         )
+        self.asgi_pushes = AsgiPushes(self.pushes, self._refusals, options=options)
+
+    def _wire_guards(self) -> None:
+        """Make what limits connections."""
+        limits, shares_address = guarding.Limits.of(self.settings), self._proxies.__contains__
         self.guard = self.pages_guard = guarding.Guard(
-            guarding.Limits.of(settings),
-            now=monotonic,
+            limits,
+            now=self._monotonic,
             on_refused=self._count_refusal,
             on_refused_body=self._sample_refusal,
-            shares_address=proxies.__contains__,
+            shares_address=shares_address,
             express=self.pushes if self._takes_pushes else None,
         )
-        if settings.ingest_listen:
+        if self.settings.ingest_listen:
             # Budgets of their own: load on the console takes nothing from the terminals.
-            self.pages_guard = guarding.Guard(
-                guarding.Limits.of(settings), now=monotonic, shares_address=proxies.__contains__
-            )
-        self._monotonic = monotonic
-        self._changes: Mapping[str, int | float | str] = {}
-        """Settings that were changed since the start."""
-        self.listed = welcome.listed
-        """How far the desk has listed the journal."""
-        self._listed_at = 0.0
-        self.take_over(welcome)
-        self._flushing = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
+            self.pages_guard = guarding.Guard(limits, now=self._monotonic, shares_address=shares_address)
 
     @property
     def gauges(self) -> Gauges:
@@ -179,28 +195,31 @@ class IngestApp:
             replies=self.pushes.replies,
         )
 
-    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve everything on one address, as an ASGI application."""
         await self._dispatch(scope, receive, send, pushes=True, pages=True)
 
-    async def pushes_alone(self, scope: Any, receive: Any, send: Any) -> None:
+    async def pushes_alone(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what comes to ``ingest_listen``: pushes, and health checks."""
         await self._dispatch(scope, receive, send, pushes=True, pages=False)
 
-    async def pages_alone(self, scope: Any, receive: Any, send: Any) -> None:
+    async def pages_alone(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what comes to ``listen`` where pushes have an address of their own: everything else."""
         await self._dispatch(scope, receive, send, pushes=False, pages=True)
 
-    async def _dispatch(self, scope: Any, receive: Any, send: Any, *, pushes: bool, pages: bool) -> None:
+    async def _dispatch(
+        self, scope: Scope, receive: Receive, send: Send, *, pushes: bool, pages: bool
+    ) -> None:
         path = below(self._prefix, scope["path"])
+        is_push_path = self._paths.token_in(path) is not None
         if not self._has_pages and path != METRICS:
             pages = False
-        if not self._takes_pushes and self.pushes.address(path) is not None:
-            await self.pushes.turned_away(scope, receive, send)
-        elif pushes and self.pushes.address(path) is not None:
-            await self.pushes({**scope, "path": path}, receive, send)
+        if not self._takes_pushes and is_push_path:
+            await self.asgi_pushes.turned_away(scope, receive, send)
+        elif pushes and is_push_path:
+            await self.asgi_pushes({**scope, "path": path}, receive, send)
         elif scope["method"] == "POST" and not (pages and self._routes.take(path, scope["headers"])):
-            await self.pushes.misdirected({**scope, "path": path}, receive, send)
+            await self.asgi_pushes.misdirected({**scope, "path": path}, receive, send)
         elif path in health.PATHS and scope["method"] in ("GET", "HEAD"):
             await self._tell_health(path, secured(scope, send, self._proxies))
         elif pages and (refusal := self._access.refusal({**scope, "path": path})) is not None:
@@ -210,8 +229,8 @@ class IngestApp:
         else:
             await nothing_here(secured(scope, send, self._proxies))
 
-    async def _tell_health(self, path: str, send: Any) -> None:
-        status, kind, body = health.health(
+    async def _tell_health(self, path: str, send: Send) -> None:
+        status, content_type, body = health.health(
             path,
             self._journal,
             self.group_commit,
@@ -219,17 +238,15 @@ class IngestApp:
             has_desk=self.has_desk,
             needs_store=self.settings.acknowledge_after == "store",
         )
-        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await respond(send, status, body, content_type=content_type)
 
     def _count_refusal(self, refusal: guarding.Refusal) -> None:
         if (push := self._as_push(refusal)) is not None:
-            self.pushes.count_refusal(push)
+            self._refusals.count(push)
 
     def _sample_refusal(self, refusal: guarding.Refusal) -> None:
         if (push := self._as_push(refusal)) is not None:
-            self.pushes.sample_refusal(push)
+            self._refusals.sample(push)
 
     def _as_push(self, refusal: guarding.Refusal) -> guarding.Refusal | None:
         """Return what the guard refused with its plain path; ``None`` if it was for the console or the API."""
@@ -237,7 +254,7 @@ class IngestApp:
         if scope is None:
             return refusal  # there is no telling
         path = below(self._prefix, scope["path"])
-        push = self.pushes.address(path) is not None or (
+        push = self._paths.token_in(path) is not None or (
             scope["method"] == "POST" and not self._routes.take(path, list(scope["headers"]))
         )
         return structs.replace(refusal, scope={**scope, "path": path}) if push else None
@@ -303,7 +320,7 @@ class IngestApp:
 
     async def flush(self) -> None:
         """Hand what was counted to the desk. Raises :class:`~gatepost.errors.StoreError`; nothing is lost then."""
-        await self._desk.tell(Numbers(self.gauges, self.pushes.take_heard()))
+        await self._desk.tell(Numbers(self.gauges, self._arrivals.take_heard()))
         async with self._flushing:
             counts = self.tally.take()
             if counts:
@@ -367,7 +384,7 @@ def check(settings: ReceiverSettings) -> None:
     image_keys(settings)
     checked_prefix(settings.path_prefix)
     proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
-    _options(settings, proxies)
+    Options.of(settings, proxies)
     _console_access(settings, proxies)
     if settings.role != "all" and not settings.database:
         raise SettingsError(
@@ -378,21 +395,3 @@ def check(settings: ReceiverSettings) -> None:
 
 def _console_access(settings: ReceiverSettings, proxies: Networks) -> ConsoleAccess:
     return ConsoleAccess(settings.allowed_hosts, settings.console_networks, proxies)
-
-
-def _options(settings: ReceiverSettings, proxies: Networks) -> Options:
-    for path in settings.ingest_paths:
-        if not path.startswith("/") or not path.isascii() or not path.strip("/"):
-            raise SettingsError("ingest_paths", f"has {path!r}; a path is like /Record")
-    return Options(
-        paths=settings.ingest_paths,
-        max_body_bytes=settings.max_body_bytes,
-        max_depth=settings.max_json_depth,
-        on_invalid=settings.on_invalid,
-        retry_after_s=settings.retry_after_s,
-        images=settings.images,
-        trusted_proxies=proxies,
-        client_certificates=bool(settings.client_ca_file),
-        policy=Policy.of(settings),
-        amounts=Amounts.of(settings),
-    )

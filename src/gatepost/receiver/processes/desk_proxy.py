@@ -23,19 +23,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import httptools
 import msgspec
 from msgspec import Struct
 
+from gatepost.receiver.http.asgi import Message, Receive, Scope, Send, respond
 from gatepost.wire import encode_reply
 
 __all__ = ["ORIGIN", "DeskProxy", "as_it_was_asked"]
-
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
 
 ORIGIN = b"x-gatepost-origin"
 
@@ -91,7 +88,7 @@ class DeskProxy:
         self._is_stopping = False
         self._passing: dict[_Response, asyncio.StreamWriter] = {}
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on one request."""
         body = (await receive()).get("body", b"")
         try:
@@ -121,7 +118,7 @@ class DeskProxy:
     async def _pass(
         self,
         response: _Response,
-        scope: Mapping[str, Any],
+        scope: Scope,
         body: bytes,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -149,21 +146,13 @@ class DeskProxy:
         for response, writer in self._passing.items():
             _end(response, writer)
 
-    async def _send_away(
-        self, scope: Mapping[str, Any], send: Send, status: int = 503, message: str = AWAY
-    ) -> None:
+    async def _send_away(self, scope: Scope, send: Send, status: int = 503, message: str = AWAY) -> None:
         if any(b"text/html" in value for name, value in scope["headers"] if name == b"accept"):
             kind, body = b"text/html; charset=utf-8", _PAGE.encode()
         else:
             kind, body = b"application/json", encode_reply(status, message)
-        headers = [
-            (b"content-type", kind),
-            (b"content-length", b"%d" % len(body)),
-            (b"retry-after", b"%d" % self._retry_after_s),
-            (b"cache-control", b"no-store"),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        headers = [(b"retry-after", b"%d" % self._retry_after_s), (b"cache-control", b"no-store")]
+        await respond(send, status, body, content_type=kind, headers=headers)
 
 
 class _Response:
@@ -178,9 +167,9 @@ class _Response:
         """It is server-sent events, which end only when one of both ends leaves."""
         self._has_body = has_body
         self._headers: list[tuple[bytes, bytes]] = []
-        self._messages: list[dict[str, Any]] = []
+        self._messages: list[Message] = []
 
-    def take(self) -> list[dict[str, Any]]:
+    def take(self) -> list[Message]:
         """Return the messages since the last call."""
         messages, self._messages = self._messages, []
         return messages
@@ -208,7 +197,7 @@ class _Response:
             self._messages.append({"type": "http.response.body", "body": b""})
 
 
-def as_it_was_asked(scope: Mapping[str, Any]) -> dict[str, Any]:
+def as_it_was_asked(scope: Scope) -> Scope:
     """Return the scope of a request that came through :class:`DeskProxy` as the ingest had it."""
     told = [value for name, value in scope["headers"] if name == ORIGIN]
     origin = msgspec.json.decode(told[0], type=_Origin) if told else _Origin(scope["scheme"], None, None)
@@ -232,7 +221,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _head(scope: Mapping[str, Any], length: int) -> bytes:
+def _head(scope: Scope, length: int) -> bytes:
     target = scope.get("raw_path") or scope["path"].encode("latin-1")
     if scope["query_string"]:
         target += b"?" + scope["query_string"]

@@ -28,7 +28,7 @@ from gatepost.conformance.sample_pushes import ABSENT_ALARM, ABSENT_RECORD, DIAL
 from gatepost.errors import DecodeError, EncodeError, StoreError
 from gatepost.journal.places import Place, split_places
 from gatepost.receiver.ingest.commit.frames import Frames
-from gatepost.receiver.ingest.push.push import key_of
+from gatepost.receiver.ingest.event_keys import key_of
 from gatepost.simulator.world import dialects
 from gatepost.store.conversion.rows import clock_problems
 from gatepost.store.conversion.values import text

@@ -6,16 +6,9 @@ from tests.receiver.kit import JPEG, alarm, base64, body, record
 
 from gatepost import wire
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.ingest.push.push import (
-    BodyType,
-    Push,
-    Refuse,
-    check_head,
-    header_text,
-    kept_raw,
-    key_of,
-    milliseconds,
-)
+from gatepost.receiver.ingest.event_keys import kept_raw, key_of
+from gatepost.receiver.ingest.push.head import BodyType, check_head, header_text, milliseconds
+from gatepost.receiver.ingest.push.push import Push, Refuse
 from gatepost.store.interface import Arrival
 from gatepost.wire import Problem, Unknown, encode_reply
 

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from gatepost.errors import StoreError
 from gatepost.journal.places import Place, join_places
-from gatepost.receiver.ingest.push.push import kept_raw
+from gatepost.receiver.ingest.event_keys import kept_raw
 from gatepost.settings import ReceiverSettings
 from gatepost.store.conversion.values import text
 from gatepost.store.images.encryption import ImageKeys, read_keys

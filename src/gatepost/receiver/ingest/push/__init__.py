@@ -1,6 +1,10 @@
-"""One push on its way through the ingest.
+"""The steps of one push, from its head to the journal.
 
-``push``     what was sent, and who waits for its reply
-``serials``  which serial the events of a push name
-``quotas``   how much is taken from terminals that are not approved
+``push``           what was sent, who waits for its reply, and a refusal
+``head``           what its head says
+``decoding``       its events, decoded within limits
+``serials``        which serial the events name
+``token_lookups``  tokens that the store has to be asked for
+``quotas``         how much is taken from terminals that are not approved
+``arrivals``       an arrival of each event, handed to the journal
 """

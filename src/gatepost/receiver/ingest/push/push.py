@@ -1,63 +1,21 @@
-"""One push on its way through the ingest: what its head says, what it is the same as, who waits for the answer."""
+"""One push on its way through the ingest: what was sent, who waits for its reply, and a refusal."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from hashlib import blake2b
-from urllib.parse import unquote_to_bytes
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import structlog
-from msgspec import Struct
-from msgspec.structs import replace
+from collections.abc import Callable, Container
 
 from gatepost.errors import StoreUnavailable
-from gatepost.store.types import Arrival
-from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, key, key_digest
-from gatepost.wire.decoding.json_repair import trimmed
+from gatepost.receiver.terminals.claims import Rejected
+from gatepost.receiver.terminals.sources import token_digest
+from gatepost.wire import SUCCESS
 
-__all__ = [
-    "NO_JSON_TYPE",
-    "OTHER_SERIAL",
-    "Answer",
-    "BodyType",
-    "Headers",
-    "Push",
-    "Refuse",
-    "Together",
-    "check_head",
-    "failed",
-    "header_text",
-    "kept_raw",
-    "key_of",
-    "milliseconds",
-    "one_token",
-    "site_of",
-    "unavailable",
-]
-
-MAX_SITE = 200
-"""Characters of the name of a site."""
-
-log = structlog.get_logger(__name__)
+__all__ = ["Answer", "Headers", "Push", "Refuse", "Together", "failed", "rejection_of", "unavailable"]
 
 Headers = dict[bytes, bytes]
 """By name in lower case; of a name that comes twice, the last."""
 
 Answer = Callable[[int, bytes], None]
 """Takes status and body, once."""
-
-_JSON_TYPES = {b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"}
-"""As they mostly come; whatever else may mean JSON is looked at more closely."""
-
-NO_JSON_TYPE = Problem("Content-Type header", "is not application/json")
-"""On an event that was taken all the same, because its body is JSON."""
-
-
-OTHER_SERIAL = Problem("data.deviceSN", "is of another terminal than the first event of the same push")
-"""On one event of several, all of which are of one sender."""
 
 
 class Refuse(Exception):
@@ -72,8 +30,10 @@ class Refuse(Exception):
         terminal_id: int | None = None,
         serial: str | None = None,
     ) -> None:
-        """``reason`` is what the refusal is counted under; ``terminal_id``, for whom, where that is known, and
-        ``serial``, what it says of itself."""
+        """``reason`` is what the refusal is counted under, and ``terminal_id`` for whom, where that is known.
+
+        ``serial``: as the push names it.
+        """
         super().__init__(status, message)
         self.status = status
         self.message = message
@@ -83,7 +43,7 @@ class Refuse(Exception):
 
 
 class Push:
-    """What was said, and who waits for the answer."""
+    """What was sent, and who waits for the reply."""
 
     __slots__ = ("answer", "body", "headers", "peer", "refuse", "size", "target", "token")
 
@@ -98,7 +58,7 @@ class Push:
         answer: Answer,
         refuse: Callable[[Push, Refuse], None],
     ) -> None:
-        """``refuse`` counts a refusal and answers with it."""
+        """``refuse`` counts a refusal and replies with it."""
         self.token = token
         self.target = target
         self.headers = headers
@@ -109,6 +69,10 @@ class Push:
         self.answer = answer
         self.refuse = refuse
 
+    def is_of_a_source(self, sources: Container[bytes]) -> bool:
+        """Return whether its token is that of a source; ``sources`` by the digests of their tokens."""
+        return bool(self.token) and token_digest(self.token) in sources
+
     def settled(self, error: StoreUnavailable | None) -> None:
         """Acknowledge the push if the journal has it, and refuse it otherwise."""
         if error is None:
@@ -118,7 +82,7 @@ class Push:
 
 
 class Together:
-    """Several events of one push, answered once all are settled: with 200, or with the first refusal.
+    """Several events of one push, with one reply once all are settled: 200, or the first refusal.
 
     What is on disk by then stays there, and is a duplicate when the push is sent again.
     """
@@ -162,122 +126,16 @@ def failed() -> Refuse:
     return Refuse(503, "the receiver failed; send it again later", reason="failed")
 
 
-class BodyType(Struct, frozen=True):
-    """The body's type, as the head of a push names it."""
-
-    charset: str | None = None
-    """The parameter of the content type, where it names another one than UTF-8."""
-    is_json: bool = True
-    """False: it is taken only if it turns out to be JSON."""
-
-
-_JSON = BodyType()
-
-
-def check_head(headers: Headers) -> BodyType:
-    """Return what the head says of the body.
-
-    Raises :class:`Refuse` for multipart, and for a body that would have to be inflated. JSON comes under every other
-    content type from libraries that were not told better.
-    """
-    found = _JSON
-    kind = headers.get(b"content-type")
-    if kind is not None and kind not in _JSON_TYPES:
-        essence = kind.partition(b";")[0].strip().lower()
-        if essence.startswith(b"multipart/"):
-            raise Refuse(415, "the content type of an event is application/json", reason="content type")
-        charset = _CHARSET.search(kind)
-        name = charset[1].decode("ascii").lower() if charset is not None else "utf-8"
-        found = BodyType(None if name in ("utf-8", "utf8") else name, _is_json(essence))
-    coding = headers.get(b"content-encoding")
-    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
-        # Never inflated: a few kilobytes could become gigabytes.
-        raise Refuse(415, "send the event without Content-Encoding", reason="content encoding")
-    return found
-
-
-_CHARSET = re.compile(rb";\s*+charset\s*+=\s*+[\"']?([A-Za-z0-9._:+-]{1,40}+)", re.IGNORECASE)
-
-
-def _is_json(essence: bytes) -> bool:
-    return essence in (b"application/json", b"text/json") or (
-        essence.startswith(b"application/") and essence.endswith(b"+json")
-    )
-
-
-def one_token(in_path: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Return the token of a push, from its path or from ``X-Gatepost-Token``; empty where it has none.
-
-    Refuses two that differ: one of them would be somebody else's, and which one is not to be guessed.
-    """
-    given = {value.strip().decode("latin-1") for name, value in headers if name == b"x-gatepost-token"}
-    given = (given | {in_path}) - {""}
-    if len(given) > 1:
-        raise Refuse(
-            403,
-            "the token in the path and the one in X-Gatepost-Token differ; send one of them",
-            reason="token wrong",
-        )
-    return next(iter(given), "")
-
-
-def header_text(value: bytes | None) -> str | None:
-    """A header in words; what is no UTF-8 in it is replaced."""
-    return None if value is None else value.decode("utf-8", "replace")
-
-
-@lru_cache(1024)
-def site_of(name: bytes | None, timezone: bytes | None) -> tuple[str | None, str | None]:
-    """Return the site of a push and its time zone, as the receiver says it that passes the push on.
-
-    What cannot be one is left out: the event counts more than where it is listed.
-    """
-    site = _site(unquote_to_bytes(name or b"").decode("utf-8", "replace"))
-    zone = (timezone or b"").decode("ascii", "replace")
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return site, None
-    return site, zone
-
-
-def _site(text: str) -> str | None:
-    """Return the name of a site, or nothing for what can be none."""
-    text = text.strip()
-    return text if 0 < len(text) <= MAX_SITE and text.isprintable() else None
-
-
-def milliseconds(value: bytes | None) -> int | None:
-    """The ``timestamp`` header, in seconds or milliseconds by its length."""
-    if value is None or not value.isdigit() or len(value) > 13:
-        return None
-    return int(value) * (1000 if len(value) <= 11 else 1)
-
-
-def key_of(decoded: Decoded, secret: bytes) -> bytes:
-    """Return what makes two pushes of one terminal the same; of what is no event, a digest of its text.
-
-    ``secret``: the store's, so that nobody else can find out whom a stored key stands for.
-    """
-    event = decoded.event
-    if isinstance(event, Unknown):
-        return _digest(trimmed(decoded.original)[0], secret)  # what is around its JSON does not matter
-    return key_digest(key(event, decoded), secret)
-
-
-def _digest(text: bytes, secret: bytes) -> bytes:
-    return blake2b(text, digest_size=16, key=secret).digest()
-
-
-def kept_raw(arrival: Arrival, why: str, secret: bytes) -> Arrival:
-    """Return the same push for the quarantine: the store took every other event, but not this one.
-
-    It is the text as it came, never a new encoding of the event: what is broken in it no encoding has, and of some
-    events there is none. Its image stays where it is.
-    """
-    return replace(
-        arrival,
-        key=_digest(arrival.key + trimmed(arrival.original)[0], secret),
-        event=Unknown({}),
-        problems=(*arrival.problems, Problem("", why)),
+def rejection_of(decision: Rejected, push: Push) -> Refuse:
+    """Return the refusal of a push whose terminal is not taken."""
+    if decision.status == 404 and not push.target.endswith(push.token.encode("latin-1", "replace")):
+        # The path is right: the token stood in the header.
+        message = "no terminal has the token in X-Gatepost-Token; copy the one that belongs to the terminal"
+        return Refuse(403, message, reason=decision.reason, serial=decision.serial)
+    return Refuse(
+        decision.status,
+        decision.message,
+        reason=decision.reason,
+        terminal_id=decision.terminal_id,
+        serial=decision.serial,
     )

@@ -42,7 +42,7 @@ from gatepost.journal.places import Place
 from gatepost.journal.reader import Damage, Reader
 from gatepost.journal.streams import START, Position
 from gatepost.receiver.ingest.commit.frames import Frames
-from gatepost.receiver.ingest.push.push import kept_raw
+from gatepost.receiver.ingest.event_keys import kept_raw
 from gatepost.receiver.jobs.projector.attribution import Attribution, Terminals
 from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.processes.wake import Wake
