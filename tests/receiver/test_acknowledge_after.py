@@ -22,7 +22,7 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
 
 from gatepost.errors import StoreUnavailable
 from gatepost.journal.streams import RECORDS
-from gatepost.receiver.desk import app as desk_app
+from gatepost.receiver.desk import parts
 from gatepost.receiver.ingest.commit.until_listed import PATIENCE_S
 from gatepost.receiver.processes.link import Listed
 from gatepost.settings import ReceiverSettings
@@ -244,7 +244,7 @@ async def test_the_first_word_of_a_desk_acknowledges_nothing(waiting: Running) -
     with held_up(waiting._store):
         pushed = await Pushed.send(waiting, record(uuid="u-1"))
         positions = {stream.name: stream.published for stream in waiting.ingest._journal.streams()}
-        first = replace(waiting.desk._welcome(), listed=Listed(positions, False, 0, (), (0, "")))
+        first = replace(waiting.desk.table.welcome(), listed=Listed(positions, False, 0, (), (0, "")))
         waiting.ingest.take_over(first)
         assert (await pushed.reply()).status == 503
     assert (await waiting.push(record(uuid="u-1"))).json == SUCCESS
@@ -271,7 +271,7 @@ async def test_a_push_that_waits_does_not_wait_for_more_to_gather(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desk_app, "GATHER_S", 3600.0)
+    monkeypatch.setattr(parts, "GATHER_S", 3600.0)
     async with receiving(open_sqlite(), tmp_path) as running:
         for number in range(5):
             assert (await running.push(record(uuid=f"u-{number}"))).json == SUCCESS

@@ -151,7 +151,7 @@ async def test_a_change_of_a_terminal_by_another_process_is_seen(receiver: Runni
     await receiver.push(record())
     (terminal,) = receiver.store.terminals()
     receiver.store.update_terminal(terminal.id, state="retired")
-    await receiver.desk.keep()
+    await receiver.desk.housekeeping.keep()
     assert (await receiver.push(record(uuid="u-2"))).status == 403
 
 
@@ -165,7 +165,7 @@ async def test_that_the_store_is_away_is_said_by_the_housekeeping_only_where_the
     monkeypatch.setattr(receiver._store, "terminals", fail)
     monkeypatch.setattr(receiver.desk.projector, "is_away", is_away)
     with capture_logs() as logged:
-        await receiver.desk.keep()
+        await receiver.desk.housekeeping.keep()
     said = [(line["step"], line["log_level"]) for line in logged if "step" in line]
     assert said == [("refresh", level)]
 
@@ -179,7 +179,7 @@ async def test_whose_an_address_is_by_another_process_is_seen_and_so_is_what_it_
             for number, (here, there) in enumerate([(one, other), (other, one)]):
                 await here.push(record(deviceSN=f"SN-{number}", uuid=f"u-{number}"))
                 here.settle()
-                await there.desk.keep()
+                await there.desk.housekeeping.keep()
                 assert (await there.push(alarm(trace_id=f"T-{number}"))).json == SUCCESS
             # The second serial makes the address one that tells nothing.
             assert {(row.trace_id, row.serial) for row in one.alarms()} == {("T-0", "SN-0"), ("T-1", None)}

@@ -176,7 +176,7 @@ async def test_a_token_that_was_used_binds_the_terminal_after_a_restart_too(open
 
 async def test_an_ingest_that_takes_anothers_place_knows_which_tokens_were_used(opened: BaseStore) -> None:
     async with used(opened) as running:
-        welcome = running.desk._welcome()
+        welcome = running.desk.table.welcome()
         (known,) = [one for one in welcome.table.terminals if one.serial == "A"]
         assert (known.token_used, known.token_required) == (True, True)
         line, before = running.ingest._desk, running.ingest._desk._link
@@ -200,7 +200,7 @@ async def test_what_was_read_before_a_token_was_used_does_not_undo_it(
 
         with monkeypatch.context() as patched:
             patched.setattr(opened, "terminals", slow)
-            refreshing = asyncio.create_task(running.desk.refresh())
+            refreshing = asyncio.create_task(running.desk.table.refresh())
             await until(reading.is_set)
             assert (await running.push(record(deviceSN="A"), f"/Record/{TOKEN}")).status == 200
             go_on.set()

@@ -223,7 +223,7 @@ async def test_a_time_without_a_zone_is_read_in_the_terminals(
     await receiver.push(record())
     store = receiver.store
     store.update_terminal(1, timezone="Asia/Shanghai")
-    await receiver.desk.refresh()
+    await receiver.desk.table.refresh()
     for _ in range(2):
         event = form(**{column: "2025-11-28 11:20:00"})
         if form is record:
@@ -245,7 +245,7 @@ async def test_another_zone_later_does_not_make_the_same_event_another(receiver:
     for zone in ("Asia/Shanghai", "Europe/Berlin"):
         assert (await receiver.push(event)).json == SUCCESS
         receiver.store.update_terminal(1, timezone=zone)
-        await receiver.desk.refresh()
+        await receiver.desk.table.refresh()
     assert (await receiver.push(event)).json == SUCCESS
     assert len(receiver.records()) == 1
 

@@ -108,9 +108,9 @@ async def test_a_terminal_is_online_on_all_and_refused_on_all(postgres_url: str)
         one.settle()
         seen = [each.store.terminals()[0].last_seen for each in (one, other)]
         assert seen[0] == seen[1] is not None
-        await one.desk.refresh()
+        await one.desk.table.refresh()
         one.store.update_terminal(one.store.terminals()[0].id, state="retired")
-        await other.desk.keep()  # as it does every few seconds
+        await other.desk.housekeeping.keep()  # as it does every few seconds
         assert (await other.push(record(deviceSN="SN-1", uuid="u-2"))).status == 403
 
 
@@ -122,6 +122,6 @@ def test_receivers_share_the_work_of_a_server_only() -> None:
 async def test_what_a_desk_does_not_do_for_all_an_ingest_does_for_itself(postgres_url: str) -> None:
     async with receiver_of(postgres_url, role="ingest") as ingest:
         names = {task.get_coro().__qualname__ for task in ingest.desk._tasks}  # type: ignore[union-attr]  # they run
-        assert {"DeskApp._keep_house", "Keeper.run", "Watcher.run"} <= names
+        assert {"Housekeeping.run", "Keeper.run", "Watcher.run"} <= names
         assert not {"Forwarding.run", "Fleet.run", "Histories.run", "Mover.run", "Live.run"} & names
         await until(lambda: ingest.ingest.has_desk)

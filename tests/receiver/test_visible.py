@@ -413,7 +413,7 @@ class World:
                 site_id=site,
                 token_digest=token_digest(f"token-{site}"),
             )
-        await self.running.desk.refresh()
+        await self.running.desk.table.refresh()
         for site, name, group in ((1, "Anna", "Guards"), (2, "Bertha", "Sales")):
             await self.push(site, name, group)
         now_ms = int(time.time() * 1000)

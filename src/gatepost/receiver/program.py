@@ -350,7 +350,7 @@ async def _desk(
                 server.should_exit = True
 
             def give_up() -> int:
-                desk.errands.give_up()
+                desk.table.errands.give_up()
                 return 0
 
             stop.attach(

@@ -82,7 +82,7 @@ async def test_today_is_by_the_clocks_of_the_site_that_is_filtered_by(desk: Desk
     today = datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
     user = {"name": "Ina", "user_id": "7", "type": 1}
     desk.store.create_terminal(now_ms=0, serial="LI-1", site_id=there.id)
-    await desk.running.desk.refresh()
+    await desk.running.desk.table.refresh()
     await desk.running.push(record(uuid="u-li", deviceSN="LI-1", timestamp=int(time.time()), user=user))
     assert "not seen" not in (await desk.get(f"/attendance?site={there.id}")).words
     answer = await desk.get(f"/attendance/export?format=csv&site={there.id}", "operator")

@@ -61,7 +61,7 @@ async def test_an_export_of_another_kind_is_refused_in_words(desk: Desk) -> None
 
 async def test_a_held_terminals_record_is_not_listed(desk: Desk) -> None:
     ensured(desk.store, "SN-1", now_ms=0, state="held")
-    await desk.running.desk.refresh()
+    await desk.running.desk.table.refresh()
     await desk.running.push(record())
     assert "data-panel" not in (await desk.get("/records")).html
 

@@ -153,7 +153,7 @@ async def test_a_token_of_a_site_pushes_for_the_terminals_that_were_moved_there(
     async with receiving(tmp_path / "upper", source_tokens=(entry,)) as upper:
         ensured(upper.store, "SN-1", now_ms=RECEIVED_MS)
         assert upper.store.create_site("Hamburg", "Europe/Berlin", now_ms=RECEIVED_MS).id == 2
-        await upper.desk.refresh()
+        await upper.desk.table.refresh()
 
         async def pushed(uuid: str) -> int:
             headers = {"sn": "SN-1", "X-Gatepost-Token": "of-the-lower-one"}

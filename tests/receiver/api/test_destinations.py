@@ -317,7 +317,7 @@ async def test_a_preview_shows_the_latest_event_and_sends_nothing(receiver: Runn
     assert (found["data"]["uuid"], found["type"]) == ("u-1", "gatepost.record")
     pushed = (await call(receiver, "POST", "/preview", {"shape": "push"})).json
     assert json.loads(pushed["body"])["data"]["uuid"] == "u-2"
-    await receiver.desk.note_groups()
+    await receiver.desk.housekeeping.note_groups()
     steps = {"shape": "flat", "filter": {"records": None, "alarms": {"code": 10001, "state": "open"}}}
     assert json.loads((await call(receiver, "POST", "/preview", steps)).json["body"])["alarm_code"] == 10001
     steps["filter"]["alarms"]["code"] = 9  # type: ignore[index]

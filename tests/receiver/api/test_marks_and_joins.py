@@ -17,7 +17,7 @@ async def two(receiver: Running) -> dict[str, str]:
     for number, user_id, name in ((1, "5", "Anna"), (2, "70", "A. Anna")):
         user = record()["data"]["user"] | {"user_id": user_id, "name": name}
         store.create_terminal(now_ms=0, serial=f"SN-{number}", site_id=number)
-        await receiver.desk.refresh()
+        await receiver.desk.table.refresh()
         assert (await receiver.push(record(uuid=user_id, user=user, deviceSN=f"SN-{number}"))).status == 200
     return {one["name"]: one["id"] for one in (await get(receiver, "people"))["items"]}
 

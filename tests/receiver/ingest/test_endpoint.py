@@ -424,7 +424,7 @@ async def test_an_unknown_terminal_is_held_where_the_setting_says_so(tmp_path: P
 async def test_an_unknown_terminal_is_refused_where_the_setting_says_so(tmp_path: Path) -> None:
     async with receiving(tmp_path / "data", unknown_terminals="refuse") as receiver:
         ensured(receiver.store, "SN-1", now_ms=0, state="approved")
-        await receiver.desk.refresh()
+        await receiver.desk.table.refresh()
         assert (await receiver.push(record())).json == SUCCESS
         answer = await receiver.push(record(deviceSN="SN-2"))
         assert (answer.status, answer.json["code"]) == (403, 403)
