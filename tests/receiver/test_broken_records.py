@@ -218,7 +218,7 @@ async def test_a_defect_in_keeping_it_raw_loses_nothing_either(
 
     with monkeypatch.context() as patch:
         choke(receiver, patch, on=(Record, Alarm))
-        patch.setattr("gatepost.receiver.jobs.projector.projector.kept_raw", broken)
+        patch.setattr("gatepost.receiver.jobs.projector.listing.kept_raw", broken)
         for number in range(3):
             assert (await receiver.push(record(uuid=f"u-{number}"))).json == SUCCESS
         receiver.settle()

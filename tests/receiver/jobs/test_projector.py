@@ -372,7 +372,7 @@ def interrupted(
         try:
             if projector is None:
                 projector = listing.projector(max_batch=5)
-                strike(projector._reader, "read", JournalUnavailable("the journal cannot be read"))
+                strike(projector._batches._reader, "read", JournalUnavailable("the journal cannot be read"))
             is_over = not projector.step() and not projector._has_leftovers
         except (StoreError, JournalError):
             continue
@@ -617,7 +617,7 @@ def test_how_long_events_wait_is_known_though_they_cannot_be_read(
     for path in listing.segments():
         os.utime(path, (0, RECEIVED_MS / 1000 - 50))
     projector = listing.projector()
-    monkeypatch.setattr(projector._reader, "read", failing(JournalUnavailable("it cannot be read")))
+    monkeypatch.setattr(projector._batches._reader, "read", failing(JournalUnavailable("it cannot be read")))
     assert not projector._list_all()
     assert projector.lag().oldest_s == 57.0
 

@@ -21,7 +21,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 
 from gatepost.fleet.managing import Fleet
 from gatepost.forward.forwarding import Forwarding
-from gatepost.receiver.jobs.projector.projector import Projector, Rows
+from gatepost.receiver.jobs.projector.listing import Rows
+from gatepost.receiver.jobs.projector.projector import Projector
 from gatepost.receiver.jobs.retention import Keeper
 from gatepost.receiver.observability.collectors import (
     DestinationsCollector,

@@ -16,52 +16,42 @@ Rules:
 * A segment is deleted when all of it is in the store. What cannot be deleted then is deleted later.
 * One process reads a journal.
 
-Flow: ``Reader.read`` → ``Frames.decode`` → ``Store.ensure_terminals`` → ``Store.write`` with the places →
-``on_listed`` → ``Folder.remove``.
+Flow: ``BatchReader.read`` → ``Attribution`` → ``Listing.list`` with the places → ``on_listed`` → ``Folder.remove``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import math
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
-from msgspec import Struct
 
-from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
+from gatepost.errors import JournalError, StoreError, StoreInUse, StoreUnavailable
 from gatepost.journal.folder import Folder
-from gatepost.journal.format import KEY_BYTES
 from gatepost.journal.packs import Packs
-from gatepost.journal.places import Place
-from gatepost.journal.reader import Damage, Reader
+from gatepost.journal.reader import Damage
 from gatepost.journal.streams import START, Position
 from gatepost.receiver.ingest.commit.frames import Frames
-from gatepost.receiver.ingest.event_keys import kept_raw
-from gatepost.receiver.jobs.projector.attribution import Attribution, Terminals
+from gatepost.receiver.jobs.projector.attribution import Attribution
+from gatepost.receiver.jobs.projector.batches import NOT_WHOLE, BatchReader, UnlistedBatch
 from gatepost.receiver.jobs.projector.lag import Lag
+from gatepost.receiver.jobs.projector.listing import Listing, Rows
+from gatepost.receiver.jobs.projector.unlisted import UnlistedEvents
 from gatepost.receiver.processes.wake import Wake
 from gatepost.store import deadlines
-from gatepost.store.conversion.long_texts import put_back
-from gatepost.store.images.places import pack_names, parts_of
-from gatepost.store.interface import Arrival, Progress, Stored, TerminalRow
-from gatepost.store.privacy.person_matcher import Traces
-from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
+from gatepost.store.interface import TerminalRow
+from gatepost.store.write.set_aside import SetAside
 
-__all__ = ["Projector", "Rows"]
+__all__ = ["Projector"]
 
 log = structlog.get_logger(__name__)
 
 MAX_BATCH = 2048
-MAX_BATCH_BYTES = 16 * 1024 * 1024
-"""Events and bytes of frames of one transaction; one event may be larger."""
-
-_NOT_WHOLE = "its image is not whole, so it was perhaps never acknowledged"
+"""Events of one transaction."""
 
 LET_GO_S = 3.0
 """How long an erasure waits until the journal has let go of what is listed. A backup may hold it back for longer."""
@@ -76,34 +66,9 @@ IDLE_S = 1.0
 """How long it sleeps at most without having been woken."""
 
 CATCH_UP_S = 10.0
-"""How long somebody waits for what was pushed before to be listed."""
+"""How long a caller waits for what was pushed before to be listed."""
 
 _SAID_EVERY_S = 60.0
-_TRY_AGAIN_S = 60.0
-"""After so long an event is looked at again whose image the disk did not give."""
-
-
-class Rows(Terminals, Protocol):
-    """The part of a store that the projector uses."""
-
-    secret: bytes
-
-    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> Sequence[Stored]: ...
-    def positions(self, journal: bytes) -> Mapping[str, Position]: ...
-    def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None: ...
-    def unused(self, places: Sequence[Place]) -> Sequence[Place]: ...
-
-
-class _Held(Struct, frozen=True):
-    """A batch that was read, and is not listed."""
-
-    arrivals: Sequence[Arrival]
-    frames: Sequence[bytes]
-    """Their bodies."""
-    progress: Progress
-    damages: Sequence[Damage]
-    set_aside: list[tuple[str, str]]
-    """The file of each event that has no place in the store, and why."""
 
 
 class Projector:
@@ -140,17 +105,12 @@ class Projector:
         """
         self._folder = folder
         self._store = store
-        self._frames = frames
-        self._packs = Packs(folder) if packs is None else packs
-        self._archives_first = archives_first
-        self._attribution = Attribution(store, may_hold=may_hold, on_terminals=on_terminals)
         self._on_listed = on_listed
         self._now = now
         self._monotonic = monotonic
-        self._max_batch = max_batch
+        self._max_batch = self._limit = max_batch
+        """``_limit``: of the next batch; fewer while one of its events is looked for that the store refuses."""
         self._gather_s = gather_s
-        self._limit = max_batch
-        """Events of the next batch: fewer while one of them is looked for that the store refuses."""
         self._lock = _lock(folder)
         try:
             self.positions: Mapping[str, Position] = dict(store.positions(folder.id))
@@ -158,30 +118,39 @@ class Projector:
         except BaseException:
             os.close(self._lock)
             raise
+        self._packs = packs = Packs(folder) if packs is None else packs
         self.files = SetAside(folder.path, folder.files)
         """What was acknowledged and cannot be listed."""
-        self._reader = Reader(folder, self.positions)
-        self._held: _Held | None = None
+        attribution = Attribution(store, may_hold=may_hold, on_terminals=on_terminals)
+        self._listing = Listing(store, packs, self.files, attribution, archives_first=archives_first)
+        self._batches = BatchReader(
+            folder, frames, packs, self.files, self.positions, on_waiting=self._tell_waiting
+        )
+        self._unlisted = UnlistedEvents(
+            folder, self.files, frames, packs, self._listing, on_listed=on_listed, monotonic=monotonic
+        )
+        self.forget = self._unlisted.forget
+        self.expire = self._unlisted.expire
+        self._held: UnlistedBatch | None = None
         self._waiting: Mapping[str, JournalError] = {}
         self._has_leftovers = True
         """Whether a segment may be there that is listed: of an earlier life, or because it could not be deleted."""
-        self._tries_again = True
-        """Whether events that were set aside have to be tried."""
-        self._try_again_at = -math.inf
         self._said_at = -_SAID_EVERY_S
         self.is_away = False
         """The store takes nothing now."""
         self.damaged = 0
         """Places in the journal that could not be read, since the start."""
-        self.damages = self.files.damages()
-        """How many such places have a file, also from before the start, and which is the last one."""
         self.set_aside = 0
         """Events that neither list nor quarantine took, since the start."""
+        self._is_small = False
+        """The last batch had few events."""
+        self._start_signals(appended)
+
+    def _start_signals(self, appended: Wake | None) -> None:
+        """Make what other threads tell the projector's, and are told by it."""
         self._woken = Wake() if appended is None else appended
         self._hurried = threading.Event()
         """A reader waits for what is there to be listed."""
-        self._is_small = False
-        """The last batch had few events."""
         self._listed = threading.Condition()
         self._asked = self._tidy_for = 0
         """How often it was asked to delete what is listed, and for which of these times a later step has done so."""
@@ -222,6 +191,11 @@ class Projector:
             return self.positions, self.damaged
 
     @property
+    def damages(self) -> tuple[int, str]:
+        """Return how many damaged places have a file, also from before the start, and which is the last one."""
+        return self._unlisted.damages
+
+    @property
     def waiting(self) -> tuple[str, ...]:
         """Return why streams wait that cannot be read now, in a sentence for each."""
         return tuple(str(why) for _, why in sorted(self._waiting.items()))
@@ -260,39 +234,6 @@ class Projector:
             self.wake()
             return self._listed.wait_for(lambda: self._tidy_for >= asked, timeout_s)
 
-    def forget(self, traces: Traces, terminals: Collection[int]) -> int:
-        """Delete what was set aside and may be about a person who is erased; return how many files.
-
-        ``terminals``: of those alone. Raises :class:`~gatepost.errors.StoreUnavailable`.
-        """
-
-        def is_about(body: bytes) -> bool:
-            try:
-                arrival = self._frames.decode(body)
-                texts = b"" if arrival.texts is None else self._packs.read(arrival.texts)
-                original = put_back(arrival.original, texts)
-            except Exception:  # it cannot be searched
-                return True
-            # A terminal that was new at the reply may be any of them.
-            return (arrival.terminal_id < 0 or arrival.terminal_id in terminals) and traces.found_in(original)
-
-        try:
-            return self.files.forget(is_about)
-        except JournalUnavailable as error:
-            raise StoreUnavailable(str(error)) from error
-        finally:
-            self.damages = self.files.damages()
-
-    def expire(self, before: float) -> int:
-        """Delete what was set aside before a moment in Unix seconds; return how many files.
-
-        Raises :class:`~gatepost.errors.JournalUnavailable`.
-        """
-        try:
-            return self.files.expire(before)
-        finally:
-            self.damages = self.files.damages()
-
     def close(self, *, timeout_s: float) -> bool:
         """List what is there, and stop. Blocks; False if that took longer than ``timeout_s``, or the store is away.
 
@@ -305,7 +246,7 @@ class Projector:
             self._thread.join(timeout_s)
             if self._thread.is_alive():
                 return False
-        self._reader.close()
+        self._batches.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -350,16 +291,14 @@ class Projector:
         next step tries the same again.
         """
         asked, held = self._asked, self._held
-        if held is not None and self._is_listed(held):
-            # A standby of the server may lack a commit whose word was lost, but not what this commit follows.
-            self._store.write([], held.progress)
+        if held is not None and self._listing.is_listed(held):
+            self._listing.confirm(held)
             self._listed_up_to(held)
             return True
         if held is None:
             held = self._held = self._read()
         if held is None:
-            if self._tries_again and self._monotonic() >= self._try_again_at:
-                self._tries_again = not self._try_again()
+            self._unlisted.try_again()
             self.is_away = False
             if self._has_leftovers:
                 self._remove()
@@ -370,53 +309,26 @@ class Projector:
                     self._tidy_for = asked
                 self._listed.notify_all()
             return False
-        if self._list(held):
+        if self._listing.list(held):
             self._listed_up_to(held)
             self._limit = min(2 * self._limit, self._max_batch)
         else:
-            self._reader.rewind(self.positions)
+            self._batches.rewind(self.positions)
             self._held = None
             self._limit = max(1, len(held.arrivals) // 2)
         return True
 
-    def _read(self) -> _Held | None:
-        arrivals, frames, set_aside = [], [], []
-        try:
-            batch = self._reader.read(max_bodies=self._limit, max_bytes=MAX_BATCH_BYTES)
-            self._tell_waiting(batch.waiting)
-            uncommitted = set(batch.uncommitted)
-            for place, body in enumerate(batch.bodies):
-                try:
-                    arrival = self._frames.decode(body)
-                    why = _NOT_WHOLE if place in uncommitted and not self._is_whole(arrival) else ""
-                except JournalError:
-                    why = _NOT_WHOLE  # the disk does not tell now; it is asked again
-                    self._tries_again = True
-                except Exception as error:
-                    why = str(error) if isinstance(error, StoreError) else type(error).__name__
-                if why:
-                    kind = DOUBTFUL if why == _NOT_WHOLE else UNLISTED
-                    set_aside.append((self.files.keep_body(body, kind), why))
-                else:
-                    arrivals.append(arrival)
-                    frames.append(body)
-            for damage in batch.damages:
-                self.files.keep_damage(damage, self._folder.segment(damage.stream, damage.segment))
-        except BaseException:
-            self._reader.rewind(self.positions)
-            raise
-        if not batch.positions:
+    def _read(self) -> UnlistedBatch | None:
+        batch = self._batches.read(self.positions, max_bodies=self._limit)
+        if self._batches.has_doubts:
+            self._batches.has_doubts = False
+            self._unlisted.is_due = True
+        if not batch.progress.positions:
             self._tell_damages(batch.damages)
             return None
-        progress = Progress(self._folder.id, batch.positions)
-        return _Held(arrivals, frames, progress, batch.damages, set_aside)
+        return batch
 
-    def _is_listed(self, held: _Held) -> bool:
-        """Return whether the store has committed a batch after all: its word was lost."""
-        stored = self._store.positions(self._folder.id)
-        return held.progress.positions.items() <= stored.items()
-
-    def _listed_up_to(self, held: _Held) -> None:
+    def _listed_up_to(self, held: UnlistedBatch) -> None:
         before, moved = self.positions, held.progress.positions
         self._is_small = len(held.arrivals) < SMALL
         with self._listed:
@@ -425,7 +337,7 @@ class Projector:
             self._listed.notify_all()
         self._on_listed()
         for file, why in held.set_aside:
-            if why == _NOT_WHOLE:
+            if why == NOT_WHOLE:
                 log.warning("projector.doubtful", file=file, why=why)
                 continue
             self.set_aside += 1
@@ -433,88 +345,9 @@ class Projector:
         if any(before.get(stream, START).segment != place.segment for stream, place in moved.items()):
             self._remove()
 
-    def _list(self, held: _Held) -> bool:
-        """Store a batch; False if one of its events is refused, and has to be found."""
-        arrivals = held.arrivals
-        if self._archives_first:
-            self._packs.bring(pack_names(arrivals))
-        try:
-            arrivals = self._attribution.attributed(self._attribution.with_terminals(arrivals))
-            self._drop_unused(arrivals, self._store.write(arrivals, held.progress))
-        except StoreError:
-            raise
-        except Exception as error:
-            if len(arrivals) > 1:
-                return False
-            if isinstance(error, MemoryError):
-                raise
-            # The kind only: a database's message quotes the values, and those are people.
-            log.error("projector.event_refused", kind=type(error).__name__)
-            self._quarantine(arrivals, held, f"the store could not take this event ({type(error).__name__})")
-        return True
-
-    def _is_whole(self, arrival: Arrival) -> bool:
-        """Return whether the images of an event are whole, of which it is not known that they were synced."""
-        places = [place for _, place in parts_of(arrival) if len(place.key) == KEY_BYTES]
-        return not places or self._packs.confirm(places)
-
-    def _drop_unused(self, arrivals: Sequence[Arrival], stored: Sequence[Stored]) -> None:
-        """Give back the room of images that came with events which were stored before."""
-        places = [
-            place
-            for arrival, found in zip(arrivals, stored, strict=True)
-            if not found.new
-            for _, place in parts_of(arrival)
-        ]
-        if places:
-            with contextlib.suppress(JournalError, StoreError):  # what is not done leaves with its pack
-                self._packs.punch(self._store.unused(places))
-
-    def _quarantine(self, arrivals: Sequence[Arrival], held: _Held, why: str) -> None:
-        """Keep the one event of a batch as it came."""
-        try:
-            kept = [kept_raw(one, why, self._store.secret) for one in arrivals]
-            self._store.write(kept, held.progress)
-        except StoreError:
-            raise
-        except Exception:
-            held.set_aside.extend((self.files.keep_body(body), why) for body in held.frames)
-            self._store.write([], held.progress)
-
-    def _try_again(self) -> bool:
-        """List what was set aside, where its cause is gone; False: the journal is pinned or cannot be read, so later.
-
-        What is listed leaves its file. A kill in between leaves the file too; then it is counted as a duplicate.
-        """
-        can_be_read = True
-        with self._folder.unpinned() as may_remove:
-            if not may_remove:
-                return False
-            for path in [*self.files.list(UNLISTED), *self.files.list(DOUBTFUL)]:
-                try:
-                    body = path.read_bytes()
-                    arrival = self._frames.decode(body)
-                except Exception as error:
-                    log.info("projector.still_unreadable", file=path.name, kind=type(error).__name__)
-                    continue
-                try:
-                    if not self._is_whole(arrival):
-                        continue  # it may come again, with its image
-                except JournalError:
-                    can_be_read = False
-                    self._try_again_at = self._monotonic() + _TRY_AGAIN_S
-                    continue
-                held = _Held([arrival], [body], Progress(self._folder.id, {}), (), [])
-                self._list(held)
-                if not held.set_aside:
-                    self.files.remove(path)
-                    log.info("projector.listed_after_all", file=path.name)
-                    self._on_listed()
-        return can_be_read
-
     def _tell_damages(self, damages: Sequence[Damage]) -> None:
         if damages:
-            self.damages = self.files.damages()
+            self._unlisted.look_again()
         for damage in damages:
             self.damaged += 1
             self._has_leftovers = True  # the place in a stream that is gone
