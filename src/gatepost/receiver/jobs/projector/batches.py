@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from gatepost.errors import JournalError, StoreError
+from gatepost.errors import JournalError, StoreError, StoreInUse
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import KEY_BYTES
 from gatepost.journal.packs import Packs
@@ -17,7 +19,7 @@ from gatepost.store.images.places import parts_of
 from gatepost.store.interface import Arrival, Progress
 from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
 
-__all__ = ["NOT_WHOLE", "BatchReader", "UnlistedBatch", "is_whole"]
+__all__ = ["NOT_WHOLE", "BatchReader", "UnlistedBatch", "is_whole", "lock_for_reading"]
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of frames of one transaction; one event may be larger."""
@@ -102,3 +104,16 @@ def is_whole(arrival: Arrival, packs: Packs) -> bool:
     """Return whether the images of an event are whole, of which it is not known that they were synced."""
     places = [place for _, place in parts_of(arrival) if len(place.key) == KEY_BYTES]
     return not places or packs.confirm(places)
+
+
+def lock_for_reading(folder: Folder) -> int:
+    """Return the handle of the lock that the one process holds which reads a journal. Raises ``StoreInUse``."""
+    handle = os.open(folder.path / "reader", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise StoreInUse(
+            f"another process lists the journal {folder.path}; stop it, or give this one a data folder of its own"
+        ) from None
+    return handle

@@ -22,7 +22,6 @@ Flow: ``BatchReader.read`` → ``Attribution`` → ``Listing.list`` with the pla
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
@@ -30,14 +29,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from gatepost.errors import JournalError, StoreError, StoreInUse, StoreUnavailable
+from gatepost.errors import JournalError, StoreError, StoreUnavailable
 from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs
 from gatepost.journal.reader import Damage
 from gatepost.journal.streams import START, Position
 from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.receiver.jobs.projector.attribution import Attribution
-from gatepost.receiver.jobs.projector.batches import NOT_WHOLE, BatchReader, UnlistedBatch
+from gatepost.receiver.jobs.projector.batches import NOT_WHOLE, BatchReader, UnlistedBatch, lock_for_reading
 from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.jobs.projector.listing import Listing, Rows
 from gatepost.receiver.jobs.projector.unlisted import UnlistedEvents
@@ -111,28 +110,21 @@ class Projector:
         self._max_batch = self._limit = max_batch
         """``_limit``: of the next batch; fewer while one of its events is looked for that the store refuses."""
         self._gather_s = gather_s
-        self._lock = _lock(folder)
+        self._lock = lock_for_reading(folder)
         try:
             self.positions: Mapping[str, Position] = dict(store.positions(folder.id))
             """Up to where every event is listed."""
         except BaseException:
             os.close(self._lock)
             raise
-        self._packs = packs = Packs(folder) if packs is None else packs
+        self._packs = Packs(folder) if packs is None else packs
         self.files = SetAside(folder.path, folder.files)
         """What was acknowledged and cannot be listed."""
         attribution = Attribution(store, may_hold=may_hold, on_terminals=on_terminals)
-        self._listing = Listing(store, packs, self.files, attribution, archives_first=archives_first)
-        self._batches = BatchReader(
-            folder, frames, packs, self.files, self.positions, on_waiting=self._tell_waiting
-        )
-        self._unlisted = UnlistedEvents(
-            folder, self.files, frames, packs, self._listing, on_listed=on_listed, monotonic=monotonic
-        )
-        self.forget = self._unlisted.forget
-        self.expire = self._unlisted.expire
+        self._listing = Listing(store, self._packs, self.files, attribution, archives_first=archives_first)
+        self._read_from(frames)
+        self._start_signals(appended)
         self._held: UnlistedBatch | None = None
-        self._waiting: Mapping[str, JournalError] = {}
         self._has_leftovers = True
         """Whether a segment may be there that is listed: of an earlier life, or because it could not be deleted."""
         self._said_at = -_SAID_EVERY_S
@@ -142,15 +134,33 @@ class Projector:
         """Places in the journal that could not be read, since the start."""
         self.set_aside = 0
         """Events that neither list nor quarantine took, since the start."""
-        self._is_small = False
-        """The last batch had few events."""
-        self._start_signals(appended)
+
+    def _read_from(self, frames: Frames) -> None:
+        """Make what reads the journal, and the files beside it."""
+        folder, packs, files = self._folder, self._packs, self.files
+        self._waiting: Mapping[str, JournalError] = {}
+        self._batches = BatchReader(
+            folder, frames, packs, files, self.positions, on_waiting=self._tell_waiting
+        )
+        self._unlisted = UnlistedEvents(
+            folder,
+            files,
+            frames,
+            packs,
+            self._listing,
+            on_listed=self._on_listed,
+            monotonic=self._monotonic,
+        )
+        self.forget = self._unlisted.forget
+        self.expire = self._unlisted.expire
 
     def _start_signals(self, appended: Wake | None) -> None:
         """Make what other threads tell the projector's, and are told by it."""
         self._woken = Wake() if appended is None else appended
         self._hurried = threading.Event()
         """A reader waits for what is there to be listed."""
+        self._is_small = False
+        """The last batch had few events."""
         self._listed = threading.Condition()
         self._asked = self._tidy_for = 0
         """How often it was asked to delete what is listed, and for which of these times a later step has done so."""
@@ -385,15 +395,3 @@ class Projector:
         if self._monotonic() - self._said_at >= _SAID_EVERY_S:
             self._said_at = self._monotonic()
             log.error("projector.store_away", why=why)
-
-
-def _lock(folder: Folder) -> int:
-    handle = os.open(folder.path / "reader", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise StoreInUse(
-            f"another process lists the journal {folder.path}; stop it, or give this one a data folder of its own"
-        ) from None
-    return handle
