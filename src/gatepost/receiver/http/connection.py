@@ -1,40 +1,40 @@
 """One connection: uvicorn's HTTP/1.1 protocol, kept by the rules of :mod:`gatepost.receiver.http.limits`.
 
-Flow: bytes → httptools → ``on_*`` here → :class:`Request` for the ingest, which answers by a call, or
-:class:`WholeRequest` for every other application, in a task of uvicorn's → reply.
+Flow: bytes → :class:`~gatepost.receiver.http.request_reader.RequestReader` → ``_begin``: the ingest, which answers by a
+call, or every other application, in a task of uvicorn's → reply.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import urllib.parse
-from collections import deque
-from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import httptools
 from msgspec import structs
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gatepost.receiver.http.limits import Counted, Guard, Refusal, Request, response
 from gatepost.receiver.http.parser_errors import why_refused
-from gatepost.receiver.http.redact import SAMPLED_BYTES
+from gatepost.receiver.http.request_reader import (
+    BODY,
+    HEAD,
+    IDLE,
+    REFUSED,
+    RequestReader,
+    RequestRefused,
+    WholeRequest,
+)
 from gatepost.wire import SUCCESS, encode_reply
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent, HTTPScope
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-__all__ = ["MAX_PIPELINED", "TOO_MANY", "GuardedProtocol", "State", "WholeRequest"]
+__all__ = ["MAX_PIPELINED", "TOO_MANY", "GuardedProtocol"]
 
 MAX_PIPELINED = 16
 """Requests of one connection that wait for their turn. Beyond them the socket is not read."""
-
-REQUEST_BYTES = 4096
-"""What a request that waits is counted with, besides its head and its body."""
 
 TOO_MANY = "too many connections are open; try again later"
 
@@ -42,42 +42,8 @@ _END_OF_HEAD = b"\r\n\r\n"
 """It stands at the end of each head once, and before it nothing that could pass for a part of it."""
 
 
-class State(Enum):
-    """What a connection is waiting for."""
-
-    IDLE = "the first byte of a request"
-    HEAD = "the end of a head"
-    BODY = "the end of a body"
-    REFUSED = "a refused sender to stop"
-
-
-# Asked for a dozen times a request; to look a member up in its class takes three times as long.
-_IDLE, _HEAD, _BODY, _REFUSED = State
-
-
-class _Refuse(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
-
-
-class WholeRequest(RequestResponseCycle):
-    """A request whose body is there in full before the application starts."""
-
-    whole: bytes | None = None
-
-    async def receive(self) -> ASGIReceiveEvent:
-        if self.whole is not None:
-            body, self.whole = self.whole, None
-            return {"type": "http.request", "body": body, "more_body": False}
-        if not self.disconnected and not self.response_complete:
-            await self.message_event.wait()
-        return {"type": "http.disconnect"}
-
-
-class GuardedProtocol(HttpToolsProtocol):
-    """One connection: uvicorn's protocol with the rules of this module."""
+class GuardedProtocol(RequestReader):
+    """One connection: whose turn it is, what it may take, and how it ends."""
 
     def __init__(
         self,
@@ -88,33 +54,16 @@ class GuardedProtocol(HttpToolsProtocol):
         *,
         guard: Guard,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.guard = guard
-        self.limits = guard.limits
-        self.address = ""
-        self.certified = False
+        super().__init__(config, server_state, app_state, _loop, guard=guard)
         self.before: Counted | None = None
         """What was counted in its place until its handshake was done."""
-        self.state = _IDLE
-        self.deadline = inf
-        self.busy = False
-        """Whether somebody is working on a request of this connection."""
         self.served_at = -inf
-        self.arriving_bytes = 0
         self._working_bytes = 0
-        self._message_bytes = 0
         self._unread = b""
         """What was received and not parsed, because enough requests of this connection wait."""
         self._unread_from = 0
         self._is_reading_on = False
-        self._chunks: list[bytes] = []
-        self._lengths: list[bytes] = []
-        self._codings: list[bytes] = []
-        self._hosts = 0
-        self._header_bytes = 0
         self._keep_alive = True
-        self._pipelined: deque[tuple[Request | WholeRequest, bool, int]] = deque()
-        """Requests that wait, whether the connection stays open after each, and how many bytes each takes."""
         self._pumping = False
         self._refusal: tuple[int, str] | None = None
         self._without_body: Refusal | None = None
@@ -142,7 +91,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.state is _REFUSED:
+        if self.state is REFUSED:
             self._message_bytes += len(data)
             if self._message_bytes > 2 * self.limits.body_bytes:
                 self.abort()
@@ -184,7 +133,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._unread, self._unread_from = b"", 0
             self._parse(piece)
         self._is_reading_on = False
-        if not (self._unread or self.busy or self.state is _REFUSED or self.transport.is_closing()):
+        if not (self._unread or self.busy or self.state is REFUSED or self.transport.is_closing()):
             self._wait()
 
     def _is_blocked(self) -> bool:
@@ -204,17 +153,17 @@ class GuardedProtocol(HttpToolsProtocol):
             pass  # not offered (RFC 9110, section 7.8), and the connection ends with the reply
         except httptools.HttpParserError as error:
             cause = error.__context__
-            if isinstance(cause, _Refuse):
+            if isinstance(cause, RequestRefused):
                 # Unless another request ended in it, what follows the head in these bytes is the body.
-                ours = self.state is _BODY and self._message_bytes >= len(data)
+                ours = self.state is BODY and self._message_bytes >= len(data)
                 behind = data.partition(_END_OF_HEAD)[2] or self._unread[self._unread_from :]
                 self.refuse(cause.status, cause.message, behind if ours else b"")
             else:
                 self.refuse(400, f"this is no HTTP/1.1 request: {why_refused(data, str(error))}")
             return
-        if self.state is _HEAD and self._message_bytes > self.limits.head_bytes:
+        if self.state is HEAD and self._message_bytes > self.limits.head_bytes:
             self.refuse(431, f"the head of a request is limited to {self.limits.head_bytes} bytes")
-        elif self.state is _BODY and self._message_bytes > 2 * (
+        elif self.state is BODY and self._message_bytes > 2 * (
             self.limits.body_bytes + self.limits.head_bytes
         ):
             # Chunk extensions and trailers count: they are no body, but they are work.
@@ -239,7 +188,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.deadline = inf
         elif self._unread:
             self._read_on()
-        elif self.state is not _REFUSED:
+        elif self.state is not REFUSED:
             self._wait()
 
     def shutdown(self) -> None:
@@ -251,142 +200,6 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.cycle.keep_alive = False
         else:
             self.transport.close()
-
-    # The parser's side.
-
-    def on_message_begin(self) -> None:
-        self.state = _HEAD
-        self.deadline = self.guard.now() + self.limits.head_s
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
-        self._hosts = 0
-        self._header_bytes = 0
-        if self._lengths or self._codings:
-            self._lengths = []
-            self._codings = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.state is not _HEAD:
-            return  # a trailer must not pass for a header (RFC 9110, section 6.5.1)
-        name = name.lower()
-        self._header_bytes += len(name) + len(value)
-        if name == b"content-length":
-            self._lengths.append(value)
-        elif name == b"host":
-            self._hosts += 1
-        elif name == b"transfer-encoding":
-            self._codings.append(value)
-        elif name == b"expect":
-            self.expect_100_continue = value.lower() == b"100-continue"
-        self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self.state = _BODY
-        self.deadline = self.guard.now() + self.limits.body_s
-        limits = self.limits
-        version = self.parser.get_http_version()
-        if version != "1.1" and version != "1.0":
-            raise _Refuse(505, "speak HTTP/1.1")
-        if self._hosts != 1 and (self._hosts or version == "1.1"):
-            raise _Refuse(400, "a request needs exactly one Host header")
-        if len(self.headers) > limits.header_count or self._header_bytes + len(self.url) > limits.head_bytes:
-            raise _Refuse(
-                431, f"a request has at most {limits.header_count} headers in {limits.head_bytes} bytes"
-            )
-        if self._codings:
-            if (
-                self._lengths
-                or len(self._codings) > 1
-                or version == "1.0"
-                or self._codings[0].lower() != b"chunked"
-            ):
-                raise _Refuse(400, "send Content-Length or 'Transfer-Encoding: chunked', and nothing else")
-        elif self._lengths:
-            length = self._lengths[0]
-            if len(self._lengths) > 1 or not length.isdigit():
-                raise _Refuse(400, "send exactly one Content-Length, in digits")
-            if len(length) > 15 or int(length) > limits.body_bytes:
-                raise _Refuse(413, f"a body is limited to {limits.body_bytes} bytes")
-        if self.expect_100_continue and not self.busy:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, body: bytes) -> None:
-        guard, size = self.guard, len(body)
-        self.arriving_bytes += size
-        guard.bodies_bytes += size
-        if self.arriving_bytes > self.limits.body_bytes:
-            raise _Refuse(413, f"a body is limited to {self.limits.body_bytes} bytes")
-        if guard.bodies_bytes > self.limits.bodies_bytes and not guard.make_room(self):
-            raise _Refuse(503, "too much is arriving at once; send it again later")
-        self._chunks.append(body)
-
-    def on_message_complete(self) -> None:
-        chunks = self._chunks
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._chunks = []
-        size, self.arriving_bytes = self.arriving_bytes, 0
-        self._message_bytes = 0
-        self.state = _IDLE
-        self.deadline = inf
-        parser, express = self.parser, self.guard.express
-        keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
-        request: Request | WholeRequest
-        method = parser.get_method()
-        if express is not None and method == b"POST" and express.wants(self.url):
-            request = Request(
-                method, self.url, self.headers, self.address, body, self._answer, self.certified
-            )
-        else:
-            request = self._whole(body, keep_alive)
-        if self.busy:
-            self.flow.pause_reading()
-            waits = REQUEST_BYTES + self._header_bytes
-            self.guard.bodies_bytes += waits
-            self._pipelined.append((request, keep_alive, size + waits))
-        else:
-            self._begin(request, keep_alive, size)
-
-    def _make_scope(self) -> HTTPScope:
-        try:
-            url = httptools.parse_url(self.url)
-        except httptools.HttpParserInvalidURLError:
-            raise _Refuse(400, "the address of the request is no path") from None
-        path = url.path.decode("latin-1") if url.path else "/"
-        return {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": self.parser.get_http_version(),
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "method": self.parser.get_method().decode("ascii"),
-            "root_path": self.root_path,
-            "path": self.root_path + (urllib.parse.unquote(path) if "%" in path else path),
-            "raw_path": self.root_path.encode("latin-1") + path.encode("latin-1"),
-            "query_string": url.query or b"",
-            "headers": self.headers,
-            "state": self.app_state.copy(),
-            "extensions": {"tls": {}} if self.certified else {},
-        }
-
-    def _whole(self, body: bytes, keep_alive: bool) -> WholeRequest:
-        cycle = WholeRequest(
-            scope=self._make_scope(),
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=keep_alive,
-            on_response=self._whole_answered,
-        )
-        cycle.whole = body
-        cycle.more_body = False
-        return cycle
 
     # The application's side.
 
@@ -455,15 +268,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         # A request that had begun to arrive was not read meanwhile: its time starts anew.
         limits, now = self.limits, self.guard.now()
-        if self.state is _IDLE:
+        if self.state is IDLE:
             self.deadline = now + limits.idle_s
         else:
-            self.deadline = now + (limits.head_s if self.state is _HEAD else limits.body_s)
+            self.deadline = now + (limits.head_s if self.state is HEAD else limits.body_s)
 
     def _whole_answered(self) -> None:
         # A connection may be silent for minutes, and what was asked for was a person, or had a token with it.
         self.cycle = None  # type: ignore[assignment]  # uvicorn looks whether there is one
-        if self.state is _IDLE:
+        if self.state is IDLE:
             self.url, self.headers = b"", []
         self.on_response_complete()
 
@@ -474,13 +287,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
         ``body``: what arrived of the body without being read.
         """
-        if self.state is _REFUSED:
+        if self.state is REFUSED:
             return
         scope = None
-        if self.state is _BODY:
-            with contextlib.suppress(_Refuse):
+        if self.state is BODY:
+            with contextlib.suppress(RequestRefused):
                 scope = self._make_scope()
-        self.state = _REFUSED
+        self.state = REFUSED
         refusal = Refusal(status, message, self.address, scope, self._beginning() or body)
         self._forget_unread()
         self._without_body = None if scope is None or refusal.body else refusal
@@ -509,9 +322,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def expire(self) -> None:
         """The time is over for whatever this connection is waiting for."""
-        if self.flow.write_paused or self.state is _REFUSED or self.transport.is_closing():
+        if self.flow.write_paused or self.state is REFUSED or self.transport.is_closing():
             self.abort()
-        elif self.state is _IDLE:
+        elif self.state is IDLE:
             self.transport.close()
             self.deadline = self.guard.now() + self.limits.linger_s
         elif self.flow.read_paused:
@@ -523,16 +336,6 @@ class GuardedProtocol(HttpToolsProtocol):
         """Cut the connection."""
         self.deadline = inf
         self.transport.abort()
-
-    def _beginning(self) -> bytes:
-        """Join as many of the chunks that are there as a sample can be made of."""
-        size, taken = 0, []
-        for chunk in self._chunks:
-            taken.append(chunk)
-            size += len(chunk)
-            if size >= SAMPLED_BYTES:
-                break
-        return b"".join(taken)
 
     def _forget_unread(self) -> None:
         self.guard.bodies_bytes -= len(self._unread) - self._unread_from
@@ -546,8 +349,3 @@ class GuardedProtocol(HttpToolsProtocol):
     def _forget_working(self) -> None:
         self.guard.bodies_bytes -= self._working_bytes
         self._working_bytes = 0
-
-    def _forget_arriving(self) -> None:
-        self.guard.bodies_bytes -= self.arriving_bytes
-        self.arriving_bytes = 0
-        self._chunks = []
