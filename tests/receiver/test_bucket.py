@@ -120,7 +120,7 @@ async def test_packs_that_wait_for_their_bucket_count_in_the_bound_of_the_journa
 async def _measured(receiver: Running) -> None:
     """Have the room looked at, as each second does."""
     group_commit = receiver.ingest.group_commit
-    before = group_commit._measured_at
+    before = group_commit._space.measured_at
     receiver.clock.at += 1.0
     group_commit.tend()
-    await until(lambda: group_commit._measured_at > before)
+    await until(lambda: group_commit._space.measured_at > before)

@@ -18,6 +18,7 @@ from gatepost.receiver.commands.config import ConfigOption, DatabaseOption, Data
 if TYPE_CHECKING:
     from gatepost.receiver.api.application import Pages
     from gatepost.receiver.jobs.projector.lag import Lag
+    from gatepost.receiver.program import Listening
     from gatepost.settings import ReceiverSettings
     from gatepost.store.interface import Store
     from gatepost.store.privacy.permitted import Ask
@@ -53,70 +54,71 @@ def serve(
     gc.disable()  # imports make no garbage, and each collection looks at all that is imported
     try:
         from gatepost.receiver.observability.logs import to_stderr
-        from gatepost.receiver.program import Listening, run
+        from gatepost.receiver.program import run
     finally:
         gc.enable()
 
     settings, origins = settings_with_origins(config, listen=listen, database=database, role=role)
     to_stderr(settings.log_format, settings.log_level)
 
-    def listening(where: Listening) -> None:
-        paths = " ".join(where.pushes + path for path in settings.ingest_paths)
-        if settings.role == "desk":
-            typer.echo(
-                t(
-                    f"gatepost: listening on {where.pages}; it takes no pushes (role desk)",
-                    f"gatepost：正在监听 {where.pages}；不接收推送（role 为 desk）",
-                )
-            )
-        else:
-            typer.echo(
-                t(
-                    f"gatepost: listening on {where.pages}; terminals push to {paths}",
-                    f"gatepost：正在监听 {where.pages}；终端推送地址 {paths}",
-                )
-            )
-        if where.fingerprint:
-            typer.echo(
-                t(
-                    f"gatepost: certificate-sha256={where.fingerprint}; compare it when the browser asks",
-                    f"gatepost：certificate-sha256={where.fingerprint}；浏览器提示证书不受信任时请核对",
-                )
-            )
-        for address in where.plain:
-            typer.echo(
-                t(
-                    f"gatepost: {address} is plain HTTP: the network in between can read faces and passwords. Set"
-                    " tls = self or certificate_file, or have a proxy speak TLS; on a closed network of terminals it"
-                    " may stay so",
-                    f"gatepost：{address} 使用明文 HTTP，途经的网络可以读到人脸和密码。请设置 tls = self 或"
-                    " certificate_file，或由反向代理提供 TLS；终端所在的封闭网络可以保持不变",
-                ),
-                err=True,
-            )
-
-    def administrator(password: str) -> None:
-        typer.echo(
-            t(
-                f"gatepost: log in as admin with the password {password} (it is not shown again)",
-                f"gatepost：请用账号 admin、密码 {password} 登录（密码只显示这一次）",
-            )
-        )
-
-    def failed(sentence: str) -> None:
-        typer.echo(f"gatepost: {sentence}", err=True)
-
     code = run(
         settings,
         data,
         origins=origins,
         pages=console_pages if settings.role != "ingest" else None,
-        listening=listening,
-        administrator=administrator,
-        failed=failed,
+        listening=lambda where: _tell_listening(where, settings),
+        administrator=_tell_password,
+        failed=lambda sentence: typer.echo(f"gatepost: {sentence}", err=True),
     )
     if code:
         raise typer.Exit(code)
+
+
+def _tell_listening(where: Listening, settings: ReceiverSettings) -> None:
+    """Write where the receiver listens, and what a person has to know of it."""
+    paths = " ".join(where.pushes + path for path in settings.ingest_paths)
+    if settings.role == "desk":
+        typer.echo(
+            t(
+                f"gatepost: listening on {where.pages}; it takes no pushes (role desk)",
+                f"gatepost：正在监听 {where.pages}；不接收推送（role 为 desk）",
+            )
+        )
+    else:
+        typer.echo(
+            t(
+                f"gatepost: listening on {where.pages}; terminals push to {paths}",
+                f"gatepost：正在监听 {where.pages}；终端推送地址 {paths}",
+            )
+        )
+    if where.fingerprint:
+        typer.echo(
+            t(
+                f"gatepost: certificate-sha256={where.fingerprint}; compare it when the browser asks",
+                f"gatepost：certificate-sha256={where.fingerprint}；浏览器提示证书不受信任时请核对",
+            )
+        )
+    for address in where.plain:
+        typer.echo(
+            t(
+                f"gatepost: {address} is plain HTTP: the network in between can read faces and passwords. Set"
+                " tls = self or certificate_file, or have a proxy speak TLS; on a closed network of terminals it"
+                " may stay so",
+                f"gatepost：{address} 使用明文 HTTP，途经的网络可以读到人脸和密码。请设置 tls = self 或"
+                " certificate_file，或由反向代理提供 TLS；终端所在的封闭网络可以保持不变",
+            ),
+            err=True,
+        )
+
+
+def _tell_password(password: str) -> None:
+    """Write the password of the first account, once."""
+    typer.echo(
+        t(
+            f"gatepost: log in as admin with the password {password} (it is not shown again)",
+            f"gatepost：请用账号 admin、密码 {password} 登录（密码只显示这一次）",
+        )
+    )
 
 
 def console_pages(

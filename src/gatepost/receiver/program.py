@@ -18,7 +18,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -130,24 +130,16 @@ def run(
     To be called in a process with one thread.
     """
     check(settings)
-    handles = _raise_file_limit()
-    if handles - SPARE_FILES < settings.max_connections:
-        fitting = max(1, handles - SPARE_FILES)
-        log.warning("receiver.few_files", files=handles, connections=fitting)
+    _raise_file_limit(settings)
     certificate, pushes_certificate = load_certificates(settings, data)
     with contextlib.ExitStack() as stack:
         places = _bind(settings)
         for sockets in places:
             stack.callback(sockets.close)
         where = _listening(settings, places[0], certificate, pushes_certificate)
-        local = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatepost-"))
-        if len(os.fsencode(local)) > MAX_LOCAL:
-            raise GatepostError(
-                f"the path of the folder for temporary files, {tempfile.gettempdir()}, is too long for a local socket;"
-                " set TMPDIR to a shorter one"
-            )
+        local = stack.enter_context(_folder_of_sockets())
         common = _Common(
-            settings, data, Path(local), Wake(), certificate, pushes_certificate, failed, origins or {}
+            settings, data, local, Wake(), certificate, pushes_certificate, failed, origins or {}
         )
         stack.callback(common.appended.close)
         passwords, made_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -184,6 +176,18 @@ def run(
         return Supervisor(
             [Child("desk", desk), *ingests], stop_timeout_s=patience_s, on_ready=ready, on_stop=let_go
         ).run()
+
+
+@contextlib.contextmanager
+def _folder_of_sockets() -> Iterator[Path]:
+    """Make a folder for the desk's local sockets. Raises :class:`~gatepost.errors.GatepostError`."""
+    with tempfile.TemporaryDirectory(prefix="gatepost-") as local:
+        if len(os.fsencode(local)) > MAX_LOCAL:
+            raise GatepostError(
+                f"the path of the folder for temporary files, {tempfile.gettempdir()}, is too long for a local socket;"
+                " set TMPDIR to a shorter one"
+            )
+        yield Path(local)
 
 
 def _bind(settings: ReceiverSettings) -> list[_Sockets]:
@@ -376,11 +380,12 @@ def tune() -> None:
     sys.setswitchinterval(0.0002)
 
 
-def _raise_file_limit() -> int:
-    """Allow as many open files as the system lets us; answer how many. Each connection is one."""
+def _raise_file_limit(settings: ReceiverSettings) -> None:
+    """Allow as many open files as the system lets us, and warn where they are too few: each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
-    return 1 << 30 if soft == resource.RLIM_INFINITY else soft
+    if soft != resource.RLIM_INFINITY and soft - SPARE_FILES < settings.max_connections:
+        log.warning("receiver.few_files", files=soft, connections=max(1, soft - SPARE_FILES))

@@ -26,6 +26,7 @@ from gatepost.client.commands.options import (
     line,
     save,
 )
+from gatepost.items import InsideItem
 
 __all__ = ["register"]
 
@@ -81,6 +82,11 @@ def inside(
     if json:
         as_json(found)
         return
+    _tell(found)
+
+
+def _tell(found: InsideItem) -> None:
+    """Write who is inside for a person: the counts of each site, then a line a person."""
     for one in found.sites:
         typer.echo(
             t(

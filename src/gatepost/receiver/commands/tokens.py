@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -174,20 +174,14 @@ def source(
     database: Database = None,
 ) -> None:
     """Print the secret, and the line for the setting. Nothing is stored."""
-    from gatepost.receiver.terminals.sources import APART, sources_of, token_digest
-
-    serials = [*(serial or (["*"] if apart else [])), *([APART] if apart else [])]
-    if len(name.split()) != 1 or any(len(one.split()) != 1 for one in serials):
-        raise SettingsError("name", "and each serial must be one word without blanks")
-    if not serials and not site:
+    words = _source_words(name, serial or [], apart=apart)
+    if not words and not site:
         raise SettingsError("serial", "is missing; say for which serials or sites it may push")
-    sites: list[int] = []
     if site:
         with opened_accounts(data, database) as accounts:
-            sites = [_site(accounts, one) for one in site]
+            words += [f"site:{_site(accounts, one)}" for one in site]
     secret = secrets.token_urlsafe(24)
-    entry = " ".join([name, token_digest(secret).hex(), *serials, *(f"site:{one}" for one in sites)])
-    sources_of([entry])
+    entry = _source_entry(name, secret, words)
     typer.echo(secret)
     typer.echo(
         t(
@@ -197,6 +191,25 @@ def source(
         err=True,
     )
     typer.echo(f"source_tokens = [{json.dumps(entry, ensure_ascii=False)}]", err=True)
+
+
+def _source_words(name: str, serials: Sequence[str], *, apart: bool) -> list[str]:
+    """Return the serials of an entry of ``source_tokens``. Raises :class:`~gatepost.errors.SettingsError`."""
+    from gatepost.receiver.terminals.sources import APART
+
+    words = [*(serials or (["*"] if apart else [])), *([APART] if apart else [])]
+    if len(name.split()) != 1 or any(len(one.split()) != 1 for one in words):
+        raise SettingsError("name", "and each serial must be one word without blanks")
+    return words
+
+
+def _source_entry(name: str, secret: str, words: Sequence[str]) -> str:
+    """Return an entry of the setting ``source_tokens``. Raises :class:`~gatepost.errors.SettingsError`."""
+    from gatepost.receiver.terminals.sources import sources_of, token_digest
+
+    entry = " ".join([name, token_digest(secret).hex(), *words])
+    sources_of([entry])
+    return entry
 
 
 def _site(accounts: Accounts, name: str) -> int:

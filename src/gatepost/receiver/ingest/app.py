@@ -41,6 +41,7 @@ from gatepost.receiver.ingest.asgi import AsgiPushes
 from gatepost.receiver.ingest.commit.disk import journal_bytes, room
 from gatepost.receiver.ingest.commit.frames import Frames, image_keys
 from gatepost.receiver.ingest.commit.group_commit import GroupCommit
+from gatepost.receiver.ingest.commit.space import JournalSpace
 from gatepost.receiver.ingest.commit.until_listed import UntilListed
 from gatepost.receiver.ingest.endpoint import Ingest
 from gatepost.receiver.ingest.options import Options
@@ -141,10 +142,12 @@ class IngestApp:
             max_batch=settings.max_batch_events,
             max_queue=settings.max_queue_events,
             max_queue_bytes=settings.max_bodies_bytes,
-            max_unread_bytes=settings.journal_max_bytes or journal_bytes(journal.path),
-            unread_bytes=lambda: journal.backlog(self.listed.positions).bytes,
-            unmoved_bytes=lambda: bytes_in(journal.packs) if settings.has_bucket else 0,
-            has_room=room(journal.path, settings),
+            space=JournalSpace(
+                max_unread_bytes=settings.journal_max_bytes or journal_bytes(journal.path),
+                unread_bytes=lambda: journal.backlog(self.listed.positions).bytes,
+                unmoved_bytes=lambda: bytes_in(journal.packs) if settings.has_bucket else 0,
+                has_room=room(journal.path, settings),
+            ),
             on_append=on_append,
             linger_s=LINGER_S if waits_for_store and settings.has_bucket else 0.0,
             until_listed=UntilListed(monotonic=self._monotonic) if waits_for_store else None,

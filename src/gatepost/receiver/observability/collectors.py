@@ -89,6 +89,18 @@ class ProcessesCollector(Collector):
             value=gauges.failed,
         )
         yield _gauge("gatepost_queue_events", "Events that wait for a sync.", gauges.waiting)
+        yield from self._journal()
+        yield _reply_times(gauges.replies)
+        yield _gauge("gatepost_connections", "Open connections.", gauges.connections)
+        yield _gauge("gatepost_bodies_bytes", "Bodies in memory, until their replies.", gauges.bodies_bytes)
+        yield CounterMetricFamily(
+            "gatepost_connections_shed",
+            "Silent connections that gave way to newcomers.",
+            value=gauges.guard.get("shed", 0),
+        )
+        yield from self._retention()
+
+    def _journal(self) -> Iterable[Metric]:
         lag = self._projector.lag()
         yield _gauge(
             "gatepost_journal_events", "Events that are acknowledged and not listed yet.", lag.events
@@ -107,14 +119,8 @@ class ProcessesCollector(Collector):
             "Events that neither list nor quarantine took; each is a file in the journal's folder.",
             value=self._projector.set_aside,
         )
-        yield _reply_times(gauges.replies)
-        yield _gauge("gatepost_connections", "Open connections.", gauges.connections)
-        yield _gauge("gatepost_bodies_bytes", "Bodies in memory, until their replies.", gauges.bodies_bytes)
-        yield CounterMetricFamily(
-            "gatepost_connections_shed",
-            "Silent connections that gave way to newcomers.",
-            value=gauges.guard.get("shed", 0),
-        )
+
+    def _retention(self) -> Iterable[Metric]:
         yield _labelled(
             CounterMetricFamily,
             "gatepost_retention_deleted",

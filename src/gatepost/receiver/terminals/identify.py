@@ -82,13 +82,7 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
         serial = source.own(said)
         known = None if serial is None else directory.serial(serial)
         if said is None or not source.speaks_for(said, None if known is None else known.site_id):
-            whom = f"the serial {said}" if said else "a push without a serial"
-            return Rejected(
-                status=403,
-                message=f"the source {source.name} may not push for {whom}; see source_tokens",
-                reason="token wrong",
-                serial=said,
-            )
+            return _not_spoken_for(source, said)
     elif claim.token is not None:
         known = directory.token(claim.token)
         serial = known.serial if known is not None else said
@@ -129,6 +123,17 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
         first_use=source is None and claim.token is not None and not known.token_used,
         problems=tuple(problems),
         disagreements=tuple(disagreements),
+    )
+
+
+def _not_spoken_for(source: Source, said: str | None) -> Rejected:
+    """Return the refusal of a push for a serial for which its source may not push."""
+    whom = f"the serial {said}" if said else "a push without a serial"
+    return Rejected(
+        status=403,
+        message=f"the source {source.name} may not push for {whom}; see source_tokens",
+        reason="token wrong",
+        serial=said,
     )
 
 

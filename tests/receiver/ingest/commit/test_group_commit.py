@@ -21,6 +21,7 @@ from gatepost.journal.folder import Folder
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.receiver.ingest.commit import group_commit as module
 from gatepost.receiver.ingest.commit.group_commit import GroupCommit
+from gatepost.receiver.ingest.commit.space import JournalSpace
 from gatepost.receiver.ingest.commit.until_listed import PATIENCE_S, UntilListed
 
 
@@ -225,7 +226,8 @@ async def test_a_failed_batch_gives_its_room_in_the_queue_back(journal: Journal)
 async def test_nothing_is_taken_while_too_much_of_the_journal_is_not_listed(journal: Journal) -> None:
     unread = [999]
     now = Clock(0.0)
-    commit = journal.commit(max_unread_bytes=1000, unread_bytes=lambda: unread[0], monotonic=now)
+    space = JournalSpace(max_unread_bytes=1000, unread_bytes=lambda: unread[0], monotonic=now)
+    commit = journal.commit(space=space)
     await commit.submit(b"fits")
     assert not commit.is_full
     unread[0] = 1000
@@ -244,7 +246,8 @@ async def test_nothing_is_taken_while_too_much_of_the_journal_is_not_listed(jour
 
 async def test_nothing_is_taken_while_the_disk_has_no_room_for_what_waits(journal: Journal) -> None:
     free = [10_000]
-    commit = journal.commit(unread_bytes=lambda: 4_000, has_room=lambda unread: free[0] >= 2 * unread)
+    space = JournalSpace(unread_bytes=lambda: 4_000, has_room=lambda unread: free[0] >= 2 * unread)
+    commit = journal.commit(space=space)
     await commit.submit(b"fits")
     free[0] = 7_000
     commit.tend()
@@ -265,7 +268,7 @@ async def test_a_journal_that_cannot_be_measured_is_as_full_as_before(journal: J
             return size
         raise JournalUnavailable("the journal cannot be read")
 
-    commit = journal.commit(max_unread_bytes=1000, unread_bytes=unread)
+    commit = journal.commit(space=JournalSpace(max_unread_bytes=1000, unread_bytes=unread))
     await commit.submit(b"fits")
     await until(lambda: commit.is_full)
     commit.tend()

@@ -87,11 +87,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Make a destination that is sent what arrives from now on; a secret that is made is printed, once."""
-    secret = os.environ.get(SECRET)
-    if secret_file is not None:
-        secret = secret_file.read_text(encoding="utf-8").strip()
-    if ask_secret:
-        secret = typer.prompt(t("Secret", "密钥"), hide_input=True)
+    secret = _secret(secret_file, asks=ask_secret)
     told = {"kind": kind, "url": url, "shape": shape, **dict(map(_option, options or ()))}
     if chosen is not None:
         told["filter"] = parsed("filter", chosen)
@@ -114,6 +110,12 @@ def add(
                 f"签名密钥（只显示这一次）：{made}",
             )
         )
+
+
+def _secret(file: Path | None, *, asks: bool) -> str | None:
+    """Return the secret that a person types, or that of the file, or that of the environment."""
+    secret = os.environ.get(SECRET) if file is None else file.read_text(encoding="utf-8").strip()
+    return str(typer.prompt(t("Secret", "密钥"), hide_input=True)) if asks else secret
 
 
 def _option(text: str) -> tuple[str, Any]:

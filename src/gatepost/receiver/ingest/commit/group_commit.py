@@ -38,6 +38,7 @@ from gatepost.journal.format import MAX_BODY
 from gatepost.journal.places import Image, Place, join_places
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
+from gatepost.receiver.ingest.commit.space import JournalSpace
 from gatepost.receiver.ingest.commit.until_listed import StreamPlace, UntilListed
 from gatepost.receiver.ingest.commit.waiting_event import Settle, WaitingEvent
 
@@ -47,9 +48,6 @@ log = structlog.get_logger(__name__)
 
 _SAID_EVERY_S = 60.0
 """How often a failure of the disk is logged."""
-
-_MEASURED_EVERY_S, _MEASURED_EVERY = 0.1, 16 * 1024 * 1024
-"""After so many seconds or bytes it is looked how much of the journal is not listed, and what the disk has left."""
 
 
 class GroupCommit:
@@ -66,10 +64,7 @@ class GroupCommit:
         max_batch: int = 512,
         max_queue: int = 8192,
         max_queue_bytes: int = 64 * 1024 * 1024,
-        max_unread_bytes: int = 1 << 62,
-        unread_bytes: Callable[[], int] = lambda: 0,
-        unmoved_bytes: Callable[[], int] = lambda: 0,
-        has_room: Callable[[int], bool] = lambda unread: True,
+        space: JournalSpace | None = None,
         until_listed: UntilListed[Sequence[WaitingEvent]] | None = None,
         linger_s: float = 0.0,
         on_append: Callable[[], None] = lambda: None,
@@ -79,31 +74,19 @@ class GroupCommit:
 
         ``max_batch`` and ``max_queue`` count events, the others bytes of frames and images.
 
-        ``unread_bytes`` returns how much of the journal is not listed yet; it is asked some times a second, and
-        nothing more is taken while it and ``unmoved_bytes``, of packs that wait for their bucket, are
-        ``max_unread_bytes``, nor while ``has_room`` says of so many that the disk has no room. ``on_append`` is called
-        after each sync; it raises nothing. All of them in the thread. With ``until_listed`` an
-        event is settled when it is listed, else when it is synced. With ``linger_s`` events gather for so long, and
-        packs are closed with each batch: each becomes an object in a bucket. Raises
+        Nothing more is taken while ``space`` is full. ``on_append`` is called in the thread after each sync; it raises
+        nothing. With ``until_listed`` an event is settled when it is listed, else when it is synced. With ``linger_s``
+        events gather for so long, and packs are closed with each batch: each becomes an object in a bucket. Raises
         :class:`~gatepost.errors.JournalUnavailable`.
         """
         self._join = join
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_queue_bytes = max_queue_bytes
-        self._max_unread_bytes = max_unread_bytes
-        self._unread_bytes = unread_bytes
-        self._unmoved_bytes = unmoved_bytes
-        self._has_room = has_room
+        self._space = JournalSpace(monotonic=monotonic) if space is None else space
         self._until_listed = until_listed
         self._unlisted = 0
         """Events that wait until they are listed."""
-        self._is_short = False
-        """The disk has no room."""
-        self._unread = self._unmoved = 0
-        self._measured_at = -_MEASURED_EVERY_S
-        self._appended = 0
-        """Bytes of frames since then."""
         self._on_append = on_append
         self._monotonic = monotonic
         self._loop = asyncio.get_running_loop()
@@ -137,7 +120,7 @@ class GroupCommit:
     @property
     def is_full(self) -> bool:
         """Return whether so much is not listed or moved yet, or the disk so full, that nothing more is taken."""
-        return self._is_short or self._unread + self._unmoved >= self._max_unread_bytes
+        return self._space.is_full
 
     @property
     def waiting(self) -> int:
@@ -163,7 +146,7 @@ class GroupCommit:
             raise StoreUnavailable("the receiver is stopping; send it again later")
         if len(self._queue) + self._unlisted >= self._max_queue or self._queue_bytes >= self._max_queue_bytes:
             raise StoreUnavailable("the receiver's queue is full; send it again later")
-        if self.is_full:
+        if self._space.is_full:
             raise StoreUnavailable("the receiver's journal is full; send it again later")
         waiting = WaitingEvent(body, images, ALARMS if is_alarm else RECORDS, settle)
         self._queue_bytes += waiting.size
@@ -345,9 +328,7 @@ class GroupCommit:
         self.commits += 1
         self.committed += len(batch)
         self._on_append()
-        self._appended += sum([waiting.size for waiting in batch])
-        if self._appended >= _MEASURED_EVERY or self._monotonic() - self._measured_at >= _MEASURED_EVERY_S:
-            self._measure()
+        self._space.appended(sum([waiting.size for waiting in batch]))
         return None, places
 
     def _bodies(self, batch: list[WaitingEvent], places: Sequence[Place]) -> list[bytes]:
@@ -359,12 +340,6 @@ class GroupCommit:
             bodies.append(self._join(waiting.body, places[at:end]))
             at = end
         return bodies
-
-    def _measure(self) -> None:
-        self._measured_at, self._appended = self._monotonic(), 0
-        with contextlib.suppress(JournalError, OSError):
-            self._unread, self._unmoved = self._unread_bytes(), self._unmoved_bytes()
-            self._is_short = not self._has_room(self._unread)
 
     def _failed(self, error: Exception, events: int) -> StoreUnavailable:
         self.is_failing = True
@@ -389,7 +364,7 @@ class GroupCommit:
         else:
             self.is_failing = False
             self._on_append()
-        self._measure()
+        self._space.measure()
 
     def _post(self, callback: Callable[..., None], *args: Any) -> None:
         try:
