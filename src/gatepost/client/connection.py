@@ -108,7 +108,7 @@ class Connection:
         method: str,
         path: str,
         kind: type[T],
-        content: Any,
+        content: object,
         parameters: Mapping[str, Parameter] | None = None,
     ) -> T:
         """Send ``content`` as JSON, and read a value."""

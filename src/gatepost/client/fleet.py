@@ -58,7 +58,7 @@ class FleetCalls(Calls):
         order = {"address": address, "username": username, "password": password, **values}
         return self._patient.send("POST", "fleet/adopt", ManagedItem, order)
 
-    def adopt_many(self, terminals: Sequence[Mapping[str, Any]]) -> AdoptionItem:
+    def adopt_many(self, terminals: Sequence[Mapping[str, object]]) -> AdoptionItem:
         """Order terminals to be adopted, each with ``address``, ``username`` and ``password``."""
         return self._connection.send("POST", "fleet/adoptions", AdoptionItem, {"terminals": list(terminals)})
 

@@ -55,7 +55,7 @@ class TerminalCalls(Calls):
             "POST", "terminals/approve", Listing[TerminalItem], {"terminals": terminals}
         ).items
 
-    def change_terminals(self, changes: Mapping[int, Mapping[str, Any]]) -> list[TerminalItem]:
+    def change_terminals(self, changes: Mapping[int, Mapping[str, object]]) -> list[TerminalItem]:
         """Change several, by id, as :meth:`change_terminal` does; all or none. Needs the role admin."""
         told = [{"id": which, **values} for which, values in changes.items()]
         return self._connection.send("PATCH", "terminals", Listing[TerminalItem], {"terminals": told}).items

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -133,7 +133,7 @@ def asking(url: str, token: str, ca_file: Path | None = None) -> Iterator[Client
         yield client
 
 
-def as_json(item: Any) -> None:
+def as_json(item: object) -> None:
     """Print an item for a program."""
     typer.echo(msgspec.json.encode(item))
 

@@ -139,7 +139,7 @@ def _time(name: str) -> Callable[[Any, Words], Cell]:
     return lambda row, words: words.local(row, getattr(row, name))
 
 
-def named(groups: Sequence[Mapping[str, Any]]) -> str:
+def named(groups: Sequence[Mapping[str, object]]) -> str:
     """The names of groups in one cell."""
     return "; ".join(str(group.get("name") or group.get("id") or "") for group in groups)
 

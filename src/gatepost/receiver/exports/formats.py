@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -61,23 +61,26 @@ _AS_TEXT = 49
 
 _CHUNK = 256 * 1024
 
+Row = TypeVar("Row")
+Item = TypeVar("Item")
 
-class Table(Struct, frozen=True):
+
+class Table(Struct, Generic[Row], frozen=True):
     """What is to be written: pages of rows, and the columns of them."""
 
     title: str
     """The name of the sheet, and of the file within an archive."""
-    columns: Sequence[Column[Any]]
+    columns: Sequence[Column[Row]]
     words: Words
-    pages: Callable[[], Iterable[Sequence[Any]]]
+    pages: Callable[[], Iterable[Sequence[Row]]]
     frozen: int = 0
     """Columns that stay in sight while a spreadsheet is scrolled; the headings always do."""
 
     def headers(self) -> list[str]:
         return [column.header(self.words.language) for column in self.columns]
 
-    def reader(self) -> Callable[[Any], list[Cell]]:
-        """Answers the cells of a row."""
+    def reader(self) -> Callable[[Row], list[Cell]]:
+        """Return a function that returns the cells of a row."""
         cells, words = [column.cell for column in self.columns], self.words
         return lambda row: [cell(row, words) for cell in cells]
 
@@ -115,7 +118,7 @@ def _guarded(cells: Iterable[Cell]) -> list[Cell]:
     ]
 
 
-def csv_pieces(table: Table) -> Iterator[bytes]:
+def csv_pieces(table: Table[Row]) -> Iterator[bytes]:
     """RFC 4180, UTF-8 with a byte order mark."""
     out = io.StringIO(newline="")
     writer, cells = csv.writer(out), table.reader()
@@ -134,7 +137,7 @@ def _taken(out: io.StringIO) -> bytes:
 
 
 def jsonl_pieces(
-    pages: Iterable[Sequence[Any]], items: Callable[[Sequence[Any]], list[Any]]
+    pages: Iterable[Sequence[Row]], items: Callable[[Sequence[Row]], Sequence[object]]
 ) -> Iterator[bytes]:
     """Yield one JSON object a line; ``items`` returns those of a page."""
     encoder = msgspec.json.Encoder()
@@ -142,17 +145,21 @@ def jsonl_pieces(
         yield encoder.encode_lines(items(page))
 
 
-def in_zone(value: Any, where: ZoneInfo) -> Any:
+def in_zone(item: Item, where: ZoneInfo) -> Item:
     """Return an item of the API with each time in it, however deep, as the clocks somewhere showed it."""
+    return cast("Item", _in_zone(item, where))
+
+
+def _in_zone(value: Any, where: ZoneInfo) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(where)
     if isinstance(value, Struct):
         values = {name: getattr(value, name) for name in value.__struct_fields__}
-        return type(value)(**{name: in_zone(one, where) for name, one in values.items()})
-    return [in_zone(one, where) for one in value] if isinstance(value, list) else value
+        return type(value)(**{name: _in_zone(one, where) for name, one in values.items()})
+    return [_in_zone(one, where) for one in value] if isinstance(value, list) else value
 
 
-def xlsx_pieces(table: Table) -> Iterator[bytes]:
+def xlsx_pieces(table: Table[Row]) -> Iterator[bytes]:
     """A workbook (ECMA-376), written row by row into a temporary file and sent when it is whole."""
     with tempfile.TemporaryDirectory(prefix="gatepost-export-") as folder:
         path = Path(folder) / "export.xlsx"
@@ -171,7 +178,7 @@ def xlsx_pieces(table: Table) -> Iterator[bytes]:
 class _Sheets:
     """Rows into sheets: a new one where the last is full."""
 
-    def __init__(self, book: xlsxwriter.Workbook, table: Table) -> None:
+    def __init__(self, book: xlsxwriter.Workbook, table: Table[Any]) -> None:
         self._book = book
         self._table = table
         self._bold = book.add_format({"bold": True})
@@ -220,7 +227,7 @@ class _Sheets:
 
 
 def zip_pieces(
-    table: Table, picture: Callable[[Any], Picture | None], column: str | None = "image"
+    table: Table[Row], picture: Callable[[Row], Picture | None], column: str | None = "image"
 ) -> Iterator[bytes]:
     """An archive: ``images/…`` as they come, and at its end the CSV, whose ``column`` says which image is whose."""
     place = next((n for n, one in enumerate(table.columns) if one.name == column), None)

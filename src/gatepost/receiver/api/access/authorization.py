@@ -36,7 +36,9 @@ from gatepost.store.questions import UserStore
 __all__ = [
     "PARTS",
     "Access",
+    "AnyConnection",
     "AnyRequest",
+    "AnyoneRequest",
     "Authentication",
     "TheAccess",
     "ACKNOWLEDGE",
@@ -59,6 +61,9 @@ PARTS = "gatepost.parts"
 """In the scope of a request: the parts of the receiver, by the names under which routes are handed them."""
 
 AnyRequest = Request[Principal, str, Any]
+AnyoneRequest = Request[Any, Any, Any]
+"""Also of a client of whom it is not known who they are."""
+AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 GUARD = {"role": "guard"}
 VIEWER = {"role": "viewer"}
@@ -123,18 +128,18 @@ class Access:
         self.shares = Shares()
         self._proxies = proxies
 
-    def address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    def address(self, connection: AnyConnection) -> str:
         """The address that it comes from, behind any trusted proxy."""
         direct = connection.client.host if connection.client is not None else ""
         return peer_address(direct, connection.headers.get("x-forwarded-for"), self._proxies)
 
-    def direct(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    def direct(self, connection: AnyConnection) -> bool:
         """Return whether :meth:`address` is the sender's: there was no proxy, or a trusted one."""
         client = connection.client.host if connection.client is not None else ""
         forwarded = {"x-forwarded-for", "forwarded", "x-real-ip", "via"} & set(connection.headers.keys())
         return not forwarded or client in self._proxies
 
-    def require(self, connection: ASGIConnection[Any, Any, Any, Any], needed: Needed) -> Principal:
+    def require(self, connection: AnyConnection, needed: Needed) -> Principal:
         """Return who sent this; 401 if they do not say, 403 if they may not. Blocks."""
         headers = dict(connection.headers.items())
         method = str(connection.scope.get("method", "GET"))
@@ -150,11 +155,11 @@ class Access:
             raise SomeSitesOnly("this concerns every site, and you have some sites only")
         return principal
 
-    def secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    def secure(self, connection: AnyConnection) -> bool:
         """Return whether a request came over TLS, to the receiver or to a trusted proxy."""
         return over_tls(connection.scope, self._proxies)
 
-    def base_url(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    def base_url(self, connection: AnyConnection) -> str:
         """Return the address that the receiver was reached at, with its prefix and no slash at its end."""
         return public_origin(connection.scope, self._proxies) + link("")
 
@@ -185,9 +190,7 @@ class Access:
             request.user, self.address(request), action, event_id=event_id, what=what, found=found
         )
 
-    def _note_denied(
-        self, user: Principal, connection: ASGIConnection[Any, Any, Any, Any], needed: str
-    ) -> None:
+    def _note_denied(self, user: Principal, connection: AnyConnection, needed: str) -> None:
         scope = connection.scope
         route = f"{scope.get('method', 'GET')} {scope.get('path_template') or connection.route_handler}"
         self._note_again(user, self.address(connection), "denied", what=f"{route} ({needed})")
@@ -210,9 +213,7 @@ class Authentication(AbstractAuthenticationMiddleware):
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, exclude_from_auth_key="open")
 
-    async def authenticate_request(
-        self, connection: ASGIConnection[Any, Any, Any, Any]
-    ) -> AuthenticationResult:
+    async def authenticate_request(self, connection: AnyConnection) -> AuthenticationResult:
         access: Access = connection.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
         principal = await asyncio.to_thread(access.require, connection, needed(connection.route_handler.opt))
         if principal.must_change and not connection.route_handler.opt.get("own_password"):

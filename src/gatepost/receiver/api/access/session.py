@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
 
-from litestar import Controller, Request, Response, delete, get, post
+from litestar import Controller, Response, delete, get, post
 from litestar.datastructures import Cookie
 from litestar.exceptions import (
     HTTPException,
@@ -17,7 +16,14 @@ from litestar.exceptions import (
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from gatepost.receiver.api.access.authorization import OPEN, OWN_PASSWORD, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import (
+    OPEN,
+    OWN_PASSWORD,
+    Access,
+    AnyoneRequest,
+    AnyRequest,
+    TheAccess,
+)
 from gatepost.receiver.auth.authenticator import Login, LoginRefused
 from gatepost.receiver.auth.cookies import COOKIE, DEVICE_S, device_cookie_name, same_origin, session_secret
 from gatepost.receiver.http.url_prefix import link
@@ -72,7 +78,7 @@ class SessionController(Controller):
         raises=[NotAuthorizedException, PermissionDeniedException, TooManyRequestsException],
     )
     async def log_in(
-        self, request: Request[Any, Any, Any], data: JSONBody[Credentials], access: TheAccess
+        self, request: AnyoneRequest, data: JSONBody[Credentials], access: TheAccess
     ) -> Response[SessionItem]:
         """Open a session: return its cookie, and one by which this device is known from now on.
 
@@ -140,7 +146,7 @@ class SessionController(Controller):
         await asyncio.to_thread(change)
 
 
-def login_cookies(access: Access, request: Request[Any, Any, Any], login: Login) -> list[Cookie]:
+def login_cookies(access: Access, request: AnyoneRequest, login: Login) -> list[Cookie]:
     """Make the cookies of a login: of the session, and of the device."""
     device = Cookie(
         key=device_cookie_name(login.account.id),
@@ -158,7 +164,7 @@ def _listed(sites: Iterable[int] | None) -> list[int] | None:
     return None if sites is None else sorted(sites)
 
 
-def session_cookie(access: Access, request: Request[Any, Any, Any], secret: str | None) -> Cookie:
+def session_cookie(access: Access, request: AnyoneRequest, secret: str | None) -> Cookie:
     """The cookie of a session; without secret, what makes a browser forget it."""
     return Cookie(
         key=COOKIE,

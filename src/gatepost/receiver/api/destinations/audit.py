@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -34,12 +33,12 @@ def host_of(row: DestinationRow) -> str:
     return urlsplit(told_by(row).url).hostname or ""
 
 
-def moved(before: DestinationRow, after: DestinationRow | None) -> dict[str, Any]:
+def moved(before: DestinationRow, after: DestinationRow | None) -> dict[str, object]:
     """Return what the audit log says of a changed destination: its address by the hosts, and nothing secret."""
     if after is None:
         return {}
     old, new = told_by(before), told_by(after)
-    found: dict[str, Any] = (
+    found: dict[str, object] = (
         {} if old.url == new.url else {"host_before": host_of(before), "host": host_of(after)}
     )
     told = changes(old, new, ("images", "shape", "order", "batch", "in_flight", "max_age_s", "max_refusals"))

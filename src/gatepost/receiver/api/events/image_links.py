@@ -5,14 +5,12 @@ What is no link of ours, is over, or leads to an image that left, is the same 40
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import Controller, Request, Response, get
+from litestar import Controller, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from gatepost.forward.image_links import PATH
-from gatepost.receiver.api.access.authorization import OPEN, TheAccess
+from gatepost.receiver.api.access.authorization import OPEN, AnyoneRequest, TheAccess
 from gatepost.receiver.api.destinations.asking import TheForwarding
 from gatepost.receiver.api.destinations.audit import called
 from gatepost.receiver.api.events.images import IMAGES, NOT_MODIFIED, image_response
@@ -38,7 +36,7 @@ class ImageLinksController(Controller):
     )
     def linked_image(
         self,
-        request: Request[Any, Any, Any],
+        request: AnyoneRequest,
         access: TheAccess,
         forwarding: TheForwarding,
         link: FromPath[str],

@@ -13,15 +13,15 @@ Rules:
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import NotFoundException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from gatepost.errors import ImageUnavailable
-from gatepost.receiver.api.access.authorization import PARTS, Access, AnyRequest
+from gatepost.receiver.api.access.authorization import PARTS, Access, AnyoneRequest, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.receiver.thumbnails import SIZES, NotAPicture, thumbnail
 from gatepost.store.questions import UserStore
@@ -72,7 +72,7 @@ def event_image(
 
 
 def image_response(
-    request: Request[Any, Any, Any], data: bytes, event_id: int, *, keep: str, size: int | None = None
+    request: AnyoneRequest, data: bytes, event_id: int, *, keep: str, size: int | None = None
 ) -> Response[bytes]:
     """Return an image, or a thumbnail of it. ``keep``: for how long a browser keeps it, as ``Cache-Control`` says."""
     tag = f'"{blake2b(data, digest_size=12).hexdigest()}{"" if size is None else f"-{size}"}"'

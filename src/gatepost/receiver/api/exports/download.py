@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import structlog
 from litestar.exceptions import HTTPException
@@ -58,6 +58,8 @@ TYPES: dict[Format, str] = {
     "zip": "application/zip",
 }
 
+Row = TypeVar("Row")
+
 _turns = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -80,10 +82,10 @@ class Rows:
     def __init__(self) -> None:
         self.count = 0
 
-    def of(self, pages: Callable[[], Iterator[Sequence[Any]]]) -> Callable[[], Iterator[Sequence[Any]]]:
+    def of(self, pages: Callable[[], Iterator[Sequence[Row]]]) -> Callable[[], Iterator[Sequence[Row]]]:
         """Return what yields these pages, counted."""
 
-        def counted() -> Iterator[Sequence[Any]]:
+        def counted() -> Iterator[Sequence[Row]]:
             for page in pages():
                 self.count += len(page)
                 yield page
@@ -92,11 +94,11 @@ class Rows:
 
 
 def table_of(
-    columns: Sequence[Column[Any]],
+    columns: Sequence[Column[Row]],
     title: str,
     options: FileOptions,
-    pages: Callable[[], Iterator[Sequence[Any]]],
-) -> Table:
+    pages: Callable[[], Iterator[Sequence[Row]]],
+) -> Table[Row]:
     """Return the table to be written. Raises :class:`ValueError` for a column that there is not."""
     wanted = [name.strip() for name in (options.columns or "").split(",") if name.strip()]
     words = Words(options.lang, timezone=options.tz or None)
@@ -104,10 +106,10 @@ def table_of(
 
 
 def pieces_of(
-    table: Table,
+    table: Table[Row],
     form: Format,
-    items: Callable[[Sequence[Any]], list[Any]],
-    picture: Callable[[Any], Picture | None] = lambda _: None,
+    items: Callable[[Sequence[Row]], Sequence[object]],
+    picture: Callable[[Row], Picture | None] = lambda _: None,
 ) -> Iterator[bytes]:
     """Return the file of a table, piece by piece."""
     match form:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from litestar.response import Stream
@@ -55,7 +55,7 @@ async def records_file(
 ) -> Stream:
     """Return every record of a query, whatever its limit, as a file."""
 
-    def items(rows: Sequence[RecordRow]) -> Sequence[Any]:
+    def items(rows: Sequence[RecordRow]) -> Sequence[object]:
         return record_items(meaning, rows, include=options.include)
 
     return await _events_file(
@@ -80,7 +80,7 @@ async def alarms_file(
 ) -> Stream:
     """Return every alarm of a query, whatever its limit, as a file."""
 
-    def items(rows: Sequence[AlarmRow]) -> Sequence[Any]:
+    def items(rows: Sequence[AlarmRow]) -> Sequence[object]:
         return [alarm_item(row, include=options.include) for row in rows]
 
     return await _events_file(
@@ -105,7 +105,7 @@ async def _events_file(
     what: str,
     columns: Sequence[Column[Row]],
     ask: Callable[[Query], Page[Row]],
-    items: Callable[[Sequence[Row]], Sequence[Any]],
+    items: Callable[[Sequence[Row]], Sequence[object]],
     picture: Callable[[Words, Row], Picture | None],
 ) -> Stream:
     query = replace(query, limit=PAGE, cursor=None)
@@ -113,7 +113,7 @@ async def _events_file(
     def begin(count: Rows) -> Iterator[bytes]:
         table = table_of(columns, what, options, count.of(lambda: _pages(ask, query)))
 
-        def zoned(rows: Sequence[Row]) -> list[Any]:
+        def zoned(rows: Sequence[Row]) -> Sequence[object]:
             return [in_zone(item, table.words.zone(row)) for item, row in zip(items(rows), rows, strict=True)]
 
         return pieces_of(table, options.format, zoned, lambda row: picture(table.words, row))
@@ -121,7 +121,7 @@ async def _events_file(
     return await answer_file(request, access, begin, what=what, form=options.format, detail=told(query))
 
 
-def _pages(ask: Callable[[Query], Page[Any]], query: Query) -> Iterator[Sequence[Any]]:
+def _pages(ask: Callable[[Query], Page[Row]], query: Query) -> Iterator[Sequence[Row]]:
     """Yield every page of a question.
 
     What asking leaves behind in circles is collected on the way: by itself the receiver's collector waits until a

@@ -6,13 +6,11 @@ another name for it reads nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import Controller, Request, Response, get
+from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from gatepost.receiver.api.access.authorization import OPEN, Needed, TheAccess
+from gatepost.receiver.api.access.authorization import OPEN, AnyoneRequest, Needed, TheAccess
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.http.console_access import is_own_address
 from gatepost.receiver.observability.prometheus import CONTENT_TYPE, Metrics
@@ -31,7 +29,7 @@ class MetricsController(Controller):
     @get("/metrics", sync_to_thread=True, summary="Numbers for Prometheus", include_in_schema=False)
     def metrics(
         self,
-        request: Request[Any, Any, Any],
+        request: AnyoneRequest,
         access: TheAccess,
         metrics: TheMetrics,
         metrics_networks: TheMetricsNetworks,

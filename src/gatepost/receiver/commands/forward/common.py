@@ -129,7 +129,7 @@ def item_of(destinations: Destinations, row: DestinationRow) -> dict[str, Any]:
     return values(destinations, row, standing(row), now=datetime.now(UTC))
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     typer.echo(msgspec.json.encode(value).decode())
 
 
