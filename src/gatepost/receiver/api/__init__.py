@@ -30,9 +30,9 @@ from gatepost.receiver.api.access.accounts import AccountsController, AuditContr
 from gatepost.receiver.api.access.session import SessionController
 from gatepost.receiver.api.access.views import ViewsController
 from gatepost.receiver.api.destinations.controller import DestinationsController
+from gatepost.receiver.api.destinations.image_links import ImageLinksController
 from gatepost.receiver.api.events.alarms import AlarmsController
 from gatepost.receiver.api.events.counters import StatsController
-from gatepost.receiver.api.events.image_links import ImageLinksController
 from gatepost.receiver.api.events.live import LiveController
 from gatepost.receiver.api.events.quarantine import QuarantineController
 from gatepost.receiver.api.events.records import RecordsController

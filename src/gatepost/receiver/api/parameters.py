@@ -7,7 +7,8 @@ the parameters of its handler and of the dependencies that it asks for, which th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from litestar import Litestar
@@ -16,9 +17,7 @@ from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 
-from gatepost.receiver.api.events.filters import nearest
-
-__all__ = ["KnownParameters"]
+__all__ = ["KnownParameters", "nearest"]
 
 
 class KnownParameters:
@@ -55,3 +54,9 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     return (
         f"unknown query parameter; did you mean `{nearest(name, known)}`? This route takes {', '.join(known)}"
     )
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the one of some words that is most like another one."""
+    found = get_close_matches(word, sorted(words), n=1, cutoff=0.0)
+    return found[0] if found else None

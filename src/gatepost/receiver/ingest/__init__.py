@@ -7,6 +7,7 @@
 ``asgi``        pushes that come as ASGI requests
 ``posts``       a push, told from what else may be posted
 ``health``      ``/healthz`` and ``/readyz``
+``quotas``      how much is taken from terminals that are not approved
 ``push/``       the steps of one push, from its head to the journal
 ``refusals/``   refused pushes, counted and listed
 ``commit/``     events into the journal: one sync for many pushes

@@ -48,7 +48,7 @@ from gatepost.receiver.ingest.options import Options
 from gatepost.receiver.ingest.paths import PushPaths
 from gatepost.receiver.ingest.posts import Routes
 from gatepost.receiver.ingest.push.arrivals import Arrivals
-from gatepost.receiver.ingest.push.quotas import Amounts
+from gatepost.receiver.ingest.quotas import Amounts
 from gatepost.receiver.ingest.refusals.counters import Tally
 from gatepost.receiver.ingest.refusals.refusals import Refusals
 from gatepost.receiver.ingest.refusals.refused_pushes import RefusedPushes

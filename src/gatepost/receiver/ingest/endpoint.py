@@ -32,9 +32,9 @@ from gatepost.receiver.ingest.push.arrivals import Arrivals
 from gatepost.receiver.ingest.push.decoding import LONG_TEXT, PushDecoder, ValueBudget
 from gatepost.receiver.ingest.push.head import check_head, header_text, one_token, sender_address, site_of
 from gatepost.receiver.ingest.push.push import Headers, Push, Refuse, failed, rejection_of, unavailable
-from gatepost.receiver.ingest.push.quotas import Amounts
 from gatepost.receiver.ingest.push.serials import first_serial
 from gatepost.receiver.ingest.push.token_lookups import SIZE_OF_PUSH, TokenLookups
+from gatepost.receiver.ingest.quotas import Amounts
 from gatepost.receiver.ingest.refusals.refusals import Refusals
 from gatepost.receiver.processes.gauges import ReplyTimes
 from gatepost.receiver.terminals.claims import Claim, Policy, Rejected, Taken

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.ingest.push.quotas import Amounts
+from gatepost.receiver.ingest.quotas import Amounts
 from gatepost.receiver.terminals.claims import Policy
 from gatepost.receiver.terminals.networks import Networks
 from gatepost.settings import ReceiverSettings

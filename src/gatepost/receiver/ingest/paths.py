@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gatepost.receiver.ingest.refusals.refused_pushes import masked
-
-__all__ = ["PushPaths"]
+__all__ = ["PushPaths", "masked"]
 
 
 class PushPaths:
@@ -39,3 +37,8 @@ class PushPaths:
         """Return a path as it may be shown: of a token, its first characters only."""
         token = self.token_in(path)
         return path.removesuffix(token) + masked(token) if token else path
+
+
+def masked(token: str) -> str:
+    """Return so much of a token that the person who set it can tell which one it is."""
+    return token[:4] + "\N{HORIZONTAL ELLIPSIS}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from litestar.di import NamedDependency, Provide
@@ -12,6 +11,7 @@ from litestar.params import FromQuery, QueryParameter, SkipValidation
 from msgspec import Struct
 
 from gatepost.receiver.api.access.authorization import Access, AnyRequest
+from gatepost.receiver.api.parameters import nearest
 from gatepost.receiver.api.shapes import MAX_ID, TheStore, moment, read, word
 from gatepost.store.interface import AlarmQuery, RecordQuery, SiteRow
 from gatepost.store.people.person import PeopleQuery
@@ -24,7 +24,6 @@ __all__ = [
     "AtTerminal",
     "RecordFilters",
     "TerminalFilter",
-    "nearest",
     "note_search",
     "site_named",
     "told",
@@ -88,12 +87,6 @@ def site_named(sites: Iterable[SiteRow], named: str) -> SiteRow | None:
         if str(site.id) == named:
             by_id = site
     return by_id
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the one of some words that is most like another one."""
-    found = get_close_matches(word, sorted(words), n=1, cutoff=0.0)
-    return found[0] if found else None
 
 
 def _record_filters(

@@ -5,6 +5,5 @@
 ``decoding``       its events, decoded within limits
 ``serials``        which serial the events name
 ``token_lookups``  tokens that the store has to be asked for
-``quotas``         how much is taken from terminals that are not approved
 ``arrivals``       an arrival of each event, handed to the journal
 """

@@ -15,8 +15,8 @@ from gatepost.receiver.ingest.event_keys import key_of
 from gatepost.receiver.ingest.options import Options
 from gatepost.receiver.ingest.push.head import milliseconds
 from gatepost.receiver.ingest.push.push import Push, Refuse, Together, failed, unavailable
-from gatepost.receiver.ingest.push.quotas import Quotas
 from gatepost.receiver.ingest.push.serials import serial_of
+from gatepost.receiver.ingest.quotas import Quotas
 from gatepost.receiver.terminals.claims import Claim, Taken
 from gatepost.receiver.terminals.directory import Directory
 from gatepost.receiver.terminals.identify import MAX_SERIAL

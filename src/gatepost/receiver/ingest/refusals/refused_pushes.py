@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from gatepost.receiver.http.redact import redacted
+from gatepost.receiver.ingest.paths import masked
 from gatepost.store.refusal_types import RefusalSample, RefusedPush, RefusedTimes
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
     "MAX_SHOWN",
     "SAMPLED",
     "RefusedPushes",
-    "masked",
 ]
 
 log = structlog.get_logger(__name__)
@@ -161,11 +161,6 @@ class RefusedPushes:
         if self._untold:
             log.warning("push.refused_without_a_line", count=self._untold)
         self._minute, self._lines, self._untold = minute, 0, 0
-
-
-def masked(token: str) -> str:
-    """Return so much of a token that the person who set it can tell which one it is."""
-    return token[:4] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _remember(table: dict[tuple[str, str], int], place: tuple[str, str], now_ms: int) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from gatepost.receiver.ingest.push.quotas import MAX_REMEMBERED, Amounts, Quotas
+from gatepost.receiver.ingest.quotas import MAX_REMEMBERED, Amounts, Quotas
 from gatepost.settings import ReceiverSettings
 
 NOON = 1_700_000_000.0 // 86_400 * 86_400 + 43_200
