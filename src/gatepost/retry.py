@@ -21,7 +21,7 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.wire import Delivered, Outcome, Refused
 
-__all__ = ["ACCEPTED_SINCE", "Done", "RetryAt", "DeadLetter", "Step", "Backoff", "next_step"]
+__all__ = ["ACCEPTED_SINCE", "Done", "RetryAt", "DeadLetter", "Step", "Backoff", "doubled", "next_step"]
 
 ACCEPTED_SINCE = 3
 """Events of its kind (record or alarm; with an image if it has one) that the receiver must accept after it refused
@@ -29,6 +29,11 @@ one, before that one is given up: one could be chance, and a quiet terminal has 
 
 _LAST_DOUBLING = 32
 """Doubling a second this often exceeds any cap; more would only make the integers large."""
+
+
+def doubled(times: int, *, first_s: float, longest_s: float) -> float:
+    """Return ``first_s``, doubled so many times, and at most ``longest_s``."""
+    return min(longest_s, first_s * 2.0 ** min(times, _LAST_DOUBLING))
 
 
 class Done(Struct, frozen=True):
@@ -84,7 +89,7 @@ class Backoff(Struct, frozen=True, kw_only=True):
         Uniform between ``first`` and ``first × 2^failures``, never more than ``cap``. ``rand`` returns a number
         in [0, 1), as ``random.Random(seed).random`` does.
         """
-        longest = min(self.cap, self.first * 2.0 ** min(max(failures, 1), _LAST_DOUBLING))
+        longest = doubled(max(failures, 1), first_s=self.first, longest_s=self.cap)
         return self.first + (longest - self.first) * rand()
 
 

@@ -15,6 +15,8 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
+from gatepost.retry import doubled
+
 __all__ = ["FREE", "Attempts"]
 
 FREE = {"network": 5, "account": 20, "device": 10, "session": 5, "provider": 5}
@@ -92,4 +94,4 @@ class Attempts:
 
 def _wait(key: str, count: int) -> float:
     over = count - FREE[key.partition(" ")[0]]
-    return 0.0 if over < 0 else min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(over, 20))
+    return 0.0 if over < 0 else doubled(over, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)

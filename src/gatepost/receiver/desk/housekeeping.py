@@ -1,4 +1,4 @@
-"""What the desk looks after every few seconds: changes by other processes, erased people, its own announcement."""
+"""Look every few seconds after changes by other processes, erased people, and the announcement of this receiver."""
 
 from __future__ import annotations
 

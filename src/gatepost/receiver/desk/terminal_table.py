@@ -1,4 +1,4 @@
-"""What every ingest knows of terminals, and what ingests ask and tell of them.
+"""The table of terminals by which every ingest decides, kept the same as the store's.
 
 Rules:
 

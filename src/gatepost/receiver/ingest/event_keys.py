@@ -1,4 +1,4 @@
-"""What makes two pushes of one terminal the same event."""
+"""Keys by which an event that is pushed again is known, of one terminal."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from gatepost.errors import GatepostError
 from gatepost.network_of import network_of
+from gatepost.retry import doubled
 
 
 class TooManyAttempts(GatepostError):
@@ -116,4 +117,4 @@ class LoginThrottle:
 
     def _wait_s(self, peer: _Peer) -> float:
         over = peer.failures - self._free
-        return 0.0 if over < 0 else min(self._longest_s, 2.0 ** min(over, 16))
+        return 0.0 if over < 0 else doubled(over, first_s=1.0, longest_s=self._longest_s)

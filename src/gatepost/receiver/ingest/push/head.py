@@ -1,4 +1,4 @@
-"""What the head of a push says: the type of its body, its token, its site, and who sent it."""
+"""Read the head of a push: the type of its body, its token, its site, and the address of its sender."""
 
 from __future__ import annotations
 
