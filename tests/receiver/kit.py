@@ -26,7 +26,7 @@ from gatepost.process_tree import gone, members, signal_all
 from gatepost.receiver.api.application import MakePages
 from gatepost.receiver.auth.issuing import issue_token
 from gatepost.receiver.desk.app import DeskApp
-from gatepost.receiver.http.limits import Guard, Limits
+from gatepost.receiver.http.connections.limits import Guard, Limits
 from gatepost.receiver.http.server import Certificate, Place, Server, listen, listen_locally
 from gatepost.receiver.ingest.app import IngestApp
 from gatepost.receiver.processes.desk_line import DeskLine

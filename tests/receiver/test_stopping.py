@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.receiver.kit import Sender, body, record, request
 
-from gatepost.receiver.http.limits import Guard, Limits
+from gatepost.receiver.http.connections.limits import Guard, Limits
 from gatepost.receiver.http.server import LAST_WORDS_S, Place, Server, listen
 from gatepost.receiver.processes.stop import MARGIN_S
 from gatepost.store.sqlite.store import SqliteStore

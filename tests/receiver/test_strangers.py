@@ -23,8 +23,8 @@ from tests.receiver.kit import (
     until,
 )
 
-from gatepost.receiver.http.connection import MAX_PIPELINED, GuardedProtocol
-from gatepost.receiver.http.limits import Request
+from gatepost.receiver.http.connections.connection import MAX_PIPELINED, GuardedProtocol
+from gatepost.receiver.http.connections.limits import Request
 from gatepost.receiver.ingest.commit.disk import reserved_bytes
 from gatepost.wire import SUCCESS as TAKEN
 

@@ -35,8 +35,8 @@ from gatepost.receiver.api.application import MakePages
 from gatepost.receiver.auth.issuing import first_administrator
 from gatepost.receiver.desk.app import DeskApp
 from gatepost.receiver.http.certificates import load_certificates, renew
+from gatepost.receiver.http.connections.limits import SPARE_FILES, Guard, Limits
 from gatepost.receiver.http.console_access import is_own_machine
-from gatepost.receiver.http.limits import SPARE_FILES, Guard, Limits
 from gatepost.receiver.http.server import Certificate, Place, Server, address, listen, listen_locally
 from gatepost.receiver.ingest.app import IngestApp, check
 from gatepost.receiver.observability.logs import loop_failed

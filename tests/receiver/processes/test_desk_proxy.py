@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.receiver.kit import Sender, request, until
 
-from gatepost.receiver.http.limits import Guard, Limits
+from gatepost.receiver.http.connections.limits import Guard, Limits
 from gatepost.receiver.http.server import Place, Server, listen
 from gatepost.receiver.processes.desk_proxy import DeskProxy, as_it_was_asked
 

@@ -6,7 +6,8 @@ Rules:
   one to the next connection, or keeps the old one and says why.
 * A client certificate is asked for where ``client_ca_file`` is set, and never required by the handshake: on one port
   browsers have none. Whether one was shown goes with each request, and the ingest refuses a push without one.
-* A handshake has the time that a head has, and its connection counts: see :mod:`gatepost.receiver.http.tls_handshake`.
+* A handshake has the time that a head has, and its connection counts: see
+  :mod:`gatepost.receiver.http.connections.tls_handshake`.
 * Stop: no new connection, then the replies to what was accepted, for as long as :class:`Server` was told. What is not
   answered by then is answered 503, or cut where the answer has begun; a thread that still works on it is not waited
   for here. The process ends it, not uvicorn: see :mod:`gatepost.receiver.processes.stop`.
@@ -27,9 +28,9 @@ from msgspec import Struct
 
 from gatepost.errors import SettingsError
 from gatepost.receiver.http.asgi import Application, Message, Receive, Scope, Send, respond
-from gatepost.receiver.http.connection import GuardedProtocol
-from gatepost.receiver.http.limits import Guard
-from gatepost.receiver.http.tls_handshake import Handshakes
+from gatepost.receiver.http.connections.connection import GuardedProtocol
+from gatepost.receiver.http.connections.limits import Guard
+from gatepost.receiver.http.connections.tls_handshake import Handshakes
 from gatepost.wire import encode_reply
 
 __all__ = ["Certificate", "Place", "Server", "address", "listen", "listen_locally"]

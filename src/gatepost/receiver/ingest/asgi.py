@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from gatepost.receiver.http.asgi import Receive, Scope, Send, peer_of, respond
-from gatepost.receiver.http.limits import Refusal, Request
+from gatepost.receiver.http.connections.limits import Refusal, Request
 from gatepost.receiver.ingest.endpoint import Ingest
 from gatepost.receiver.ingest.options import Options
 from gatepost.receiver.ingest.push.decoding import PushDecoder

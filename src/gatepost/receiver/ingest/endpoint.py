@@ -25,7 +25,7 @@ import structlog
 from msgspec.structs import replace
 
 from gatepost.errors import StoreError
-from gatepost.receiver.http.limits import Request
+from gatepost.receiver.http.connections.limits import Request
 from gatepost.receiver.ingest.options import Options
 from gatepost.receiver.ingest.paths import PushPaths
 from gatepost.receiver.ingest.push.arrivals import Arrivals
@@ -51,7 +51,7 @@ log = structlog.get_logger(__name__)
 
 
 class Ingest:
-    """Takes pushes from the guard: see :class:`~gatepost.receiver.http.limits.Express`."""
+    """Takes pushes from the guard: see :class:`~gatepost.receiver.http.connections.limits.Express`."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatepost.receiver.http.limits import Refusal
+from gatepost.receiver.http.connections.limits import Refusal
 from gatepost.receiver.http.redact import serial_in
 from gatepost.receiver.ingest.options import Options
 from gatepost.receiver.ingest.paths import PushPaths

@@ -1,6 +1,6 @@
 """Read the requests of one connection, by rules for their heads and bodies.
 
-Flow: bytes → httptools → ``on_*`` here → :class:`~gatepost.receiver.http.limits.Request` for the ingest, or
+Flow: bytes → httptools → ``on_*`` here → :class:`~gatepost.receiver.http.connections.limits.Request` for the ingest, or
 :class:`WholeRequest` for every other application → ``_begin``, or a place in ``_pipelined``.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gatepost.receiver.http.limits import Guard, Request
+from gatepost.receiver.http.connections.limits import Guard, Request
 from gatepost.receiver.http.redact import SAMPLED_BYTES
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class RequestReader(HttpToolsProtocol):
         raise NotImplementedError
 
     def _answer(self, status: int, body: bytes) -> None:
-        """Send the reply to a :class:`~gatepost.receiver.http.limits.Request`."""
+        """Send the reply to a :class:`~gatepost.receiver.http.connections.limits.Request`."""
         raise NotImplementedError
 
     def _whole_answered(self) -> None:

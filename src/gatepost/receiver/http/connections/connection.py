@@ -1,7 +1,7 @@
-"""One connection: uvicorn's HTTP/1.1 protocol, kept by the rules of :mod:`gatepost.receiver.http.limits`.
+"""One connection: uvicorn's HTTP/1.1 protocol, kept by the rules of :mod:`gatepost.receiver.http.connections.limits`.
 
-Flow: bytes → :class:`~gatepost.receiver.http.request_reader.RequestReader` → ``_begin``: the ingest, which answers by a
-call, or every other application, in a task of uvicorn's → reply.
+Flow: bytes → :class:`~gatepost.receiver.http.connections.request_reader.RequestReader` → ``_begin``: the ingest, which
+answers by a call, or every other application, in a task of uvicorn's → reply.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from msgspec import structs
 
-from gatepost.receiver.http.limits import Counted, Guard, Refusal, Request, response
-from gatepost.receiver.http.parser_errors import why_refused
-from gatepost.receiver.http.request_reader import (
+from gatepost.receiver.http.connections.limits import Counted, Guard, Refusal, Request, response
+from gatepost.receiver.http.connections.parser_errors import why_refused
+from gatepost.receiver.http.connections.request_reader import (
     BODY,
     HEAD,
     IDLE,

@@ -4,12 +4,12 @@ Rules:
 
 * A connection is counted from when it is accepted, not from when it can speak: whoever connects and says nothing holds
   a file and some memory just the same. It gives way, and runs out of time, like every other: see
-  :mod:`gatepost.receiver.http.limits`.
+  :mod:`gatepost.receiver.http.connections.limits`.
 * Nothing is said to one that is turned away, for without a handshake there is no way to say it.
 * When the handshake is done, its connection takes its place.
 
 Flow: socket → :meth:`Handshakes.once` → a task a connection →
-:class:`gatepost.receiver.http.connection.GuardedProtocol`.
+:class:`gatepost.receiver.http.connections.connection.GuardedProtocol`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import ssl
 from collections.abc import Callable
 from math import inf
 
-from gatepost.receiver.http.connection import TOO_MANY, GuardedProtocol
-from gatepost.receiver.http.limits import Guard, Refusal
+from gatepost.receiver.http.connections.connection import TOO_MANY, GuardedProtocol
+from gatepost.receiver.http.connections.limits import Guard, Refusal
 
 __all__ = ["Handshake", "Handshakes"]
 

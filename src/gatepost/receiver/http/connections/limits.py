@@ -16,7 +16,7 @@ Rules:
 A refusal has the shape of the protocol page, ``{"code", "message", "data"}`` with ``code`` = HTTP status, and
 the connection is closed after the sender has had a moment to read it.
 
-Here is what the connections share; :mod:`gatepost.receiver.http.connection` is one of them.
+Here is what the connections share; :mod:`gatepost.receiver.http.connections.connection` is one of them.
 """
 
 from __future__ import annotations

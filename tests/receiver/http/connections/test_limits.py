@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from tests.receiver.kit import SUCCESS, Running, Sender, body, receiving, record, request, until
 
-from gatepost.receiver.http.limits import Request
+from gatepost.receiver.http.connections.limits import Request
 from gatepost.store.interface import RefusedRow
 
 HEAD = b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
