@@ -34,7 +34,7 @@ _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 def format_of(name: str) -> Format | None:
-    """What a file of this name is to be: ``march.xlsx`` a workbook."""
+    """Return the format that the name of a file says: ``march.xlsx`` is a workbook."""
     return _SUFFIXES.get(name.rpartition(".")[2].lower())
 
 
@@ -53,7 +53,7 @@ class Client(TerminalCalls, FleetCalls, PeopleCalls, DestinationCalls):
     """
 
     def stats(self) -> StatsItem:
-        """Counts of everything that was ever stored."""
+        """Return counts of everything that was ever stored."""
         return self._connection.get("stats", StatsItem)
 
     # Records
@@ -85,7 +85,7 @@ class Client(TerminalCalls, FleetCalls, PeopleCalls, DestinationCalls):
         return self._connection.body("GET", f"records/{record_id}/image")
 
     def thumbnail(self, record_id: int, *, size: int = 128) -> bytes:
-        """The portrait, with at most ``size`` pixels (32 to 320) on its longer edge."""
+        """Return the portrait, with at most ``size`` pixels (32 to 320) on its longer edge."""
         return self._connection.body("GET", f"records/{record_id}/thumbnail", {"size": size})
 
     # Alarms
@@ -155,7 +155,7 @@ class Client(TerminalCalls, FleetCalls, PeopleCalls, DestinationCalls):
     def export(
         self, what: Exported = "records", *, format: Format = "csv", **options: Filter
     ) -> Iterator[bytes]:
-        """A file in pieces; ``options`` are filters, ``columns``, ``lang`` and ``tz``. Needs the role operator.
+        """Return a file in pieces; ``options`` are filters, ``columns``, ``lang`` and ``tz``. Needs the role operator.
 
         ``attendance`` wants to know which days: ``day``, ``month``, or ``first`` and ``last``.
 
@@ -164,7 +164,7 @@ class Client(TerminalCalls, FleetCalls, PeopleCalls, DestinationCalls):
         return self._patient.pieces(f"{what}/export", {**parameters_of(options), "format": format})
 
     def live(self, *, after: int | None = None, **filters: Filter) -> Iterator[Happened]:
-        """What arrives, as it arrives, for ever; from a place on (:attr:`Happened.id`) without a gap or a repeat.
+        """Yield events as they arrive, for ever; from a place on (:attr:`Happened.id`) without a gap or a repeat.
 
         Where the connection breaks, it is opened again and goes on behind what was yielded last.
         :class:`~gatepost.errors.RequestRefused` is raised, and so is a receiver that cannot be reached at first.

@@ -53,10 +53,10 @@ class Connection:
     """One connection to a receiver, for one thread. Opened when it is needed."""
 
     def __init__(self, url: str, token: str, *, timeout_s: float = 30.0, ca_file: Path | None = None) -> None:
-        """``url`` as a browser has it, such as ``https://gatepost.example.com``, with a path in front of which a proxy
-        may have put it. ``timeout_s`` is for each step: to connect, to send, to receive a piece.
+        """Read the address. ``url``: as a browser has it, such as ``https://gatepost.example.com``.
 
-        Raises :class:`~gatepost.errors.SettingsError`.
+        It may have a path below which a proxy serves the receiver. ``timeout_s`` is for each step: to connect, to send,
+        to receive a piece. Raises :class:`~gatepost.errors.SettingsError`.
         """
         parts = urlsplit(url if "://" in url else f"http://{url}")
         try:
@@ -131,13 +131,13 @@ class Connection:
         parameters: Mapping[str, Parameter] | None = None,
         content: bytes | None = None,
     ) -> bytes:
-        """The whole body of an answer."""
+        """Return the whole body of a response."""
         with self._failures():
             response = self._request(method, path, parameters, content)
             return response.read()
 
     def pieces(self, path: str, parameters: Mapping[str, Parameter]) -> Iterator[bytes]:
-        """The body of an answer as it comes, on a connection of its own."""
+        """Yield the body of a response as it comes, on a connection of its own."""
         with self._failures(), self._opened(path, parameters, {}) as response:
             while piece := response.read1(_PIECE):
                 yield piece
@@ -147,7 +147,7 @@ class Connection:
     def lines(
         self, path: str, parameters: Mapping[str, Parameter], headers: Mapping[str, str]
     ) -> Iterator[bytes]:
-        """The body of an answer line by line, without their ends, on a connection of its own."""
+        """Yield the body of a response line by line, without their ends, on a connection of its own."""
         with self._failures(), self._opened(path, parameters, headers) as response:
             while line := response.readline():
                 yield line.rstrip(b"\r\n")

@@ -128,7 +128,7 @@ def console_pages(
     heard: Mapping[int, int],
     asks: Callable[[], Sequence[Ask]],
 ) -> Pages:
-    """The console's pages; none, and a sentence on standard error, where the installation has no console."""
+    """Return the console's pages; none, and a sentence on standard error, where the installation has no console."""
     from gatepost.console.assets import AssetsMissing
     from gatepost.console.routes import routes
     from gatepost.receiver.api.application import Pages

@@ -304,7 +304,7 @@ class Live:
                     await bell.wait()
 
     def _next(self, place: int) -> Stretch | None:
-        """The first stretch of the window that goes beyond a place; most listeners are at its end."""
+        """Return the first stretch of the window that goes beyond a place; most listeners are at its end."""
         found = None
         for stretch in reversed(self._stretches):
             if stretch.place <= place:

@@ -52,7 +52,7 @@ State = Annotated[
 
 
 def alarm_line(alarm: AlarmItem) -> str:
-    """An alarm in one line, for a person."""
+    """Return an alarm in one line, for a person."""
     states = {
         "open": t("open", "未解除"),
         "clear_failed": t("clearing failed", "解除失败"),

@@ -72,7 +72,7 @@ Order = Annotated[
 
 
 def record_line(record: RecordItem) -> str:
-    """A record in one line, for a person."""
+    """Return a record in one line, for a person."""
     lang = language()
     person = record.person
     who = "-" if person is None else f"{person.name} ({person.user_id})"
@@ -216,7 +216,7 @@ _NAMES = (
 
 
 def _filters(given: dict[str, Any]) -> dict[str, Any]:
-    """The API's filters out of a command's arguments."""
+    """Return the API's filters out of a command's arguments."""
     found = {name: given[name] for name in _NAMES}
     return {
         **found,

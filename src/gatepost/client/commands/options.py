@@ -1,4 +1,4 @@
-"""What the client's commands share: how the receiver is named, how items are printed, how a file is saved."""
+"""Options of the client's commands, and functions that print items and save files."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 
 @contextmanager
 def asking(url: str, token: str, ca_file: Path | None = None) -> Iterator[Client]:
-    """A client of the receiver that was named."""
+    """Open a client of the receiver that was named."""
     with Client(url, token, ca_file=ca_file) as client:
         yield client
 
@@ -164,7 +164,7 @@ def line(words: Iterable[str]) -> str:
 
 
 def terminal_of(client: Client, said: str) -> TerminalItem:
-    """The terminal that is meant by a serial, or else by a number of the list."""
+    """Return the terminal that is meant by a serial, or else by a number of the list."""
     by_number = None
     for terminal in client.terminals():
         if terminal.serial == said:
@@ -177,7 +177,7 @@ def terminal_of(client: Client, said: str) -> TerminalItem:
 
 
 def format_for(file: Path, said: str | None) -> Format:
-    """The format that was asked for, or else the one that the file's name says."""
+    """Return the format that was asked for, or else the one that the file's name says."""
     found = format_of(f".{said}" if said is not None else file.name)
     if found is None:
         raise typer.BadParameter(

@@ -35,7 +35,7 @@ __all__ = ["person_line", "register"]
 
 
 def person_line(person: SomeoneItem) -> str:
-    """A person in one line, for a person."""
+    """Return a person in one line, for a person."""
     words = [person.id, person.user_id, person.name or "-", person.job_number or "-", person.site]
     return line([*words, clock(person.last_seen, person.timezone)])
 

@@ -105,7 +105,7 @@ _SAID_NOTHING = {
 
 
 def _wrong_fields(request: AnyRequest, extra: Any) -> list[WrongField]:
-    """What Litestar's validation found, by the names that the client used."""
+    """Return what Litestar's validation found, by the names that the client used."""
     found = [one for one in extra if isinstance(one, dict)] if isinstance(extra, list) else []
     names = _names_asked_by(request) if found else {}
     return [

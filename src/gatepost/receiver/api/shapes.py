@@ -1,4 +1,4 @@
-"""What several resources share: times as they come in, lists as they go out, and the reading of a store."""
+"""Functions and types that several resources share: times in queries, lists in replies, reads of the store."""
 
 from __future__ import annotations
 
@@ -77,19 +77,22 @@ def moment(name: str, value: str | None) -> datetime | None:
 
 
 def text(original: bytes | None) -> str | None:
-    """JSON text as it was received."""
+    """Return JSON text as it was received."""
     return None if original is None else original.decode("utf-8", "replace")
 
 
 def word(name: str, value: str | None) -> str | None:
-    """An empty field of a form filters nothing. A NUL is in no stored text, and PostgreSQL will not hear of it."""
+    """Return a text to filter by; ``None`` for an empty field of a form, which filters nothing.
+
+    400 for a NUL: it is in no stored text, and PostgreSQL refuses it.
+    """
     if value and "\0" in value:
         raise ClientException(f"{name} contains a NUL character; leave it out")
     return value or None
 
 
 def days(*, day: str | None, month: str | None, first: str | None, last: str | None) -> tuple[date, date]:
-    """The days that a query asks for, in one of three ways: ``day``, ``month``, or ``first`` and ``last``."""
+    """Return the days that a query asks for, in one of three ways: ``day``, ``month``, or ``first`` and ``last``."""
     asked = [
         name for name, value in (("day", day), ("month", month), ("first and last", first or last)) if value
     ]
@@ -109,7 +112,7 @@ def days(*, day: str | None, month: str | None, first: str | None, last: str | N
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """What a client asked wrongly (a cursor, an order, a zone) becomes a 400, what contradicts something a 409."""
+    """Turn errors of the store into statuses: 400 for a wrong cursor, order or zone, 409 for a contradiction."""
     try:
         yield
     except HTTPException:

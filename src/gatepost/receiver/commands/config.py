@@ -44,7 +44,7 @@ ConfigOption = Annotated[
 
 
 def receiver_settings(config: Path | None, **given: Any) -> ReceiverSettings:
-    """The settings in force, with what the command line says."""
+    """Return the settings in force, with what the command line says."""
     return settings_with_origins(config, **given)[0]
 
 

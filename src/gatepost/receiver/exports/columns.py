@@ -51,7 +51,7 @@ class Words:
     """In which language and zone an export speaks."""
 
     def __init__(self, language: Language, *, timezone: str | None = None) -> None:
-        """Raises :class:`~gatepost.store.local_days.UnknownZone` for a ``timezone`` that there is not."""
+        """Raise :class:`~gatepost.store.local_days.UnknownZone` for a ``timezone`` that there is not."""
         self.language = language
         self._one = None if timezone is None else zone(timezone)
         self._zones: dict[str, ZoneInfo] = {}
@@ -108,7 +108,7 @@ class Column(Struct, Generic[Row], frozen=True):
 
 
 def chosen(columns: Sequence[Column[Row]], names: Sequence[str]) -> list[Column[Row]]:
-    """The columns of these names, in the order asked for; all of them where none is named.
+    """Return the columns of these names, in the order asked for; all of them where none is named.
 
     Raises ``ValueError`` with a sentence.
     """
@@ -140,7 +140,7 @@ def _time(name: str) -> Callable[[Any, Words], Cell]:
 
 
 def named(groups: Sequence[Mapping[str, object]]) -> str:
-    """The names of groups in one cell."""
+    """Return the names of groups in one cell."""
     return "; ".join(str(group.get("name") or group.get("id") or "") for group in groups)
 
 

@@ -66,7 +66,7 @@ Item = TypeVar("Item")
 
 
 class Table(Struct, Generic[Row], frozen=True):
-    """What is to be written: pages of rows, and the columns of them."""
+    """A table to be written: pages of rows, and the columns of them."""
 
     title: str
     """The name of the sheet, and of the file within an archive."""
@@ -119,7 +119,7 @@ def _guarded(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def csv_pieces(table: Table[Row]) -> Iterator[bytes]:
-    """RFC 4180, UTF-8 with a byte order mark."""
+    """Yield CSV by RFC 4180, in UTF-8 with a byte order mark."""
     out = io.StringIO(newline="")
     writer, cells = csv.writer(out), table.reader()
     writer.writerow(table.headers())
@@ -160,7 +160,7 @@ def _in_zone(value: Any, where: ZoneInfo) -> Any:
 
 
 def xlsx_pieces(table: Table[Row]) -> Iterator[bytes]:
-    """A workbook (ECMA-376), written row by row into a temporary file and sent when it is whole."""
+    """Yield a workbook (ECMA-376): it is written row by row into a temporary file, and sent when it is whole."""
     with tempfile.TemporaryDirectory(prefix="gatepost-export-") as folder:
         path = Path(folder) / "export.xlsx"
         options = {"constant_memory": True, "tmpdir": folder, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
@@ -229,7 +229,7 @@ class _Sheets:
 def zip_pieces(
     table: Table[Row], picture: Callable[[Row], Picture | None], column: str | None = "image"
 ) -> Iterator[bytes]:
-    """An archive: ``images/…`` as they come, and at its end the CSV, whose ``column`` says which image is whose."""
+    """Yield an archive: ``images/…`` as they come, at its end the CSV, whose ``column`` says which image is whose."""
     place = next((n for n, one in enumerate(table.columns) if one.name == column), None)
     with Archive() as archive, tempfile.TemporaryFile(prefix="gatepost-export-") as file:
         out = io.StringIO(newline="")

@@ -68,12 +68,12 @@ class Archive:
         self._directory.close()
 
     def add(self, name: str, data: bytes) -> Iterator[bytes]:
-        """A file as it is."""
+        """Yield a file as it is."""
         yield self._head(name, _STORED, zlib.crc32(data), len(data), len(data))
         yield data
 
     def add_file(self, name: str, file: Packed) -> Iterator[bytes]:
-        """A deflated file."""
+        """Yield a deflated file."""
         yield self._head(name, _DEFLATED, file.crc, file.size, file.packed_size)
         while piece := file.file.read(_CHUNK):
             yield piece
@@ -103,7 +103,7 @@ class Archive:
         self._entries += 1
 
     def end(self) -> Iterator[bytes]:
-        """The directory; the archive is whole behind it."""
+        """Yield the directory; the archive is whole behind it."""
         begin, size = self._offset, self._directory.tell()
         self._directory.seek(0)
         while piece := self._directory.read(_CHUNK):

@@ -1,4 +1,4 @@
-"""What every answer tells a browser to be careful with. Pushes are answered to terminals, and go without.
+"""Headers that tell a browser what to be careful with, in every response but replies to pushes.
 
 Rules:
 
@@ -47,12 +47,12 @@ _PROXY = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-prot
 
 
 def security_headers(*, tls: bool) -> Mapping[bytes, bytes]:
-    """The headers, with names in lower case."""
+    """Return the headers, with names in lower case."""
     return {**_ALWAYS, **_TLS} if tls else _ALWAYS
 
 
 def over_tls(scope: Scope, proxies: Networks) -> bool:
-    """Whether a request came over TLS, to us or to a trusted proxy."""
+    """Return whether a request came over TLS, to us or to a trusted proxy."""
     client = scope.get("client")
     if client and client[0] in proxies:
         for name, value in scope["headers"]:
@@ -83,7 +83,7 @@ def public_origin(scope: Scope, proxies: Networks) -> str:
 
 
 def _port_behind(name: str, headers: Mapping[bytes, str], *, trusted: bool) -> int | None:
-    """The port of host ``name`` that a proxy was reached at, as far as a browser or the proxy says."""
+    """Return the port of host ``name`` that a proxy was reached at, as far as a browser or the proxy says."""
     same_site = headers.get(b"sec-fetch-site", "same-origin") == "same-origin"
     for page in (b"origin", b"referer") if same_site else ():
         if (place := _authority(headers.get(page, ""))) is not None and place[0] == name:
@@ -104,7 +104,7 @@ def _bracketed(name: str) -> str:
 
 
 def _authority(address: str) -> tuple[str, int | None] | None:
-    """Host and port of an address; ``None`` if it has no host, or is none."""
+    """Return host and port of an address; ``None`` if it has no host, or is none."""
     try:
         parts = urlsplit(address)
         return None if parts.hostname is None else (parts.hostname, parts.port)
@@ -113,12 +113,12 @@ def _authority(address: str) -> tuple[str, int | None] | None:
 
 
 def _first(value: bytes) -> str:
-    """The first of a list: what the proxy nearest to the client said."""
+    """Return the first of a list: what the proxy nearest to the client said."""
     return value.partition(b",")[0].strip().decode("latin-1")
 
 
 def secured(scope: Scope, send: Send, proxies: Networks) -> Send:
-    """Wrap an ASGI ``send`` so that the answer has the headers that it lacks."""
+    """Wrap an ASGI ``send`` so that the response has the headers that it lacks."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":

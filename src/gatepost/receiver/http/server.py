@@ -90,7 +90,7 @@ class Certificate:
     """A certificate and its key, as they stand in two files now."""
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
-        """Raises :class:`~gatepost.errors.SettingsError` for what is no such pair.
+        """Raise :class:`~gatepost.errors.SettingsError` for what is no such pair.
 
         ``client_ca``: who signs the certificates of clients; without, none is asked for.
         """
@@ -155,7 +155,7 @@ class Server(uvicorn.Server):
         listening: Callable[[], None] = lambda: None,
         stopping: Callable[[], None] = lambda: None,
     ) -> None:
-        """``stopping`` is called before it waits for replies: what would never end is to end now.
+        """Make a server. ``stopping`` is called before it waits for replies: what would never end is to end then.
 
         ``stop_timeout_s``: how long it waits for them.
         """
@@ -209,7 +209,7 @@ class Server(uvicorn.Server):
             await server.wait_closed()
 
     async def _is_over(self, timeout_s: float) -> bool:
-        """Wait until everybody is answered; False if that takes too long."""
+        """Wait until every request has its response; False if that takes too long."""
         state = self.server_state
         try:
             async with asyncio.timeout(timeout_s):
@@ -236,7 +236,7 @@ class Server(uvicorn.Server):
                 connection.transport.abort()
 
     def _answered(self, app: Application) -> Application:
-        """The application, whose requests are answered also where they are cut off."""
+        """Return the application, whose requests get a response also where they are cut off."""
 
         async def answered(scope: Scope, receive: Receive, send: Send) -> None:
             started = False

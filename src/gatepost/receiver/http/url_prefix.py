@@ -15,7 +15,7 @@ ROOT: ContextVar[str] = ContextVar("gatepost_root", default="")
 
 
 def link(path: str) -> str:
-    """The address of a path of ours, such as ``/api/v1/records/5/image``."""
+    """Return the address of a path of ours, such as ``/api/v1/records/5/image``."""
     return ROOT.get() + path
 
 
@@ -27,7 +27,7 @@ def below(prefix: str, path: str) -> str:
 
 
 def checked_prefix(prefix: str) -> str:
-    """Answer the prefix as it is used. Raises :class:`~gatepost.errors.SettingsError`."""
+    """Return the prefix as it is used. Raises :class:`~gatepost.errors.SettingsError`."""
     plain = prefix.rstrip("/")
     parts = plain.split("/")
     if plain and (parts[0] or not all(part and part.isascii() and part.isprintable() for part in parts[1:])):

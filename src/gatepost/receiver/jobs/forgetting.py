@@ -48,7 +48,7 @@ class Forgetting:
 
 
 def _forget_questions() -> None:
-    """The framework remembers what it was asked for, a thousand queries and more, and names are among them."""
+    """Clear what the framework remembers: a thousand queries and more, with names among them."""
     for module in [module for name, module in sys.modules.items() if name.startswith("litestar.")]:
         for cache in _caches(module):
             cache()

@@ -60,7 +60,7 @@ class Registrar:
         *,
         remove: Callable[[int], Removed | None] = lambda _: None,
     ) -> None:
-        """``moved`` is called after a terminal may have moved to another site; ``remove`` deletes one, and blocks."""
+        """Take the parts. ``moved`` is called when a terminal may have changed its site; ``remove`` deletes one."""
         self._remove = remove
         self._store = store
         self._refresh = refresh
@@ -73,7 +73,7 @@ class Registrar:
         self._scheme = "https" if tls else "http"
 
     def address(self, token: str, *, asked_at: str) -> str:
-        """What to set as ``event_dest``. ``asked_at``: how the console was reached, for want of a setting."""
+        """Return the address to set as ``event_dest``. ``asked_at``: how the console was reached, without a setting."""
         return f"{self.base(asked_at=asked_at)}/{token}"
 
     def base(self, *, asked_at: str) -> str:
@@ -94,7 +94,7 @@ class Registrar:
         return f"{self._scheme}://{_bracketed(host)}:{port}{self._path}/{token}"
 
     def _beside(self, asked_at: str) -> str:
-        """The address for pushes on the machine that the console was reached at."""
+        """Return the address for pushes on the machine that the console was reached at."""
         host = urlsplit(asked_at).hostname or "127.0.0.1"
         return f"{self._scheme}://{_bracketed(host)}:{self._door.rpartition(':')[2]}"
 
@@ -210,7 +210,7 @@ class Registrar:
 
 
 def _bracketed(host: str) -> str:
-    """An IPv6 address stands in brackets (RFC 3986, section 3.2.2)."""
+    """Return a host for a URL: an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -27,8 +27,10 @@ __all__ = [
 
 
 class Unknowns(StrEnum):
-    """What to do with a terminal that the store has never seen: list what it sends, hide it until somebody
-    approves the terminal, or take nothing."""
+    """Ways to treat a terminal that the store has never seen.
+
+    List what it sends, hide that until the terminal is approved, or take nothing.
+    """
 
     ACCEPT = "accept"
     HOLD = "hold"

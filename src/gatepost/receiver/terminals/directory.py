@@ -200,7 +200,7 @@ class Directory:
             self.learn([known])
 
     def knows_token(self, digest: bytes) -> bool:
-        """Whether the store has been asked for a token since the last feed."""
+        """Return whether the store has been asked for a token since the last feed."""
         return digest in self._by_token or digest in self._wrong
 
     def seen(self, peer: str, terminal_id: int, at_ms: int) -> None:
@@ -222,7 +222,7 @@ class Directory:
             self._provisional[terminal_id].add(peer)
 
     def serial(self, serial: str) -> Known | None:
-        """The terminal with this serial."""
+        """Return the terminal with this serial."""
         return self._by_serial.get(serial)
 
     def serial_of(self, terminal_id: int) -> str | None:
@@ -241,7 +241,7 @@ class Directory:
         return "UTC" if known is None else known.timezone
 
     def token(self, digest: bytes) -> Known | None:
-        """The terminal whose address has this token, if the store was asked."""
+        """Return the terminal whose address has this token, if the store was asked."""
         terminal_id = self._by_token.get(digest)
         return None if terminal_id is None else self._by_id.get(terminal_id)
 

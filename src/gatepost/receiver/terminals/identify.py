@@ -226,7 +226,7 @@ def _is_of_a_source(claim: Claim, policy: Policy) -> bool:
 
 
 def _serial(text: str | None, where: str, problems: list[Problem]) -> str | None:
-    """A serial that can be one; what cannot is noted and not believed."""
+    """Return a serial that can be one; note what cannot, and do not believe it."""
     text = text.strip() if text is not None else ""
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Whether a terminal is there: by its own usual interval, for one door has a passage every second, another one a day.
+"""Tell whether a terminal is there, by its own usual interval: one door has a passage a second, another one a day.
 
 Terminals push when something happens and not otherwise, so silence is no proof; what is told here is how unusual
 it is. Pure: ``now`` comes from the caller.
@@ -47,7 +47,7 @@ def last_heard(last_seen: datetime | None, heard_ms: int | None) -> datetime | N
 
 
 def backlog_arriving(late_at: datetime | None, *, now: datetime) -> bool:
-    """Whether old events are coming in at the moment: the terminal was away, and catches up.
+    """Return whether old events are coming in at the moment: the terminal was away, and catches up.
 
     ``late_at``: when the last event arrived that had happened long before.
     """

@@ -129,7 +129,7 @@ class Access:
         self._proxies = proxies
 
     def address(self, connection: AnyConnection) -> str:
-        """The address that it comes from, behind any trusted proxy."""
+        """Return the address that it comes from, behind any trusted proxy."""
         direct = connection.client.host if connection.client is not None else ""
         return peer_address(direct, connection.headers.get("x-forwarded-for"), self._proxies)
 

@@ -165,7 +165,7 @@ def _listed(sites: Iterable[int] | None) -> list[int] | None:
 
 
 def session_cookie(access: Access, request: AnyoneRequest, secret: str | None) -> Cookie:
-    """The cookie of a session; without secret, what makes a browser forget it."""
+    """Return the cookie of a session; without secret, one that makes a browser forget it."""
     return Cookie(
         key=COOKIE,
         value=secret or "",

@@ -172,7 +172,7 @@ def note_search(access: Access, request: AnyRequest, query: RecordQuery | People
 
 
 def told(query: RecordQuery | AlarmQuery) -> dict[str, object]:
-    """The filters in use, for the audit log: whom somebody looked for is not repeated there."""
+    """Return the filters in use, for the audit log, which does not repeat who was looked for."""
     used: dict[str, object] = {}
     nothing = type(query)()
     for name in query.__struct_fields__:

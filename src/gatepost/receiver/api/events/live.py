@@ -45,7 +45,7 @@ TheLive = NamedDependency[SkipValidation[Live]]
 
 
 def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told], int]]:
-    """The reading side of ``Live``: the feed, as the API shows records and alarms."""
+    """Return the reading side of ``Live``: the feed, as the API shows records and alarms."""
     encoder = msgspec.json.Encoder()
 
     def read(after: int, limit: int) -> tuple[list[Told], int]:

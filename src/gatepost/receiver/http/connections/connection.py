@@ -170,7 +170,7 @@ class GuardedProtocol(RequestReader):
             self.refuse(413, f"a body is limited to {self.limits.body_bytes} bytes")
 
     def eof_received(self) -> bool | None:  # type: ignore[override] # asyncio's own signature
-        """The sender ends its side. A push that is being stored is still answered."""
+        """Note that the sender ends its side. A push that is being stored still gets its reply."""
         if self.busy and (self.cycle is None or self.cycle.response_complete):
             self._keep_alive = False
             self._forget_waiting()
@@ -192,7 +192,7 @@ class GuardedProtocol(RequestReader):
             self._wait()
 
     def shutdown(self) -> None:
-        """The server stops: what is being worked on is still answered."""
+        """Stop with the server. Requests that are being worked on still get their replies."""
         if self.busy:
             self._keep_alive = False
             self._forget_waiting()
@@ -223,7 +223,7 @@ class GuardedProtocol(RequestReader):
         self._pumping = False
 
     def _answer(self, status: int, body: bytes) -> None:
-        """The reply to a :class:`Request`."""
+        """Send the reply to a :class:`Request`."""
         transport = self.transport
         if transport.is_closing():
             return
@@ -321,7 +321,7 @@ class GuardedProtocol(RequestReader):
             self.transport.close()
 
     def expire(self) -> None:
-        """The time is over for whatever this connection is waiting for."""
+        """End the connection: its time is over, whatever it waits for."""
         if self.flow.write_paused or self.state is REFUSED or self.transport.is_closing():
             self.abort()
         elif self.state is IDLE:

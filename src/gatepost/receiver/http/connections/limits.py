@@ -48,7 +48,7 @@ SWEEP_STEPS = 64
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What a sender may take: seconds, bytes, connections."""
+    """Limits of a sender: seconds, bytes, connections."""
 
     head_s: float = 10.0
     """From the first byte of a request (or the connection) to the end of its head."""
@@ -117,13 +117,13 @@ class Request(Struct, frozen=True):
 
 
 class Express(Protocol):
-    """Who takes requests directly."""
+    """The part that takes requests directly: the ingest."""
 
     def wants(self, target: bytes) -> bool:
-        """Whether what is POSTed to this target is for :meth:`take`."""
+        """Return whether a POST to this target is for :meth:`take`."""
 
     def take(self, request: Request) -> None:
-        """Work on a request, and answer it now or later. Raises nothing."""
+        """Work on a request, and reply to it now or later. Raises nothing."""
 
 
 class Counted(Protocol):
@@ -138,17 +138,17 @@ class Counted(Protocol):
     deadline: float
 
     def refuse(self, status: int, message: str) -> None:
-        """Answer and end it, as far as it can be answered."""
+        """Send a refusal as far as that is possible, and end it."""
 
     def expire(self) -> None:
-        """The time is over for whatever it is waiting for."""
+        """End it: its time is over, whatever it waits for."""
 
     def abort(self) -> None:
         """Cut it."""
 
 
 class Guard:
-    """What all connections of one server share. Not thread-safe: it lives on the loop."""
+    """The limits that all connections of one server share. Not thread-safe: it lives on the loop."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class Guard:
         self._success: tuple[list[tuple[bytes, bytes]] | None, bytes] = (None, b"")
 
     def success(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The whole response that acknowledges, made anew when uvicorn has a new ``date``."""
+        """Return the whole response that acknowledges, made again when uvicorn has a new ``date``."""
         made_for, ready = self._success
         if made_for is not default_headers:
             made = response(200, SUCCESS, default_headers)
@@ -189,12 +189,12 @@ class Guard:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """Return how many are open."""
         return len(self._open)
 
     @property
     def sweep_every_s(self) -> float:
-        """How often :meth:`sweep` wants to be called, so that no time-out is late by more than a quarter."""
+        """Return how often to call :meth:`sweep`, in seconds, so that no time-out is late by more than a quarter."""
         limits = self.limits
         return min(1.0, limits.head_s / 4, limits.body_s / 4, limits.idle_s / 4, limits.linger_s / 4)
 
@@ -249,7 +249,7 @@ class Guard:
         return True
 
     def sweep(self) -> int:
-        """End whoever is over time; answer how many. One step of the loop in :meth:`run`."""
+        """End every connection that is over time; return how many. One step of the loop in :meth:`run`."""
         now = self.now()
         late = [connection for connection in self._open if connection.deadline <= now]
         for connection in late:
@@ -257,7 +257,7 @@ class Guard:
         return len(late)
 
     def close(self) -> None:
-        """Cut every connection: the server has stopped, and whoever could be answered was."""
+        """Cut every connection: the server has stopped, and every reply that could be sent was."""
         for connection in list(self._open):
             connection.abort()
 

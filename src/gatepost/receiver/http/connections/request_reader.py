@@ -31,7 +31,7 @@ REQUEST_BYTES = 4096
 
 
 class State(Enum):
-    """What a connection is waiting for."""
+    """States of a connection, each with what it waits for."""
 
     IDLE = "the first byte of a request"
     HEAD = "the end of a head"

@@ -43,7 +43,7 @@ class Refuse(Exception):
 
 
 class Push:
-    """What was sent, and who waits for the reply."""
+    """A push as it was sent, and the sender that waits for its reply."""
 
     __slots__ = ("answer", "body", "headers", "peer", "refuse", "size", "target", "token")
 
