@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Image, Place
 from gatepost.journal.streams import RECORDS
 from gatepost.journal.writer import Writer

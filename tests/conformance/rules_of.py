@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from gatepost.conformance.rules import Rule
+from gatepost.conformance.rule import Rule
 
 
 def rules_of(module: ModuleType) -> set[str]:

@@ -9,7 +9,7 @@ from msgspec import structs
 from rich.console import Console
 
 from gatepost.conformance.report import as_json, as_junit, as_table, line
-from gatepost.conformance.rules import (
+from gatepost.conformance.rule import (
     Exchange,
     Finding,
     Passage,

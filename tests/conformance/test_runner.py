@@ -1,6 +1,6 @@
 from itertools import count
 
-from gatepost.conformance.rules import Exchange, Finding, NotTried, Verdict, Words, passed, rule, warned
+from gatepost.conformance.rule import Exchange, Finding, NotTried, Verdict, Words, passed, rule, warned
 from gatepost.conformance.runner import Report, run
 
 

@@ -108,7 +108,7 @@ def test_what_each_setting_does_is_said_in_both_languages_and_in_which_unit() ->
 SAID = {
     "console/**/*.py": ("ClientException",),
     "wire/decoding/decoder.py": ("wrong", "_NoEvent", "DecodeError"),
-    "wire/decoding/json_parser.py": ("DecodeError",),
+    "wire/decoding/json/parser.py": ("DecodeError",),
     "wire/decoding/several.py": ("DecodeError",),
     "wire/decoding/fields.py": ("wrong", "DecodeError"),
     "store/terminals/registry.py": ("Conflict",),

@@ -17,7 +17,7 @@ from tests.postgres import Postgres
 from tests.receiver.kit import SUCCESS, Process, body, record
 
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.receiver.opening import open_store
 from gatepost.settings import ReceiverSettings
 from gatepost.store.postgres.store import PostgresStore

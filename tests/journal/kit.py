@@ -12,7 +12,7 @@ import msgspec
 from gatepost.journal import format as f
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Image, Place
 from gatepost.journal.reader import Damage, Reader
 from gatepost.journal.streams import Position

@@ -19,7 +19,7 @@ from tests.journal.kit import append_events, read_events, remove
 from gatepost.errors import JournalError
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Image, Place
 from gatepost.journal.streams import Position
 from gatepost.journal.writer import Writer

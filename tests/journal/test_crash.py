@@ -16,7 +16,7 @@ from tests.journal.kit import append_events, read_all, read_events, remove
 from gatepost.errors import JournalError, JournalUnavailable
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Image, Place
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer

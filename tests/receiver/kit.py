@@ -21,7 +21,7 @@ import pybase64
 from msgspec import Struct
 
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.process_tree import gone, members, signal_all
 from gatepost.receiver.api.application import MakePages
 from gatepost.receiver.auth.issuing import issue_token

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, body, record
 
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import split_places
 from gatepost.receiver.ingest.event_keys import kept_raw, key_of
 from gatepost.receiver.jobs.reprocessing import ProcessedAgain

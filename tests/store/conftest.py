@@ -13,7 +13,7 @@ from tests.packing import packing
 from tests.postgres import Postgres
 
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.base import BaseStore
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.sqlite.store import SqliteStore

@@ -10,7 +10,7 @@ from typing import Any
 from tests.packing import packed, packing
 
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.images import images

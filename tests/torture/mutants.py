@@ -93,7 +93,7 @@ def rows_before_the_positions(put: Put) -> None:
 
 def images_are_not_synced(put: Put) -> None:
     """Events are synced before they are acknowledged, and their images are not."""
-    from gatepost.journal.pack_writer import PackWriter
+    from gatepost.journal.packs.writer import PackWriter
 
     put(PackWriter, "unsynced", property(lambda writer: []))
 
@@ -133,8 +133,8 @@ def damage_ends_the_segment(put: Put) -> None:
 
 def writers_share_a_segment(put: Put) -> None:
     """A stream is named after its lane alone, what is there is opened, also where another has locked it."""
-    from gatepost.journal import pack_writer, packs
     from gatepost.journal.files import Files
+    from gatepost.journal.packs import packs, writer
     from gatepost.journal.writer import Writer
 
     def create(self: Files, path: Path) -> int:
@@ -148,7 +148,7 @@ def writers_share_a_segment(put: Put) -> None:
     put(Writer, "_new_stream", new_stream)
     put(Files, "is_named", lambda self, handle: True)
     never = SimpleNamespace(flock=lambda handle, how: None, LOCK_EX=fcntl.LOCK_EX, LOCK_SH=fcntl.LOCK_SH)
-    for module in (packs, pack_writer):
+    for module in (packs, writer):
         put(module, "fcntl", never)
 
 

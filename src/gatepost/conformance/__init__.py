@@ -3,7 +3,7 @@
 ``commands``       ``gatepost check receiver`` and ``gatepost check terminal``
 ``receiver``       rules for receivers
 ``terminal``       rules for terminals
-``rules``          a rule, its citation of the protocol page, and its verdict
+``rule``           a rule, its citation of the protocol page, and its verdict
 ``runner``         runs rules, one after the other
 ``report``         the results: for people, as JSON, and as JUnit XML
 ``reference``      makes the page that documents every rule

@@ -18,7 +18,7 @@ from gatepost.conformance.raw_http import Target
 from gatepost.conformance.receiver.probe import Api, Limits, Probe
 from gatepost.conformance.receiver.rules import RULES as RECEIVER_RULES
 from gatepost.conformance.report import as_json, as_junit, printed
-from gatepost.conformance.rules import NotTried, Result, Rule, Subject
+from gatepost.conformance.rule import NotTried, Result, Rule, Subject
 from gatepost.conformance.runner import Report, run
 from gatepost.conformance.signals import until_told
 from gatepost.conformance.terminal.fake_receiver import ListenError, Post

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gatepost.conformance.receiver.rules import RULES as RECEIVER_RULES
-from gatepost.conformance.rules import Rule
+from gatepost.conformance.rule import Rule
 from gatepost.conformance.terminal.rules import RULES as TERMINAL_RULES
 
 __all__ = ["page"]

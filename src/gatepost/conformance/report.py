@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gatepost.cli_text import t
-from gatepost.conformance.rules import Result, Verdict
+from gatepost.conformance.rule import Result, Verdict
 from gatepost.conformance.runner import Report
 
 __all__ = ["as_json", "as_junit", "as_table", "line"]

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from gatepost.conformance.rules import Exchange, Finding, NotTried, Result, Rule, Verdict, failed
+from gatepost.conformance.rule import Exchange, Finding, NotTried, Result, Rule, Verdict, failed
 
 __all__ = ["Report", "Subject", "run"]
 

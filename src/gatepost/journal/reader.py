@@ -69,10 +69,10 @@ class Batch(Struct, frozen=True):
     waiting: Mapping[str, JournalError] = {}
     """Why a stream cannot be read now: :class:`~gatepost.errors.JournalTooNew` or ``JournalUnavailable``."""
     uncommitted: tuple[int, ...] = ()
-    """Indexes of bodies that their writer perhaps did not return for, because it was killed or the disk failed.
+    """Indexes of bodies that their writer perhaps never reported as written: it was killed, or the disk failed.
 
-    One whose images are not whole (see :meth:`~gatepost.journal.packs.Packs.confirm`) was never acknowledged, and must
-    not be used: it would be in the way of the same event when that comes again, with its images.
+    A body with an incomplete image (see :meth:`~gatepost.journal.packs.packs.Packs.confirm`) was never acknowledged. It
+    must not be used, or it would make a duplicate of the same event when the terminal pushes it again.
     """
 
 

@@ -38,7 +38,7 @@ from gatepost.journal.format import (
     encode_commit,
     encode_header,
 )
-from gatepost.journal.pack_writer import PACK_BYTES, PACK_S, PackWriter
+from gatepost.journal.packs.writer import PACK_BYTES, PACK_S, PackWriter
 from gatepost.journal.places import Image, Place
 from gatepost.journal.streams import RECORDS, START, Position, encode_publication
 

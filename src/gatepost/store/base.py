@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gatepost.errors import JournalError, StoreUnavailable
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.streams import Position
 from gatepost.store.forwarding import forward_feed

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import ImageUnavailable, JournalError, StoreError
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.conversion.long_texts import put_back
 from gatepost.store.conversion.values import text
 from gatepost.store.images import images

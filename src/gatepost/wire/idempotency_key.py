@@ -23,10 +23,10 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
-from gatepost.wire.decoding.charset import EXACT
 from gatepost.wire.decoding.decoded import NO_REAL_ID, Decoded
 from gatepost.wire.decoding.fields import Problem
-from gatepost.wire.decoding.json_repair import AROUND, trimmed
+from gatepost.wire.decoding.json.charset import EXACT
+from gatepost.wire.decoding.json.repair import AROUND, trimmed
 from gatepost.wire.decoding.times import EPOCH
 from gatepost.wire.encoder import encode_parts
 from gatepost.wire.events import Alarm, Record, User

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from gatepost.wire.decoding.json_repair import CONTROL, ESCAPE, HALF, mended
+from gatepost.wire.decoding.json.repair import CONTROL, ESCAPE, HALF, mended
 
 __all__ = [
     "MAX_REPLY",

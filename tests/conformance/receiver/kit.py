@@ -8,7 +8,7 @@ from tests.conformance.tiny_receiver import TinyReceiver, refusing, reply
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.receiver.probe import Limits, Probe
 from gatepost.conformance.receiver.rules import RULES
-from gatepost.conformance.rules import Finding
+from gatepost.conformance.rule import Finding
 
 BY_ID = {rule.id: rule for rule in RULES}
 LIMITS = Limits(timeout_s=1.5, slow_s=0.24, continue_s=0.1)

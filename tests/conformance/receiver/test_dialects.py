@@ -6,7 +6,7 @@ from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import Push, TinyReceiver, refusing
 
 from gatepost.conformance.receiver import dialects
-from gatepost.conformance.rules import Verdict
+from gatepost.conformance.rule import Verdict
 
 
 def beyond_the_basic_plane(push: Push) -> bool:

@@ -8,7 +8,7 @@ from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import BAD, Push, TinyReceiver, good, reply
 
 from gatepost.conformance.receiver import field
-from gatepost.conformance.rules import Verdict
+from gatepost.conformance.rule import Verdict
 from gatepost.dialect_faults.classes import CLASSES
 
 NAMES = [found.name for found in CLASSES]

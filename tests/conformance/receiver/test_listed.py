@@ -16,7 +16,7 @@ from tests.conformance.tiny_receiver import Push, TinyReceiver, reply
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.receiver import listed
 from gatepost.conformance.receiver.probe import Api, Probe
-from gatepost.conformance.rules import Finding, NotTried, Verdict
+from gatepost.conformance.rule import Finding, NotTried, Verdict
 
 IDS = sorted(rules_of(listed))
 Item = dict[str, Any]

@@ -7,7 +7,7 @@ from tests.conformance.tiny_receiver import TinyReceiver
 
 from gatepost.conformance.raw_http import Answer, Nothing, Response, Target
 from gatepost.conformance.receiver.probe import Probe, acknowledged, all_taken, reply_of, unconnected, why_not
-from gatepost.conformance.rules import Verdict, Words
+from gatepost.conformance.rule import Verdict, Words
 
 SUCCESS = b'{"code":200,"message":"success","data":{}}'
 

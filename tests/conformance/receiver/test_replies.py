@@ -6,7 +6,7 @@ from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import BAD, Push, TinyReceiver, good, refusing, reply
 
 from gatepost.conformance.receiver import replies
-from gatepost.conformance.rules import Verdict
+from gatepost.conformance.rule import Verdict
 
 
 def forgets_nothing() -> TinyReceiver:

@@ -10,7 +10,7 @@ from tests.conformance.tiny_receiver import TinyReceiver, reply
 
 from gatepost.conformance.receiver import dialects, field, listed, replies, transport
 from gatepost.conformance.receiver.rules import RULES
-from gatepost.conformance.rules import Verdict
+from gatepost.conformance.rule import Verdict
 from gatepost.conformance.runner import Report, run
 
 NOT_HERE = {"encryption"} | rules_of(listed)

@@ -14,7 +14,7 @@ from tests.conformance.tiny_receiver import BAD, Push, TinyReceiver, good, refus
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.receiver import transport
 from gatepost.conformance.receiver.probe import Probe
-from gatepost.conformance.rules import Finding, Verdict
+from gatepost.conformance.rule import Finding, Verdict
 
 # -- receivers that break what lies below a decision
 

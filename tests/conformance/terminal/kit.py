@@ -7,7 +7,7 @@ from typing import Any
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance.raw_http import Target
-from gatepost.conformance.rules import Finding
+from gatepost.conformance.rule import Finding
 from gatepost.conformance.terminal.fake_receiver import Post
 from gatepost.conformance.terminal.rules import RULES, examine
 from gatepost.conformance.terminal.session import Patience, Visit

@@ -10,7 +10,7 @@ from tests.conformance.rules_of import rules_of
 from tests.conformance.terminal.kit import ACCOUNT, BEFORE, PATIENT, Make, Paths, Reads, Stubborn, held, page
 from tests.conformance.tiny_terminal import TinyTerminal
 
-from gatepost.conformance.rules import Verdict
+from gatepost.conformance.rule import Verdict
 from gatepost.conformance.terminal import http_api
 
 OK = TinyTerminal().reply(200)

@@ -7,7 +7,7 @@ from tests.conformance.rules_of import rules_of
 from tests.conformance.terminal.kit import PATIENT, Make, Paths, Silent, held, page
 from tests.conformance.tiny_terminal import TinyTerminal
 
-from gatepost.conformance.rules import Verdict
+from gatepost.conformance.rule import Verdict
 from gatepost.conformance.terminal import pushes
 
 PNG = "iVBORw0KGgo="

@@ -9,7 +9,7 @@ from tests.conformance.rules_of import rules_of
 from tests.conformance.terminal.kit import PATIENCE, PATIENT, Make, held
 from tests.conformance.tiny_terminal import TinyTerminal
 
-from gatepost.conformance.rules import Verdict
+from gatepost.conformance.rule import Verdict
 from gatepost.conformance.terminal import replies
 
 

@@ -8,7 +8,7 @@ from tests.conformance.terminal.kit import ACCOUNT, BEFORE, BY_ID, PATIENCE, PAT
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance.raw_http import Target
-from gatepost.conformance.rules import Result, Verdict
+from gatepost.conformance.rule import Result, Verdict
 from gatepost.conformance.runner import Report
 from gatepost.conformance.terminal import http_api, pushes, replies, retries
 from gatepost.conformance.terminal.fake_receiver import Post

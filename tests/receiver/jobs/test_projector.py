@@ -30,7 +30,7 @@ from tests.terminals import ensured
 
 from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer

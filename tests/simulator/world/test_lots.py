@@ -1,4 +1,4 @@
-from gatepost.simulator.world.lots import lots
+from gatepost.simulator.world.rng import lots
 
 
 def test_the_same_name_gives_the_same_lots() -> None:

@@ -17,10 +17,10 @@ from tests.store.events import arrival, record
 from tests.terminals import ensured
 
 from gatepost.errors import JournalGone, JournalUnavailable, SettingsError
-from gatepost.journal.archive import FolderArchive, Succession
 from gatepost.journal.folder import Folder
-from gatepost.journal.pack_files import parse_name
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.archive import FolderArchive, Succession
+from gatepost.journal.packs.files import parse_name
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Image, Place
 from gatepost.journal.reader import Reader
 from gatepost.journal.writer import Writer

@@ -20,7 +20,7 @@ from gatepost import wire
 from gatepost.errors import ImageUnavailable, StoreError
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES, KEY_BYTES
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.values import DAY_MS

@@ -16,7 +16,7 @@ from gatepost import wire
 from gatepost.errors import StoreError
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import KEY_BYTES
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.images import images

@@ -24,9 +24,9 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
-from gatepost.journal import pack_files
 from gatepost.journal.files import Files
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs import files
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.streams import Position
 from gatepost.store.accounts.accounts import Accounts
@@ -597,7 +597,7 @@ A_PACK = "people-20240506-1714996800000-0123abcd-records-000001.pack"
         (A_PACK, -1),
         (A_PACK, 0),
         (A_PACK, 1023),
-        (A_PACK, pack_files.LARGEST_PACK),
+        (A_PACK, files.LARGEST_PACK),
         (A_PACK, (1 << 63) + 5),
         (None, 1024),
         (A_PACK, None),

@@ -25,7 +25,7 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreCorrupt, StoreError
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Image, Place, join_places, split_places
 from gatepost.journal.reader import Reader
 from gatepost.journal.streams import ALARMS, Position

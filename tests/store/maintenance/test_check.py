@@ -18,7 +18,7 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreError, StoreInUse
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Image, Place, join_places, split_places
 from gatepost.journal.reader import Reader
 from gatepost.journal.writer import Writer

@@ -19,7 +19,7 @@ from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.streams import Position
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion import values

@@ -20,8 +20,8 @@ from gatepost.wire import (
     decode_many,
     encode,
 )
-from gatepost.wire.decoding import json_repair
 from gatepost.wire.decoding.decoder import with_image
+from gatepost.wire.decoding.json import repair
 
 
 def record_of(body: bytes, **how: bool) -> Record:
@@ -485,7 +485,7 @@ def written(**changes: object) -> bytes:
 def test_nuls_and_blanks_after_the_json_are_noted(end: bytes) -> None:
     decoded = decode(written() + end, lenient=True)
     assert decoded.event == decode(written()).event
-    assert decoded.problems == (json_repair.TRAILING,)
+    assert decoded.problems == (repair.TRAILING,)
     assert decoded.original.endswith(end)
 
 
@@ -516,7 +516,7 @@ def test_a_number_that_is_none_is_null_and_the_passage_a_passage(number: str) ->
     decoded = decode(written(recognizeScore="NUMBER").replace(b'"NUMBER"', number.encode()), lenient=True)
     assert isinstance(decoded.event, Record)
     assert decoded.event.score is None
-    assert decoded.problems == (json_repair.NO_NUMBER,)
+    assert decoded.problems == (repair.NO_NUMBER,)
 
 
 def test_a_name_in_another_encoding_is_read_noted_and_kept_as_it_came() -> None:

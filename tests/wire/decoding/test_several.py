@@ -9,7 +9,7 @@ import pytest
 from gatepost.errors import DecodeError
 from gatepost.receiver.ingest.event_keys import key_of
 from gatepost.wire import MAX_EVENTS, Alarm, Record, Unknown, decode, decode_many
-from gatepost.wire.decoding import json_repair
+from gatepost.wire.decoding.json import repair
 
 UUID = "4d3987c1-a3b3-470b-9fb7-e114772c069c"
 NIL = "00000000-0000-0000-0000-000000000000"
@@ -194,18 +194,18 @@ def test_each_mended_element_says_so_and_keeps_its_bytes(raw: bytes, why: str) -
 @pytest.mark.parametrize(
     ("start", "end", "problem"),
     [
-        (b"", b"\0", json_repair.TRAILING),
-        (b"", b" \x1a\n", json_repair.TRAILING),
-        (b"", b"\xef\xbb\xbf", json_repair.TRAILING),
-        (b"\0", b"", json_repair.LEADING),
-        (b"\xef\xbb\xbf\xef\xbb\xbf", b"", json_repair.LEADING),
-        (b"", b"\0garbage", json_repair.REST),
-        (b"", b'\0: "x"}]', json_repair.REST),
+        (b"", b"\0", repair.TRAILING),
+        (b"", b" \x1a\n", repair.TRAILING),
+        (b"", b"\xef\xbb\xbf", repair.TRAILING),
+        (b"\0", b"", repair.LEADING),
+        (b"\xef\xbb\xbf\xef\xbb\xbf", b"", repair.LEADING),
+        (b"", b"\0garbage", repair.REST),
+        (b"", b'\0: "x"}]', repair.REST),
     ],
 )
 @pytest.mark.parametrize("text", [OTHER, b"[" + OTHER + b"," + OTHER + b"]"])
 def test_what_stands_around_is_noted_on_each_event(
-    text: bytes, start: bytes, end: bytes, problem: json_repair.Problem
+    text: bytes, start: bytes, end: bytes, problem: repair.Problem
 ) -> None:
     found = decode_many(start + text + end, lenient=True)
     assert {type(one.event) for one in found} == {Record}

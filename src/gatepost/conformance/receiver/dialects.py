@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from gatepost.conformance.receiver.probe import JSON, Probe, all_taken
-from gatepost.conformance.rules import GUIDE, PAGE_PUSH, Finding, Rule, Words, rule
+from gatepost.conformance.rule import GUIDE, PAGE_PUSH, Finding, Rule, Words, rule
 from gatepost.conformance.sample_pushes import DIALECTS, VARIANTS, write
 
 __all__ = ["dialects", "names_utf8", "trailing_comma", "variants"]

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gatepost.conformance.raw_http import Answer, Header, Nothing
 from gatepost.conformance.receiver.probe import JSON, Probe, acknowledged, why_not
-from gatepost.conformance.rules import PAGE_PUSH, Finding, Rule, failed, passed, rule, warned
+from gatepost.conformance.rule import PAGE_PUSH, Finding, Rule, failed, passed, rule, warned
 from gatepost.conformance.sample_pushes import write
 from gatepost.dialect_faults.classes import CLASSES, MOST
 from gatepost.dialect_faults.faults import Body, FaultClass

@@ -12,7 +12,7 @@ from typing import Any
 
 from gatepost.conformance.raw_http import Answer
 from gatepost.conformance.receiver.probe import Probe, acknowledged
-from gatepost.conformance.rules import PAGE_PUSH, PAGE_TOP, Finding, NotTried, failed, passed, rule
+from gatepost.conformance.rule import PAGE_PUSH, PAGE_TOP, Finding, NotTried, failed, passed, rule
 from gatepost.conformance.sample_pushes import write
 
 __all__ = ["listed_alarms", "listed_ids", "listed_once", "listed_values"]

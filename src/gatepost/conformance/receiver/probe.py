@@ -31,7 +31,7 @@ from gatepost.conformance.raw_http import (
     show,
     shown,
 )
-from gatepost.conformance.rules import Exchange, Finding, NotTried, Words, failed, passed
+from gatepost.conformance.rule import Exchange, Finding, NotTried, Words, failed, passed
 from gatepost.conformance.sample_pushes import Samples, write
 
 __all__ = ["JSON", "Api", "Limits", "Probe", "acknowledged", "all_taken", "reply_of", "why_not"]

@@ -2,7 +2,7 @@
 
 from gatepost.conformance.raw_http import Answer, Nothing
 from gatepost.conformance.receiver.probe import JSON, Probe, acknowledged, all_taken, reply_of, why_not
-from gatepost.conformance.rules import PAGE_PUSH, PAGE_TOP, Finding, Words, failed, passed, rule, warned
+from gatepost.conformance.rule import PAGE_PUSH, PAGE_TOP, Finding, Words, failed, passed, rule, warned
 from gatepost.conformance.sample_pushes import ABSENT_ALARM, ABSENT_RECORD, ABSENT_USER, write
 
 __all__ = [

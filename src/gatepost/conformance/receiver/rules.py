@@ -6,7 +6,7 @@ from gatepost.conformance.receiver import listed as listed
 from gatepost.conformance.receiver import replies as replies
 from gatepost.conformance.receiver import transport as sending
 from gatepost.conformance.receiver.probe import Probe
-from gatepost.conformance.rules import Rule
+from gatepost.conformance.rule import Rule
 
 __all__ = ["RULES"]
 

@@ -13,7 +13,7 @@ from gatepost.conformance.raw_http import (
     request,
 )
 from gatepost.conformance.receiver.probe import JSON, Probe, acknowledged, all_taken, unconnected, why_not
-from gatepost.conformance.rules import (
+from gatepost.conformance.rule import (
     PAGE_PUSH,
     PAGE_SET,
     Finding,

@@ -4,7 +4,7 @@ from typing import Any, TypeGuard
 
 from gatepost.conformance.raw_http import Nothing, Response, handshake
 from gatepost.conformance.receiver.probe import reply_of
-from gatepost.conformance.rules import (
+from gatepost.conformance.rule import (
     GUIDE,
     PAGE_GET,
     PAGE_SET,

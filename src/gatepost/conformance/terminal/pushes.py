@@ -5,7 +5,7 @@ from typing import Any
 import pybase64
 
 from gatepost.conformance.receiver.probe import reply_of
-from gatepost.conformance.rules import (
+from gatepost.conformance.rule import (
     GUIDE,
     PAGE_PUSH,
     PAGE_SET,

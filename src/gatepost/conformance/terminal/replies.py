@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gatepost.conformance.rules import (
+from gatepost.conformance.rule import (
     PAGE_PUSH,
     PAGE_SET,
     PAGE_TOP,

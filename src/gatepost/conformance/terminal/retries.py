@@ -5,7 +5,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
-from gatepost.conformance.rules import (
+from gatepost.conformance.rule import (
     PAGE_PUSH,
     PAGE_SET,
     PAGE_TOP,

@@ -5,7 +5,7 @@ Flow: ``examine`` → ``Visit.remember`` → the rules → ``Visit.restore``, al
 
 from collections.abc import Callable, Sequence
 
-from gatepost.conformance.rules import Result, Rule
+from gatepost.conformance.rule import Result, Rule
 from gatepost.conformance.runner import run
 from gatepost.conformance.terminal import http_api as service
 from gatepost.conformance.terminal import pushes as pushes

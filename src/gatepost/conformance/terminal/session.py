@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from gatepost.conformance.raw_http import Answer, Connection, Header, Nothing, Target, request, show, shown
 from gatepost.conformance.receiver.probe import JSON, reply_of, unconnected
-from gatepost.conformance.rules import Exchange, Finding, NotTried, Verdict, Words, failed, passed, warned
+from gatepost.conformance.rule import Exchange, Finding, NotTried, Verdict, Words, failed, passed, warned
 from gatepost.conformance.terminal.fake_receiver import Arrived, Disobedience, Post
 from gatepost.wire.subscription import HIDDEN
 

@@ -30,7 +30,7 @@ from msgspec import structs
 
 from gatepost.errors import SettingsError, StoreError
 from gatepost.journal.folder import Folder
-from gatepost.journal.pack_files import bytes_in
+from gatepost.journal.packs.files import bytes_in
 from gatepost.receiver.http.asgi import Application, Receive, Scope, Send, respond
 from gatepost.receiver.http.connections import limits as guarding
 from gatepost.receiver.http.console_access import ConsoleAccess

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gatepost.store.types import Arrival
 from gatepost.wire import Decoded, Problem, Unknown, key, key_digest
-from gatepost.wire.decoding.json_repair import trimmed
+from gatepost.wire.decoding.json.repair import trimmed
 
 __all__ = ["kept_raw", "key_of"]
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import structlog
 
 from gatepost.errors import JournalError, StoreError
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.images.orphans import delete_orphans
 from gatepost.store.interface import Leaving
 

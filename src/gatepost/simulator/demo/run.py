@@ -39,9 +39,9 @@ from gatepost.simulator.engines.faithful import Cable, Clock, SimulatedTerminal
 from gatepost.simulator.engines.services import Offer, offered
 from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.world import passages
-from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.passages import Door, Moment
 from gatepost.simulator.world.people import Site, make_site
+from gatepost.simulator.world.rng import lots
 from gatepost.simulator.world.scenario import SITE_TIME, Plan, doors
 from gatepost.terminal.push.tls import Trust
 from gatepost.wire import Alarm, Dialect, Record

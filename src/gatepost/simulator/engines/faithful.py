@@ -32,9 +32,9 @@ from gatepost.simulator.engines.faulty import Faults
 from gatepost.simulator.engines.services import Offer, offered
 from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.world import dialects
-from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.passages import Door
 from gatepost.simulator.world.people import Site, make_site
+from gatepost.simulator.world.rng import lots
 from gatepost.simulator.world.scenario import Happening, Plan, doors, happenings
 from gatepost.terminal.push.http_client import HttpClient, NoReply, Timeouts
 from gatepost.terminal.push.http_response import HttpResponse

@@ -20,7 +20,7 @@ from msgspec import Struct
 from gatepost.dialect_faults.classes import CLASSES, MOST, spoiled
 from gatepost.dialect_faults.faults import Body
 from gatepost.dialect_faults.writing import joined
-from gatepost.simulator.world.lots import lots
+from gatepost.simulator.world.rng import lots
 from gatepost.simulator.world.scenario import Plan
 
 SHARE = 0.05

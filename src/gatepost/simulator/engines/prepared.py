@@ -23,10 +23,10 @@ import pybase64
 from msgspec import Struct
 
 from gatepost.simulator.world import dialects, passages
-from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.passages import Door, Moment
 from gatepost.simulator.world.people import Site
 from gatepost.simulator.world.portraits import MARK_AT, MARK_BYTES
+from gatepost.simulator.world.rng import lots
 from gatepost.simulator.world.scenario import Plan
 from gatepost.terminal.push.target import Target, header_lines, request_head
 from gatepost.wire import Alarm, Record

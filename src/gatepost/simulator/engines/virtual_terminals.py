@@ -10,8 +10,8 @@ from gatepost.dialect_faults.classes import MOST
 from gatepost.simulator.engines.faulty import Faults, is_several, of_requests
 from gatepost.simulator.engines.prepared import Series
 from gatepost.simulator.meter import Count
-from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.passages import Door
+from gatepost.simulator.world.rng import lots
 from gatepost.simulator.world.scenario import Plan
 
 __all__ = ["VirtualTerminal", "shares", "spread"]

@@ -1,6 +1,6 @@
 """Draw people, terminals and events by lot from a seed, without I/O.
 
-``lots``       where every random draw comes from, so that a seed decides everything
+``rng``        the source of every random draw, so that a seed decides everything
 ``people``     who there is
 ``face``       how a face is drawn
 ``portraits``  which face a person has, as a JPEG

@@ -19,9 +19,9 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
-from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.people import Person, Site
 from gatepost.simulator.world.portraits import MARK_BYTES, stamp
+from gatepost.simulator.world.rng import lots
 from gatepost.wire import Alarm, Dialect, Record
 from gatepost.wire.codes import (
     AbnormalType,

@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from gatepost.simulator.world.face import Look
-from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.portraits import draw, look
+from gatepost.simulator.world.rng import lots
 from gatepost.wire import Group, User
 from gatepost.wire.codes import UserType
 

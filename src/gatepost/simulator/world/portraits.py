@@ -21,7 +21,7 @@ import random
 from PIL import Image, ImageDraw, ImageFilter
 
 from gatepost.simulator.world.face import HEIGHT, SCALE, STYLES, WIDTH, Look, Painter, Rgb, darker, lighter
-from gatepost.simulator.world.lots import lots
+from gatepost.simulator.world.rng import lots
 
 MARK_BYTES = 12
 """Length of the mark that `stamp` writes."""

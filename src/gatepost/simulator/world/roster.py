@@ -17,8 +17,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.people import Person
+from gatepost.simulator.world.rng import lots
 
 __all__ = ["Pattern", "Shift", "begun_on", "pattern_of"]
 

@@ -27,9 +27,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from msgspec import Struct, field
 
 from gatepost.simulator.world import passages, roster
-from gatepost.simulator.world.lots import lots
 from gatepost.simulator.world.passages import Door
 from gatepost.simulator.world.people import Person, Site
+from gatepost.simulator.world.rng import lots
 from gatepost.wire import Alarm, Dialect, Record
 from gatepost.wire.codes import AbnormalType, AlarmCode, AlarmStatus, RecognitionType, VerificationMode
 

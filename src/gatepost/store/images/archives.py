@@ -22,9 +22,9 @@ from secrets import token_hex
 from sqlalchemy import Connection, delete, select
 
 from gatepost.errors import SettingsError
-from gatepost.journal.archive import Archive, FolderArchive, Succession
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.archive import Archive, FolderArchive, Succession
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.dialect import insert
 from gatepost.store.images.bucket import MARKER, Bucket
 from gatepost.store.interface import Leaving

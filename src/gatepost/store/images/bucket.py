@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gatepost.errors import SettingsError
-from gatepost.journal.archive import OpenPack, data_of
-from gatepost.journal.pack_files import STEP, Pack, as_pack
+from gatepost.journal.packs.archive import OpenPack, data_of
+from gatepost.journal.packs.files import STEP, Pack, as_pack
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -51,7 +51,7 @@ _LISTED_S = 300.0
 
 
 class Bucket:
-    """Packs in a bucket, below a prefix; as :class:`~gatepost.journal.archive.Archive` says."""
+    """Packs in a bucket, below a prefix; as :class:`~gatepost.journal.packs.archive.Archive` says."""
 
     def __init__(
         self,

@@ -90,7 +90,7 @@ def used(db: Connection, places: Sequence[Place]) -> set[tuple[str, int]]:
 def delete_of(db: Connection, event_ids: Sequence[int]) -> list[Place]:
     """Delete the images and long texts of events that leave themselves; return where they were.
 
-    The bytes are for :meth:`~gatepost.journal.packs.Packs.punch`, once this is committed.
+    The bytes are for :meth:`~gatepost.journal.packs.packs.Packs.punch`, once this is committed.
     """
     c = t.images.c
     found: list[Place] = []

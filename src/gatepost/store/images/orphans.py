@@ -13,7 +13,7 @@ from datetime import date, timedelta
 
 from sqlalchemy import delete, exists, select
 
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.interface import Leaving
 from gatepost.store.schema import tables as t
 from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gatepost.journal.format import KEY_BYTES
-from gatepost.journal.pack_files import parse_name
+from gatepost.journal.packs.files import parse_name
 from gatepost.journal.places import Place
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.types import Arrival

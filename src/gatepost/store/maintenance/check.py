@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from gatepost.errors import JournalCorrupt, JournalGone
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES, KEY_BYTES
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.reader import Reader
 from gatepost.journal.streams import START, Position

@@ -29,9 +29,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gatepost.errors import GatepostError, SettingsError, StoreCorrupt, StoreError
 from gatepost.journal.folder import Folder
-from gatepost.journal.pack_files import parse_name
-from gatepost.journal.pack_writer import PackCopies
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.files import parse_name
+from gatepost.journal.packs.packs import Packs
+from gatepost.journal.packs.writer import PackCopies
 from gatepost.journal.places import Place
 from gatepost.journal.streams import ALARMS, RECORDS
 from gatepost.journal.writer import Writer

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreError
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.base import unavailable
 from gatepost.store.images import archives
 from gatepost.store.schema import migrate

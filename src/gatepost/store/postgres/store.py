@@ -29,7 +29,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 from gatepost.errors import StoreUnavailable
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, Progress, Stored

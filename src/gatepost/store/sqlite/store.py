@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreUnavailable
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, Progress, Stored

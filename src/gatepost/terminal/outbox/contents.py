@@ -27,13 +27,13 @@ from gatepost.retry import Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.admission import Admission
+from gatepost.terminal.outbox.disk.saving import Saver
+from gatepost.terminal.outbox.disk.space import Space
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import explain, is_full
 from gatepost.terminal.outbox.retention import keep_dead_within_bound, trim_history
-from gatepost.terminal.outbox.saving import Saver
 from gatepost.terminal.outbox.segments.frames import decode_body
 from gatepost.terminal.outbox.segments.segment import Segment
-from gatepost.terminal.outbox.space import Space
 from gatepost.terminal.outbox.state.drops import DAMAGED
 from gatepost.terminal.outbox.state.operations import (
     ACCEPTED,

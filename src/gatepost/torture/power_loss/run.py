@@ -30,7 +30,7 @@ from gatepost import wire
 from gatepost.errors import GatepostError
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.receiver.ingest.commit.group_commit import GroupCommit
 from gatepost.receiver.jobs.projector.projector import Projector

@@ -7,9 +7,6 @@
 ``fields``        one JSON object, field by field
 ``times``         a time, in any of its forms
 ``images``        an image, in base64
-``json_parser``   a JSON value from bytes that may not quite be JSON
-``json_repair``   the deviations from JSON that are repaired
-``json_places``   where a member stands in the text
-``charset``       text that is no UTF-8
+``json/``         a JSON value from bytes that may not quite be JSON
 ``redact_pin``    removes every ``pin``
 """

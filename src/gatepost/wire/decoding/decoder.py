@@ -28,9 +28,9 @@ from gatepost.errors import DecodeError
 from gatepost.wire.decoding.decoded import NO_REAL_ID, Decoded
 from gatepost.wire.decoding.fast_decoder import DEPTH, decode_usual
 from gatepost.wire.decoding.fields import Fields, Problem
-from gatepost.wire.decoding.json_parser import MAX_DEPTH, parse
-from gatepost.wire.decoding.json_places import find_place, only_place, spelling, value_at
-from gatepost.wire.decoding.json_repair import CONTROL, mended, trimmed
+from gatepost.wire.decoding.json.parser import MAX_DEPTH, parse
+from gatepost.wire.decoding.json.places import find_place, only_place, spelling, value_at
+from gatepost.wire.decoding.json.repair import CONTROL, mended, trimmed
 from gatepost.wire.decoding.redact_pin import without_pins
 from gatepost.wire.decoding.times import FIRST_KNOWN, Moment
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User

@@ -6,11 +6,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import DecodeError
-from gatepost.wire.decoding.charset import outline
 from gatepost.wire.decoding.decoded import Decoded
 from gatepost.wire.decoding.decoder import decode
 from gatepost.wire.decoding.fields import Problem
-from gatepost.wire.decoding.json_parser import MAX_DEPTH, Tidy, is_json, tidied, without_bom
+from gatepost.wire.decoding.json.charset import outline
+from gatepost.wire.decoding.json.parser import MAX_DEPTH, Tidy, is_json, tidied, without_bom
 from gatepost.wire.decoding.redact_pin import without_pins
 from gatepost.wire.events import Dialect, Unknown
 

@@ -31,7 +31,7 @@ import structlog
 
 from gatepost.errors import JournalError, StoreError, StoreUnavailable
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.reader import Damage
 from gatepost.journal.streams import START, Position
 from gatepost.receiver.ingest.commit.frames import Frames

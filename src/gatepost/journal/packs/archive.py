@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gatepost.journal.folder import Folder
-from gatepost.journal.pack_files import STEP, Pack, PackFile, packs_in
+from gatepost.journal.packs.files import STEP, Pack, PackFile, packs_in
 
 __all__ = ["Archive", "FolderArchive", "OpenPack", "Succession", "data_of"]
 

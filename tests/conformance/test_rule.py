@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gatepost.conformance.receiver.rules import RULES as RECEIVER_RULES
-from gatepost.conformance.rules import Rule, Words
+from gatepost.conformance.rule import Rule, Words
 from gatepost.conformance.terminal.rules import RULES as TERMINAL_RULES
 
 ALL: tuple[Rule[Any], ...] = (*RECEIVER_RULES, *TERMINAL_RULES)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.wire.decoding.json_repair import ENDLESS, HALF, NO_NUMBER, NUMBER, mended
+from gatepost.wire.decoding.json.repair import ENDLESS, HALF, NO_NUMBER, NUMBER, mended
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.errors import DecodeError
-from gatepost.wire.decoding.charset import Converted, is_wide, outline, to_utf8
 from gatepost.wire.decoding.fields import Problem
-from gatepost.wire.decoding.json_repair import REST, first_end, mended, trimmed
+from gatepost.wire.decoding.json.charset import Converted, is_wide, outline, to_utf8
+from gatepost.wire.decoding.json.repair import REST, first_end, mended, trimmed
 
 __all__ = ["MAX_DEPTH", "Tidy", "is_json", "parse", "tidied", "without_bom"]
 

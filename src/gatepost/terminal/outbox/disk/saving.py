@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gatepost.journal.files import Files
-from gatepost.terminal.outbox.disk_log import DiskLog
+from gatepost.terminal.outbox.disk.log import DiskLog
 from gatepost.terminal.outbox.opening import explain, is_full
 from gatepost.terminal.outbox.segments.segment import Segment
 from gatepost.terminal.outbox.segments.segments import Segments

@@ -29,12 +29,12 @@ from msgspec import Struct
 from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
 from gatepost.journal.folder import Folder, try_lock
 from gatepost.journal.format import HEADER_BYTES, TAG_BYTES
-from gatepost.journal.pack_files import PackFile, unavailable
-from gatepost.journal.pack_reader import PackReader
+from gatepost.journal.packs.files import PackFile, unavailable
+from gatepost.journal.packs.reader import PackReader
 from gatepost.journal.places import Place
 
 if TYPE_CHECKING:
-    from gatepost.journal.archive import Archive
+    from gatepost.journal.packs.archive import Archive
 
 __all__ = ["Packs", "RemovedPacks"]
 

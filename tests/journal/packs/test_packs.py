@@ -21,13 +21,13 @@ from tests.journal.kit import FailingFiles, append_events, end_abruptly, read_al
 from gatepost.errors import JournalCorrupt, JournalGone, JournalTooNew, JournalUnavailable
 from gatepost.journal import files as files_module
 from gatepost.journal import format as f
-from gatepost.journal import pack_reader
-from gatepost.journal.archive import FolderArchive
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
-from gatepost.journal.pack_files import LARGEST_PACK, PackFile
-from gatepost.journal.pack_writer import PackCopies
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs import reader
+from gatepost.journal.packs.archive import FolderArchive
+from gatepost.journal.packs.files import LARGEST_PACK, PackFile
+from gatepost.journal.packs.packs import Packs
+from gatepost.journal.packs.writer import PackCopies
 from gatepost.journal.places import Image, Place
 from gatepost.journal.reader import Reader
 from gatepost.journal.writer import Writer
@@ -846,7 +846,7 @@ def test_a_folder_of_packs_that_cannot_be_read(folder: Folder, packs: Packs) -> 
 def test_a_copy_is_what_was_encrypted_and_nothing_where_nothing_is_left(
     folder: Folder, writer: Writer, packs: Packs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pack_reader, "STEP", 1000)
+    monkeypatch.setattr(reader, "STEP", 1000)
     first, second, short = append(writer, b"first" * 1000, b"second", b"")
     no_key = replace(first, key=b"")
     data = (folder.packs / first.pack).read_bytes()

@@ -14,11 +14,11 @@ from gatepost.errors import JournalCorrupt, JournalGone, JournalTooNew
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES, TAG_BYTES, decode_pack_header, decrypt
-from gatepost.journal.pack_files import OPEN_PACKS, STEP, Pack, PackFile, is_pack_name, packs_in, unavailable
+from gatepost.journal.packs.files import OPEN_PACKS, STEP, Pack, PackFile, is_pack_name, packs_in, unavailable
 from gatepost.journal.places import Place
 
 if TYPE_CHECKING:
-    from gatepost.journal.archive import Archive, OpenPack
+    from gatepost.journal.packs.archive import Archive, OpenPack
 
 __all__ = ["PackReader"]
 

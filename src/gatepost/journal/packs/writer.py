@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES, KEY_BYTES, PackHeader, encode_pack_header, encrypt
-from gatepost.journal.pack_files import LARGEST_PACK, OPEN_PACKS, parse_name
+from gatepost.journal.packs.files import LARGEST_PACK, OPEN_PACKS, parse_name
 from gatepost.journal.places import Image, Place
 
 __all__ = ["PACK_BYTES", "PACK_S", "PackCopies", "PackWriter"]

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from tests.terminal.outbox_kit import Clock, SmallDisk, outbox_in, put_many, record, settle_all
 
 from gatepost.errors import OutboxUnavailable
-from gatepost.terminal.outbox.disk_log import QUIET_S, DiskLog
+from gatepost.terminal.outbox.disk.log import QUIET_S, DiskLog
 
 UNAVAILABLE = ("error", "outbox.unavailable")
 KEPT = ("warning", "outbox.kept_in_memory")

@@ -20,13 +20,13 @@ from gatepost.journal.files import Files
 from gatepost.journal.format import HEADER_BYTES
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
+from gatepost.terminal.outbox.disk.saving import Saver
+from gatepost.terminal.outbox.disk.shortage import Shortage
 from gatepost.terminal.outbox.opening import is_full
-from gatepost.terminal.outbox.saving import Saver
 from gatepost.terminal.outbox.segments.frames import frame_bytes
 from gatepost.terminal.outbox.segments.holes import bytes_to_free
 from gatepost.terminal.outbox.segments.segment import Segment
 from gatepost.terminal.outbox.segments.segments import Segments
-from gatepost.terminal.outbox.shortage import Shortage
 from gatepost.terminal.outbox.state.operations import FORGOTTEN
 from gatepost.terminal.outbox.state.state import State
 from gatepost.terminal.outbox.status import free_bytes
