@@ -8,11 +8,11 @@ import asyncio
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from gatepost.cli_text import app_options, t
+from gatepost.conformance import options
 from gatepost.conformance.durations import seconds
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.receiver.probe import Api, Limits, Probe
@@ -31,27 +31,6 @@ check = typer.Typer(
     name="check", help=t("Does the other end keep the contract?", "检查对端是否遵守协议。"), **app_options()
 )
 
-JsonFile = Annotated[
-    Path | None, typer.Option("--json", help=t("Write the report as JSON.", "将报告写为 JSON 文件。"))
-]
-JunitFile = Annotated[
-    Path | None,
-    typer.Option("--junit", help=t("Write the report as JUnit XML.", "将报告写为 JUnit XML 文件。")),
-]
-Verbose = Annotated[
-    bool,
-    typer.Option(
-        "--verbose",
-        "-v",
-        help=t("Show what was sent and came back for every rule.", "显示每条规则发送与收到的内容。"),
-    ),
-]
-Only = Annotated[
-    list[str] | None,
-    typer.Option("--only", help=t("Only this rule; may be repeated.", "只检查该规则，可重复给出。")),
-]
-Timeout = Annotated[str, typer.Option("--timeout", help=t("How long a reply may take.", "等待应答的时限。"))]
-
 
 class UnknownRule(GatepostError):
     """``--only`` names no rule."""
@@ -65,40 +44,16 @@ class UnknownRule(GatepostError):
     ),
 )
 def receiver(
-    url: Annotated[str, typer.Argument(help=t("Where terminals push to.", "终端推送的地址。"))],
-    json: JsonFile = None,
-    junit: JunitFile = None,
-    only: Only = None,
-    verbose: Verbose = False,
-    timeout: Timeout = "10s",
-    slow: Annotated[
-        str, typer.Option("--slow", help=t("How long the slow sender takes.", "慢速发送所用的时间。"))
-    ] = "6s",
-    ca_file: Annotated[
-        str | None,
-        typer.Option("--ca-file", help=t("An authority of your own, PEM.", "自有证书颁发机构（PEM）。")),
-    ] = None,
-    api: Annotated[
-        str | None,
-        typer.Option(
-            "--api",
-            metavar="URL",
-            help=t(
-                "Where the receiver's API is, such as http://127.0.0.1:8080: reads back what was acknowledged.",
-                "接收端 API 的地址，例如 http://127.0.0.1:8080：读回已确认的事件。",
-            ),
-        ),
-    ] = None,
-    api_token: Annotated[
-        str,
-        typer.Option(
-            "--api-token",
-            envvar="GATEPOST_CHECK_API_TOKEN",
-            help=t(
-                "A token that may read it; better in the environment.", "可读取的令牌；建议通过环境变量给出。"
-            ),
-        ),
-    ] = "",
+    url: options.ReceiverUrl,
+    json: options.JsonFile = None,
+    junit: options.JunitFile = None,
+    only: options.Only = None,
+    verbose: options.Verbose = False,
+    timeout: options.Timeout = "10s",
+    slow: options.Slow = "6s",
+    ca_file: options.CaFile = None,
+    api: options.Api = None,
+    api_token: options.ApiToken = "",
 ) -> None:
     """Run the rules for receivers."""
     limits = Limits(timeout_s=seconds(timeout), slow_s=seconds(slow))
@@ -119,66 +74,21 @@ def receiver(
     ),
 )
 def terminal(
-    url: Annotated[
-        str, typer.Argument(help=t("The terminal's own HTTP service.", "终端自身的 HTTP 服务地址。"))
-    ],
-    listen: Annotated[
-        str,
-        typer.Option(
-            "--listen",
-            metavar="HOST:PORT",
-            help=t("Where the terminal can push to on this machine.", "本机供终端推送的地址。"),
-        ),
-    ],
-    json: JsonFile = None,
-    junit: JunitFile = None,
-    only: Only = None,
-    verbose: Verbose = False,
-    user: Annotated[
-        str | None, typer.Option("--user", help=t("The account of the terminal.", "终端的账号。"))
-    ] = None,
-    password: Annotated[
-        str | None,
-        typer.Option(
-            "--password",
-            envvar="GATEPOST_CHECK_PASSWORD",
-            help=t("Its password; better in the environment.", "账号密码；建议通过环境变量给出。"),
-        ),
-    ] = None,
-    event_dest: Annotated[
-        str | None,
-        typer.Option(
-            "--event-dest",
-            metavar="URL",
-            help=t(
-                "The address as the terminal sees it, if it is another.", "终端所见的推送地址（若不同）。"
-            ),
-        ),
-    ] = None,
-    cause: Annotated[
-        str | None,
-        typer.Option(
-            "--cause",
-            metavar="COMMAND",
-            help=t("A shell command that makes one event happen.", "产生一条事件的 shell 命令。"),
-        ),
-    ] = None,
-    outage: Annotated[
-        str, typer.Option("--outage", help=t("How long the outage lasts.", "断网的时长。"))
-    ] = "10s",
-    patience: Annotated[
-        str, typer.Option("--patience", help=t("How long an event is waited for.", "等待一条事件的时限。"))
-    ] = "2m",
-    resend: Annotated[
-        str, typer.Option("--resend", help=t("How long a repetition is waited for.", "等待重新推送的时限。"))
-    ] = "2m",
-    quiet: Annotated[
-        str,
-        typer.Option(
-            "--quiet", help=t("After which silence it has nothing to say.", "视为无事件的静默时长。")
-        ),
-    ] = "5s",
-    timeout: Timeout = "10s",
+    url: options.TerminalUrl,
+    listen: options.Listen,
+    json: options.JsonFile = None,
+    junit: options.JunitFile = None,
+    only: options.Only = None,
+    verbose: options.Verbose = False,
+    user: options.User = None,
+    password: options.Password = None,
+    event_dest: options.EventDest = None,
+    cause: options.Cause = None,
+    outage: options.Outage = "10s",
+    patience: options.Patience = "2m",
+    resend: options.Resend = "2m",
+    quiet: options.Quiet = "5s",
+    timeout: options.Timeout = "10s",
 ) -> None:
     """Run the rules for terminals."""
     waits = Patience(

@@ -20,6 +20,7 @@ import msgspec
 import typer
 
 from gatepost.cli_text import app_options, t
+from gatepost.terminal import options
 from gatepost.terminal.local_socket import client as socket_client
 from gatepost.terminal.local_socket.client import TerminalNotRunning
 
@@ -38,24 +39,6 @@ letters = typer.Typer(
 )
 app.add_typer(letters, name="dead-letters")
 
-Data = Annotated[
-    Path,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        envvar="GATEPOST_DATA",
-        file_okay=False,
-        help=t("The terminal's data folder.", "终端的数据目录。"),
-    ),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help=t("Print JSON, for programs.", "输出 JSON，供程序读取。"))
-]
-Numbers = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]...", help=t("Numbers of dead letters.", "死信编号。"))
-]
-All = Annotated[bool, typer.Option("--all", help=t("All of them.", "全部死信。"))]
-
 
 @app.command(
     help=t("Run a terminal until SIGTERM or Ctrl-C.", "运行终端，直到收到 SIGTERM 或按 Ctrl-C。"),
@@ -66,60 +49,16 @@ All = Annotated[bool, typer.Option("--all", help=t("All of them.", "全部死信
 )
 def run(
     *,
-    sn: Annotated[
-        str,
-        typer.Option(
-            "--serial", "--sn", metavar="SERIAL", help=t("The terminal's serial number.", "终端序列号。")
-        ),
-    ],
-    data: Data,
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help=t(
-                "Where its own HTTP service listens [default: 127.0.0.1:8000]; beyond loopback with an account only.",
-                "终端自身 HTTP 服务的监听地址 [默认 127.0.0.1:8000]；非本机地址必须设置账号。",
-            ),
-        ),
-    ] = None,
-    username: Annotated[
-        str | None, typer.Option(help=t("The account that may ask it.", "可访问该服务的账号。"))
-    ] = None,
-    password_file: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help=t("The file with its password.", "存放该账号密码的文件。")),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help=t("What it calls its model.", "终端上报的型号。"))] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=t("Settings, TOML.", "设置文件（TOML）。"))
-    ] = None,
-    log_format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="text|json",
-            help=t("How each line of the log is written [default: text].", "日志每行的格式 [默认 text]。"),
-        ),
-    ] = None,
-    log_level: Annotated[
-        str | None,
-        typer.Option(
-            metavar="debug|info|warning|error",
-            help=t(
-                "From which level on something is logged [default: info].", "记录日志的最低级别 [默认 info]。"
-            ),
-        ),
-    ] = None,
-    misbehave: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FAULT[=VALUE]",
-            help=t(
-                "Have a fault, to try the software around the terminal; may be repeated. Docs: how-to/terminal.md.",
-                "使终端出现指定故障，用于测试对接软件；可重复。说明见 how-to/terminal.zh.md。",
-            ),
-        ),
-    ] = None,
+    sn: options.Serial,
+    data: options.Data,
+    listen: options.Listen = None,
+    username: options.Username = None,
+    password_file: options.PasswordFile = None,
+    model: options.Model = None,
+    config: options.Config = None,
+    log_format: options.LogFormat = None,
+    log_level: options.LogLevel = None,
+    misbehave: options.Misbehave = None,
 ) -> None:
     """Put the settings together and run."""
     from gatepost.settings import TerminalServiceSettings, load
@@ -153,14 +92,14 @@ def run(
         "有任何一条被拒绝则退出码为 1。",
     )
 )
-def emit(*, data: Data) -> None:
+def emit(*, data: options.Data) -> None:
     """Copy standard input to the local socket."""
     if not socket_client.emit(data, _lines(), sys.stdout.buffer):
         raise typer.Exit(1)
 
 
 @app.command(help=t("Say how the terminal is, running or not.", "显示终端状态（运行中或已停止均可）。"))
-def status(*, data: Data, as_json: AsJson = False) -> None:
+def status(*, data: options.Data, as_json: options.AsJson = False) -> None:
     """Ask the running terminal, or read its outbox."""
     found = _ask(data, "status")
     if as_json:
@@ -176,7 +115,7 @@ def status(*, data: Data, as_json: AsJson = False) -> None:
         "显示积压：数量、最早时间、字节数、丢弃与死信。",
     )
 )
-def outbox(*, data: Data, as_json: AsJson = False) -> None:
+def outbox(*, data: options.Data, as_json: options.AsJson = False) -> None:
     """Show the part of the status that is about what waits."""
     found = _ask(data, "status")
     if as_json:
@@ -197,7 +136,7 @@ def subscribe(
         str, typer.Argument(metavar="URL", help=t("The receiver's address.", "接收端地址。"))
     ],
     *,
-    data: Data,
+    data: options.Data,
     enabled: Annotated[
         bool,
         typer.Option("--enabled/--disabled", help=t("Push now, or only keep.", "立即推送，或仅缓存不推送。")),
@@ -208,7 +147,7 @@ def subscribe(
 
 
 @letters.command("list", help=t("List them, oldest first.", "列出死信，最早的在前。"))
-def list_letters(*, data: Data, as_json: AsJson = False) -> None:
+def list_letters(*, data: options.Data, as_json: options.AsJson = False) -> None:
     """Print number, kind, time, refusals and reason; nothing about people."""
     from gatepost.terminal.cli_output import letter, letter_line
 
@@ -221,7 +160,7 @@ def list_letters(*, data: Data, as_json: AsJson = False) -> None:
 
 
 @letters.command(help=t("Push them again, as if never refused.", "重新推送，视同从未被拒绝。"))
-def retry(numbers: Numbers = None, *, data: Data, every: All = False) -> None:
+def retry(numbers: options.Numbers = None, *, data: options.Data, every: options.All = False) -> None:
     """Make dead letters pending."""
     _print_json(_ask(data, "retry", ids=_chosen(numbers, every)))
 
@@ -229,7 +168,7 @@ def retry(numbers: Numbers = None, *, data: Data, every: All = False) -> None:
 @letters.command(
     help=t("Give them up: they count as dropped.", "放弃这些死信，计入已丢弃。"),
 )
-def discard(numbers: Numbers = None, *, data: Data, every: All = False) -> None:
+def discard(numbers: options.Numbers = None, *, data: options.Data, every: options.All = False) -> None:
     """Drop dead letters."""
     _print_json(_ask(data, "discard", ids=_chosen(numbers, every)))
 
@@ -243,7 +182,7 @@ def export(
         typer.Argument(metavar="FILE", help=t("The file to make; - for output.", "目标文件；- 为标准输出。")),
     ],
     *,
-    data: Data,
+    data: options.Data,
     state: Annotated[
         list[str] | None,
         typer.Option(

@@ -10,15 +10,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from gatepost.cli_text import how_to_install, t
 from gatepost.conformance.signals import until_told
 from gatepost.errors import GatepostError
+from gatepost.torture import options
+from gatepost.torture.options import AcknowledgeAfter, DiskChoice
 
 if TYPE_CHECKING:
     from gatepost.torture.campaign import Settings
@@ -43,21 +44,6 @@ class NoRealDisk(GatepostError):
     """``--disks real``, and this machine does not let us mount."""
 
 
-class Choice(StrEnum):
-    """Which disks become full and read-only."""
-
-    AUTO = "auto"
-    REAL = "real"
-    LIMIT = "limit"
-
-
-class After(StrEnum):
-    """The moment at which receivers of the cell acknowledge."""
-
-    JOURNAL = "journal"
-    STORE = "store"
-
-
 class NotForCluster(GatepostError):
     """An option that ``--cluster`` does not have."""
 
@@ -67,77 +53,17 @@ class NeedsApsw(GatepostError):
 
 
 def torture(
-    seed: Annotated[int, typer.Option("--seed", help=t("The plan of faults.", "故障计划的随机种子。"))] = 1,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0.1, help=t("How long faults go on.", "故障持续的分钟数。"))
-    ] = 10.0,
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", help=t("Write what came of it as JSON.", "将结果写为 JSON 文件。")),
-    ] = None,
-    terminals: Annotated[
-        int, typer.Option("--terminals", min=1, max=20, help=t("How many terminals.", "终端数量。"))
-    ] = 3,
-    rate: Annotated[
-        float,
-        typer.Option("--rate", min=0.1, help=t("Events a second, each terminal.", "每台终端每秒事件数。")),
-    ] = 15.0,
-    power_cuts: Annotated[
-        int,
-        typer.Option(
-            "--power-cuts",
-            min=0,
-            help=t("Then cut the power of each end so often.", "之后对两端各模拟这么多次断电。"),
-        ),
-    ] = 0,
-    disks: Annotated[
-        Choice,
-        typer.Option(
-            "--disks",
-            help=t(
-                "Disks that become full and read-only: real ones in a mount namespace of the run's own, a limit on the "
-                "process, or real ones where that is possible.",
-                "磁盘满与只读的实现方式：real 为独立挂载命名空间中的真实磁盘，limit 为进程限制，auto 优先真实磁盘。",
-            ),
-        ),
-    ] = Choice.AUTO,
-    cluster: Annotated[
-        bool,
-        typer.Option(
-            "--cluster",
-            help=t(
-                "Three receivers, PostgreSQL on three nodes and a bucket instead, on this machine; kill each part.",
-                "改为在本机运行三个接收端、三节点 PostgreSQL 与一个存储桶，并逐一终止其各部分。",
-            ),
-        ),
-    ] = False,
-    acknowledge_after: Annotated[
-        After,
-        typer.Option(
-            "--acknowledge-after",
-            help=t(
-                "With --cluster: the receivers' setting. With store, disks of nodes are deleted as well.",
-                "与 --cluster 同用：接收端的同名设置；为 store 时还会删除节点的磁盘数据。",
-            ),
-        ),
-    ] = After.STORE,
-    times: Annotated[
-        int,
-        typer.Option(
-            "--times",
-            min=1,
-            help=t(
-                "With --cluster: go on until each kind of fault was done so often.",
-                "与 --cluster 同用：每种故障至少执行的次数，未满则继续。",
-            ),
-        ),
-    ] = 1,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", help=t("Keep what the ends wrote in this empty folder.", "将两端的数据保留在该空目录。")
-        ),
-    ] = None,
+    seed: options.Seed = 1,
+    minutes: options.Minutes = 10.0,
+    report: options.ReportFile = None,
+    terminals: options.Terminals = 3,
+    rate: options.Rate = 15.0,
+    power_cuts: options.PowerCuts = 0,
+    disks: options.DisksOption = DiskChoice.AUTO,
+    cluster: options.Cluster = False,
+    acknowledge_after: options.AcknowledgeAfterOption = AcknowledgeAfter.STORE,
+    times: options.Times = 1,
+    data: options.Data = None,
 ) -> None:
     """Break everything, then count."""
     if data is not None and data.exists() and any(data.iterdir()):
@@ -178,7 +104,7 @@ def _on_a_cell(
     times: int,
     terminals: int,
     rate: float,
-    after: After,
+    after: AcknowledgeAfter,
 ) -> None:
     from gatepost.torture.cluster.campaign import Campaign, Settings
     from gatepost.torture.cluster.judge import AGAIN_S
@@ -187,7 +113,7 @@ def _on_a_cell(
 
     settings = Settings(
         programs=programs.find(os.environ.get("PATH", "")), seed=seed, seconds=minutes * 60, times=times,
-        terminals=terminals, rate=rate, after=after.value, again_s=AGAIN_S if after is After.STORE else None,
+        terminals=terminals, rate=rate, after=after.value, again_s=AGAIN_S if after is AcknowledgeAfter.STORE else None,
     )  # fmt: skip
     folder.mkdir(parents=True)
     outcome = asyncio.run(until_told(Campaign(folder, settings, say=_told).run()))
@@ -199,13 +125,13 @@ def _on_a_cell(
         raise typer.Exit(1)
 
 
-def _chosen(choice: Choice, *, seconds: float, terminals: int, rate: float) -> "Disks":
+def _chosen(choice: DiskChoice, *, seconds: float, terminals: int, rate: float) -> "Disks":
     from gatepost.torture.system import disks
 
-    if choice is Choice.LIMIT:
+    if choice is DiskChoice.LIMIT:
         return disks.Disks(False, why=t("asked for", "按要求"))
     chosen = disks.enter(disks.room(seconds=seconds, terminals=terminals, rate=rate))
-    if choice is Choice.REAL and not chosen.real:
+    if choice is DiskChoice.REAL and not chosen.real:
         raise NoRealDisk(f"no disk can be mounted here: {chosen.why}; --disks limit does without")
     return chosen
 
