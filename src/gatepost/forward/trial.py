@@ -19,7 +19,8 @@ from gatepost.errors import ImageUnavailable, SettingsError
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.options.filters import queries
 from gatepost.forward.options.secrets import Secrets
-from gatepost.forward.shapes.shape import CONTENT_TYPES, Shaper, event_id
+from gatepost.forward.shapes.data import event_id
+from gatepost.forward.shapes.shape import CONTENT_TYPES, Shaper
 from gatepost.forward.sinks import Closed, Outgoing, Result, Sink, hidden
 from gatepost.store.forwarding.destinations import Destinations
 from gatepost.store.interface import (

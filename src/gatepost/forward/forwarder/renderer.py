@@ -8,7 +8,8 @@ from gatepost.forward.forwarder.surroundings import Surroundings
 from gatepost.forward.image_links import ImageLink
 from gatepost.forward.options.destination import Destination
 from gatepost.forward.progress.progress import Item
-from gatepost.forward.shapes.shape import Shaper, event_id
+from gatepost.forward.shapes.data import event_id
+from gatepost.forward.shapes.shape import Shaper
 from gatepost.forward.sinks import Outgoing
 from gatepost.store.forwarding.destinations import DestinationRow
 from gatepost.store.interface import FORWARD_KINDS, Forwarded, Notice, RecordRow

@@ -11,7 +11,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from gatepost.forward.shapes.shape import AlarmData, CloudEvent, Flat, NoticeData
+from gatepost.forward.shapes.data import AlarmData, NoticeData
+from gatepost.forward.shapes.flat import Flat
+from gatepost.forward.shapes.shape import CloudEvent
 from gatepost.items import RecordItem
 
 __all__ = ["schemas"]
