@@ -1,15 +1,15 @@
-"""Compares what was issued with what there is, and asks whether anything happened at all. Pure.
+"""Compare the events that were issued with those at the end, and see that enough happened. Pure.
 
 Rules:
 
-- ``issued and accepted = stored + pending + dead + dropped``; an event whose answer was lost may be on either side.
-- Spurious: stored, and never issued, or refused at the door. Corrupted: stored, and not as it was issued. Duplicate:
-  stored more than once. Each must be 0.
+- ``issued and accepted = stored + pending + dead + dropped``. An event without a reply may be on either side.
+- Spurious: stored, and never issued, or refused by the terminal. Corrupted: stored, and not as it was issued.
+  Duplicate: stored more than once. Each must be 0.
 - A run in which too little happened proves nothing, and fails.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from msgspec import Struct
@@ -32,7 +32,7 @@ class Found(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """All that is known at the end."""
+    """Everything that is known at the end of a run."""
 
     issued: Mapping[str, Issued]
     fates: Mapping[str, Fate]
@@ -40,15 +40,15 @@ class Evidence(Struct, frozen=True, kw_only=True):
     listed: Sequence[str]
     """The events that the receiver's API lists."""
     quarantined: Sequence[str]
-    """What the receiver said of each push that it could only put aside."""
+    """The receiver's reason for each push that it put into the quarantine."""
     pending: frozenset[str]
     dead: frozenset[str]
     ledgers: Sequence[Mapping[str, int]]
-    """One a terminal: accepted, delivered, pending, dead, dropped."""
+    """One per terminal: accepted, delivered, pending, dead, dropped."""
     unbalanced: Sequence[str]
     """Moments at which a ledger did not add up."""
     acknowledged: frozenset[str]
-    """Events with a success that the proxy passed on."""
+    """Events whose acknowledgement the proxy passed on to the terminal."""
     disordered: Sequence[str]
     died: Sequence[Died]
     late: Sequence[str]
@@ -57,15 +57,15 @@ class Evidence(Struct, frozen=True, kw_only=True):
     passed_on: Mapping[str, int]
     """How often the destination took each event."""
     several_ids: frozenset[str]
-    """Events that the destination was sent under more than one id."""
+    """Events that were sent to the destination under more than one id."""
     given_up: frozenset[str]
     """Events that are dead letters of the destination."""
     seen: int
     """Events that the destination's ledger has."""
     undrained: Sequence[str]
-    """Terminals that still had something to push when everything had been well for long enough."""
+    """Terminals that still had events to push long after the last fault."""
     kept: Sequence[str]
-    """Events that the destination always refuses, and that were not given up while others of their kind were taken."""
+    """Events that the destination always refuses, and that were not given up while it took others of their kind."""
     happened: Mapping[str, int]
     wanted: Mapping[str, int]
     """How often each thing had to happen at least."""
@@ -83,7 +83,7 @@ class Judgement(Struct, frozen=True):
 
 
 class Blackout(Struct, frozen=True):
-    """What came of the cuts at one end."""
+    """The result of the power cuts at one end."""
 
     end: str
     operations: int
@@ -91,7 +91,7 @@ class Blackout(Struct, frozen=True):
     events: int
     cuts: int
     survived: int
-    """Events that had been said to be safe and were there afterwards, over all cuts."""
+    """Events that were acknowledged before a cut and still there after it, over all cuts."""
     differences: tuple[str, ...]
 
     @property
@@ -100,25 +100,55 @@ class Blackout(Struct, frozen=True):
 
 
 def judge(evidence: Evidence) -> Judgement:
-    """Compare."""
+    """Compare what was issued with what is stored, listed, passed on and left at the terminals."""
+    sets = _sets(evidence)
+    differences = [*_differences(evidence, sets), *_miscounted(evidence, sets), *_too_little(evidence)]
+    return Judgement(tuple(filter(None, differences)), _figures(evidence, sets))
+
+
+class _Sets(Struct, frozen=True, kw_only=True):
+    """The names of events, by what became of them."""
+
+    accepted: Set[str]
+    refused: Set[str]
+    unknown: Set[str]
+    """Their reply at the local socket was lost."""
+    stored: Set[str]
+    missing: Set[str]
+    spurious: Set[str]
+    corrupted: Set[str]
+    duplicates: Set[str]
+
+
+def _sets(evidence: Evidence) -> _Sets:
     accepted = {name for name, fate in evidence.fates.items() if fate is Fate.ACCEPTED}
     refused = {name for name, fate in evidence.fates.items() if fate is Fate.REFUSED}
-    unknown = evidence.fates.keys() - accepted - refused
     counts = Counter(found.name for found in evidence.stored)
     stored = counts.keys()
-    dropped = sum(ledger["dropped"] for ledger in evidence.ledgers)
-    missing = accepted - stored - evidence.pending - evidence.dead
-    spurious = {name for name in stored if name not in evidence.issued} | (refused & stored)
-    corrupted = {found.name for found in evidence.stored if differs(found, evidence.issued.get(found.name))}
-    duplicates = {name for name, count in counts.items() if count > 1}
-    broken = evidence.acknowledged - stored
-    ledger = sum(each["accepted"] for each in evidence.ledgers)
-    differences = [
-        said("accepted, and nowhere to be found", missing) if len(missing) > dropped else "",
-        said("acknowledged by the receiver, and not stored", broken),
-        said("spurious", spurious),
-        said("corrupted", corrupted),
-        said("stored twice", duplicates),
+    return _Sets(
+        accepted=accepted,
+        refused=refused,
+        unknown=evidence.fates.keys() - accepted - refused,
+        stored=stored,
+        missing=accepted - stored - evidence.pending - evidence.dead,
+        spurious={name for name in stored if name not in evidence.issued} | (refused & stored),
+        corrupted={
+            found.name for found in evidence.stored if differs(found, evidence.issued.get(found.name))
+        },
+        duplicates={name for name, count in counts.items() if count > 1},
+    )
+
+
+def _differences(evidence: Evidence, sets: _Sets) -> list[str]:
+    stored = sets.stored
+    return [
+        said("accepted, and nowhere to be found", sets.missing)
+        if len(sets.missing) > _dropped(evidence)
+        else "",
+        said("acknowledged by the receiver, and not stored", evidence.acknowledged - stored),
+        said("spurious", sets.spurious),
+        said("corrupted", sets.corrupted),
+        said("stored twice", sets.duplicates),
         said("stored, and not listed", stored - set(evidence.listed)),
         said("listed, and not stored", set(evidence.listed) - stored),
         said("listed twice", {name for name, count in Counter(evidence.listed).items() if count > 1}),
@@ -134,39 +164,52 @@ def judge(evidence: Evidence) -> Judgement:
         said("in the quarantine", evidence.quarantined),
         *(f"died: {died.name}, code {died.code}: {' | '.join(died.log[-5:])}" for died in evidence.died),
     ]
-    if not len(accepted) <= ledger <= len(accepted) + len(unknown):
-        differences.append(
-            f"the ledgers have {ledger} accepted; {len(accepted)} were answered so, {len(unknown)} not at all"
+
+
+def _miscounted(evidence: Evidence, sets: _Sets) -> Iterator[str]:
+    ledger = sum(each["accepted"] for each in evidence.ledgers)
+    if not len(sets.accepted) <= ledger <= len(sets.accepted) + len(sets.unknown):
+        yield (
+            f"the ledgers have {ledger} accepted; {len(sets.accepted)} were answered so, "
+            f"{len(sets.unknown)} not at all"
         )
     if evidence.seen != len(evidence.stored):
-        differences.append(f"the destination's ledger has {evidence.seen} of {len(evidence.stored)} stored")
+        yield f"the destination's ledger has {evidence.seen} of {len(evidence.stored)} stored"
+
+
+def _too_little(evidence: Evidence) -> Iterator[str]:
     for name, least in evidence.wanted.items():
-        if evidence.happened.get(name, 0) < least:
-            differences.append(
-                f"too little happened: {name} {evidence.happened.get(name, 0)}, wanted {least}"
-            )
-    figures = {
+        count = evidence.happened.get(name, 0)
+        if count < least:
+            yield f"too little happened: {name} {count}, wanted {least}"
+
+
+def _figures(evidence: Evidence, sets: _Sets) -> dict[str, int]:
+    return {
         "issued": len(evidence.issued),
-        "accepted": len(accepted),
-        "refused": len(refused),
-        "unknown": len(unknown),
+        "accepted": len(sets.accepted),
+        "refused": len(sets.refused),
+        "unknown": len(sets.unknown),
         "stored": len(evidence.stored),
         "pending": len(evidence.pending),
         "dead": len(evidence.dead),
-        "dropped": dropped,
-        "missing": len(missing),
-        "spurious": len(spurious),
-        "corrupted": len(corrupted),
-        "duplicates": len(duplicates),
+        "dropped": _dropped(evidence),
+        "missing": len(sets.missing),
+        "spurious": len(sets.spurious),
+        "corrupted": len(sets.corrupted),
+        "duplicates": len(sets.duplicates),
         "passed on": len(evidence.passed_on),
         "passed on again": sum(evidence.passed_on.values()) - len(evidence.passed_on),
         "given up": len(evidence.given_up),
     }
-    return Judgement(tuple(difference for difference in differences if difference), figures)
+
+
+def _dropped(evidence: Evidence) -> int:
+    return sum(ledger["dropped"] for ledger in evidence.ledgers)
 
 
 def differs(found: Found, issued: Issued | None) -> bool:
-    """Tell whether an event is not as it was issued."""
+    """Tell whether an event differs from the one that was issued."""
     return issued is not None and (found.image != issued.image or not _contains(found.data, issued.data))
 
 
@@ -185,9 +228,9 @@ def _contains(whole: Any, part: Any) -> bool:
     return type(whole) is type(part) and bool(whole == part)
 
 
-def said(what: str, names: Any) -> str:
-    """Say how many events have that fault, and which; nothing of none."""
-    if not len(names):
+def said(what: str, names: Collection[str]) -> str:
+    """Return how many events have that fault, and which; "" for none."""
+    if not names:
         return ""
     few = ", ".join(str(name) for name in list(names)[:FEW])
     return f"{len(names)} {what}: {few}{', …' if len(names) > FEW else ''}"
