@@ -7,6 +7,7 @@
 ``runner``         runs rules, one after the other
 ``report``         the results: for people, as JSON, and as JUnit XML
 ``reference``      makes the page that documents every rule
+``acknowledgement``  whether a reply acknowledges an event, and why not
 ``raw_http``       HTTP/1.1 by hand: sends what no HTTP library sends
 ``sample_pushes``  the bodies that are sent: the page's, those of every dialect, portraits of any size
 ``durations``      durations on the command line

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
+from gatepost.conformance.acknowledgement import JSON
 from gatepost.conformance.raw_http import Answer, Connection, Nothing, Target, request
-from gatepost.conformance.receiver.probe import JSON
 from gatepost.conformance.terminal.session import SUBSCRIBE, code_of
 from gatepost.torture.event_source import Issuer
 from gatepost.torture.fault_plan import ALL, DESTINATION, LINE, Fault, Kind

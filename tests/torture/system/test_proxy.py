@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 from tests.conformance.tiny_receiver import Push, TinyReceiver, good
 
+from gatepost.conformance.acknowledgement import acknowledged
 from gatepost.conformance.raw_http import Answer, Connection, Nothing, Response, Target, request
-from gatepost.conformance.receiver.probe import acknowledged
 from gatepost.torture.fault_plan import LINE, Kind
 from gatepost.torture.system.proxy import IMPOSTORS, Line, Traffic
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from gatepost.conformance.receiver.probe import JSON, Probe, all_taken
+from gatepost.conformance.acknowledgement import JSON, all_taken
+from gatepost.conformance.receiver.probe import Probe
 from gatepost.conformance.rule import GUIDE, PAGE_PUSH, Finding, Rule, Words, rule
 from gatepost.conformance.sample_pushes import DIALECTS, VARIANTS, write
 

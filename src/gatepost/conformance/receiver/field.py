@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
+from gatepost.conformance.acknowledgement import JSON, acknowledged, why_not
 from gatepost.conformance.raw_http import Answer, Header, Nothing
-from gatepost.conformance.receiver.probe import JSON, Probe, acknowledged, why_not
+from gatepost.conformance.receiver.probe import Probe
 from gatepost.conformance.rule import PAGE_PUSH, Finding, Rule, failed, passed, rule, warned
 from gatepost.conformance.sample_pushes import write
 from gatepost.dialect_faults.classes import CLASSES, MOST

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from gatepost.conformance.acknowledgement import acknowledged
 from gatepost.conformance.raw_http import Answer
-from gatepost.conformance.receiver.probe import Probe, acknowledged
+from gatepost.conformance.receiver.probe import Probe
 from gatepost.conformance.rule import PAGE_PUSH, PAGE_TOP, Finding, NotTried, failed, passed, rule
 from gatepost.conformance.sample_pushes import write
 

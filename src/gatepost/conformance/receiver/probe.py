@@ -1,18 +1,17 @@
-"""One receiver under examination: pushes to it, and remembers what was sent and what came back.
+"""Push to one receiver under examination, and keep every request and response for the report.
 
 Rules:
 
-- It needs nothing but the URL. Every push is an event that the page allows, unless the rule is about one that is not.
+- The URL is enough. Every push is an event that the protocol page allows, unless the rule is about one that it forbids.
 - A push has a connection of its own, unless the rule is about connections.
-- A receiver that takes pushes only at a terminal's own address (HTTP 403 that says so in the page's JSON) refuses the
-  sender, not the event: whatever was to be seen is then not tried, see :func:`wants_address`.
-- What a reply means is read here, by the page alone: HTTP 200 and a JSON object whose ``code`` is the integer 200.
+- Some receivers take pushes only at a terminal's own address, and reply to others with HTTP 403 and JSON that says so.
+  That refuses the sender, not the event, so the rule counts as not tried.
 
-Flow: a rule asks for pushes → :class:`Connection` → :func:`acknowledged` → the rule's finding.
+Flow: a rule asks for pushes → :class:`Connection` → :func:`~gatepost.conformance.acknowledgement.acknowledged` → the
+rule's finding.
 """
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +20,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from gatepost.conformance.acknowledgement import JSON, reply_of, unconnected, wants_address
 from gatepost.conformance.raw_http import (
     Answer,
     Connection,
@@ -31,39 +31,37 @@ from gatepost.conformance.raw_http import (
     show,
     shown,
 )
-from gatepost.conformance.rule import Exchange, Finding, NotTried, Words, failed, passed
+from gatepost.conformance.rule import Exchange, NotTried
 from gatepost.conformance.sample_pushes import Samples, write
 
-__all__ = ["JSON", "Api", "Limits", "Probe", "acknowledged", "all_taken", "reply_of", "why_not"]
-
-JSON: Header = ("Content-Type", "application/json")
+__all__ = ["Api", "Limits", "Probe"]
 
 PAGES = 5
-"""Of 200 that are read of a listing: a check leaves some hundred events."""
+"""Pages of 200 items that are read of a list. A check leaves some hundred events."""
 
 SETTLE_STEPS = 100
 SETTLE_STEP_S = 0.05
-"""How often, and after how long, it is asked whether the receiver lists what it has acknowledged."""
+"""How often, and how many seconds apart, the receiver is asked whether it lists what it has acknowledged."""
 
 MAX_EXCHANGES = 12
-"""That a finding shows; of more pushes the first and the last ones."""
+"""Exchanges that a finding shows: of more, the first and the last ones."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How long and how hard a receiver is tried."""
+    """The time-outs and the number of parallel pushes of a check."""
 
     timeout_s: float = 10.0
-    """For connecting and for each reply."""
+    """Seconds to connect, and to wait for each reply."""
     slow_s: float = 6.0
-    """How long the slow sender takes for one push."""
+    """Seconds that the slow sender takes for one push."""
     at_once: int = 64
     """Pushes at the same moment."""
     continue_s: float = 1.0
-    """How long ``100 Continue`` is waited for; libcurl, which much firmware is built on, waits this long."""
+    """Seconds to wait for ``100 Continue``, as libcurl does, which much firmware is built on."""
 
 
 class Api(Struct, frozen=True):
-    """Where the receiver lists what it has, and the token to read it with ("" for none)."""
+    """The receiver's API, and the token to read it with ("": none)."""
 
     target: Target
     token: str = ""
@@ -111,7 +109,7 @@ class Probe:
     async def listed(self, what: str, query: str = "") -> list[dict[str, Any]]:
         """Return the newest ``records`` or ``alarms`` that the receiver lists; ``query`` narrows them.
 
-        Raises NotTried if it cannot be asked.
+        Raises NotTried if the API cannot be read.
         """
         await self._settle()
         items: list[dict[str, Any]] = []
@@ -161,7 +159,7 @@ class Probe:
         return found
 
     def note(self, sent: bytes, answer: Answer, *, remark: str = "") -> None:
-        """Remember an exchange for the report. Raises NotTried if the answer refuses the sender."""
+        """Keep an exchange for the report. Raises NotTried if the reply refuses the sender."""
         text = show(sent)
         self._exchanges.append(Exchange(f"({remark})\n{text}" if remark else text, shown(answer)))
         if (said := wants_address(answer)) is not None:
@@ -172,95 +170,9 @@ class Probe:
             )
 
     def collect(self) -> tuple[Exchange, ...]:
-        """Answer what was noted since the last time, shortened."""
+        """Return the exchanges since the last call, shortened."""
         noted, self._exchanges = self._exchanges, []
         if len(noted) > MAX_EXCHANGES:
             half = MAX_EXCHANGES // 2
             noted = noted[:half] + noted[-half:]
         return tuple(noted)
-
-
-def unconnected(error: OSError) -> Nothing:
-    """Put a failure to connect into words."""
-    what = str(error) or type(error).__name__
-    return Nothing(
-        "no connection: timed out" if isinstance(error, TimeoutError) else f"no connection: {what}"
-    )
-
-
-def reply_of(answer: Answer) -> dict[str, Any] | None:
-    """Answer the JSON object that came back, or None."""
-    if isinstance(answer, Nothing):
-        return None
-    try:
-        value = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def acknowledged(answer: Answer) -> bool:
-    """Tell whether a terminal may forget the event: HTTP 200 and ``code`` the integer 200 (响应结构)."""
-    reply = reply_of(answer)
-    return (
-        reply is not None
-        and not isinstance(answer, Nothing)
-        and answer.status == 200
-        and type(reply.get("code")) is int
-        and reply["code"] == 200
-    )
-
-
-def wants_address(answer: Answer) -> str | None:
-    """Return the message of a refusal that is about who pushes: a missing token, or a terminal that is unknown.
-
-    Receivers may give every terminal an address of its own with a token in it (``event_dest`` is theirs to choose).
-    """
-    reply = reply_of(answer)
-    if reply is None or isinstance(answer, Nothing) or answer.status != 403:
-        return None
-    message = str(reply.get("message", ""))
-    known = type(reply.get("code")) is int and any(word in message.lower() for word in _SENDER)
-    return message[:120] if known else None
-
-
-_SENDER = ("token", "terminal", "令牌", "终端")
-
-
-def why_not(answer: Answer) -> Words:
-    """Say in a few words why this is no acknowledgement."""
-    if isinstance(answer, Nothing):
-        return Words(answer.why, f"无应答（{answer.why}）")
-    reply = reply_of(answer)
-    if answer.status in (401, 403):
-        return Words(
-            f"HTTP {answer.status}: terminals cannot log in", f"HTTP {answer.status}：终端无法提供认证"
-        )
-    if reply is None:
-        return Words(
-            f"HTTP {answer.status}, and the reply is no JSON object",
-            f"HTTP {answer.status}，应答不是 JSON 对象",
-        )
-    code = reply.get("code", "(none)")
-    message = str(reply.get("message", ""))[:120]
-    return Words(
-        f"HTTP {answer.status}, code {code!r} {message}".strip(),
-        f"HTTP {answer.status}，code 为 {code!r} {message}".strip(),
-    )
-
-
-def all_taken(cases: Sequence[tuple[str, Answer]], *, what: Words) -> Finding:
-    """Pass if every case was acknowledged; else say which was not, and why. ``what`` names the cases."""
-    broken = [(name, why_not(answer)) for name, answer in cases if not acknowledged(answer)]
-    if not broken:
-        count = len(cases)
-        return passed(f"{count} of {count} {what.en} acknowledged", f"{what.zh} {count} 项，全部应答成功")
-    few = broken[:3]
-    en = "; ".join(f"{name}: {why.en}" for name, why in few)
-    zh = "；".join(f"{name}：{why.zh}" for name, why in few)
-    more = len(broken) - len(few)
-    return failed(
-        f"{len(broken)} of {len(cases)} {what.en} not acknowledged: {en}"
-        + (f"; and {more} more" if more else ""),
-        f"{what.zh} {len(cases)} 项中 {len(broken)} 项未被确认：{zh}" + (f"；另有 {more} 项" if more else ""),
-    )

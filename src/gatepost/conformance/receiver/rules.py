@@ -1,10 +1,6 @@
-"""Every rule for receivers, in the order in which they are tried: the plain things first."""
+"""Every rule for receivers, in the order in which they are tried, simple ones first."""
 
-from gatepost.conformance.receiver import dialects as dialects
-from gatepost.conformance.receiver import field as field
-from gatepost.conformance.receiver import listed as listed
-from gatepost.conformance.receiver import replies as replies
-from gatepost.conformance.receiver import transport as sending
+from gatepost.conformance.receiver import dialects, field, listed, replies, transport, variations
 from gatepost.conformance.receiver.probe import Probe
 from gatepost.conformance.rule import Rule
 
@@ -20,30 +16,30 @@ RULES: tuple[Rule[Probe], ...] = (
     replies.status_200,
     replies.content_type,
     replies.no_login,
-    replies.absent_record,
-    replies.absent_alarm,
+    variations.absent_record,
+    variations.absent_alarm,
     *dialects.dialects,
     dialects.variants,
     dialects.trailing_comma,
     dialects.names_utf8,
-    replies.unknown_fields,
-    replies.unknown_codes,
-    replies.unknown_type,
-    replies.bad_json,
-    replies.duplicate_record,
-    replies.duplicate_alarm,
+    variations.unknown_fields,
+    variations.unknown_codes,
+    variations.unknown_type,
+    variations.bad_json,
+    variations.duplicate_record,
+    variations.duplicate_alarm,
     *field.field,
     listed.listed_ids,
     listed.listed_once,
     listed.listed_alarms,
     listed.listed_values,
-    *sending.images,
-    sending.with_length,
-    sending.chunks,
-    sending.expect_continue,
-    sending.keep_alive,
-    sending.many_at_once,
-    sending.slow_sender,
-    sending.cut_off,
-    sending.encryption,
+    *transport.images,
+    transport.with_length,
+    transport.chunks,
+    transport.expect_continue,
+    transport.keep_alive,
+    transport.many_at_once,
+    transport.slow_sender,
+    transport.cut_off,
+    transport.encryption,
 )

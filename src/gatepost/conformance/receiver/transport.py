@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 
+from gatepost.conformance.acknowledgement import JSON, acknowledged, all_taken, unconnected, why_not
 from gatepost.conformance.raw_http import (
     Answer,
     Connection,
@@ -12,7 +13,7 @@ from gatepost.conformance.raw_http import (
     handshake,
     request,
 )
-from gatepost.conformance.receiver.probe import JSON, Probe, acknowledged, all_taken, unconnected, why_not
+from gatepost.conformance.receiver.probe import Probe
 from gatepost.conformance.rule import (
     PAGE_PUSH,
     PAGE_SET,

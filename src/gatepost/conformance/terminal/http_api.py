@@ -2,8 +2,8 @@
 
 from typing import Any, TypeGuard
 
+from gatepost.conformance.acknowledgement import reply_of
 from gatepost.conformance.raw_http import Nothing, Response, handshake
-from gatepost.conformance.receiver.probe import reply_of
 from gatepost.conformance.rule import (
     GUIDE,
     PAGE_GET,

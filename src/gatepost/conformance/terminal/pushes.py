@@ -4,7 +4,7 @@ from typing import Any
 
 import pybase64
 
-from gatepost.conformance.receiver.probe import reply_of
+from gatepost.conformance.acknowledgement import reply_of
 from gatepost.conformance.rule import (
     GUIDE,
     PAGE_PUSH,

@@ -19,8 +19,8 @@ import msgspec
 import pybase64
 from msgspec import Struct
 
+from gatepost.conformance.acknowledgement import JSON, reply_of, unconnected
 from gatepost.conformance.raw_http import Answer, Connection, Header, Nothing, Target, request, show, shown
-from gatepost.conformance.receiver.probe import JSON, reply_of, unconnected
 from gatepost.conformance.rule import Exchange, Finding, NotTried, Verdict, Words, failed, passed, warned
 from gatepost.conformance.terminal.fake_receiver import Arrived, Disobedience, Post
 from gatepost.wire.subscription import HIDDEN

@@ -21,8 +21,8 @@ from contextlib import suppress
 
 from msgspec import Struct, field
 
+from gatepost.conformance.acknowledgement import acknowledged
 from gatepost.conformance.raw_http import Answer, Connection, Response, Target
-from gatepost.conformance.receiver.probe import acknowledged
 from gatepost.torture.fault_plan import Kind
 from gatepost.torture.oracle import name_of
 
