@@ -5,6 +5,7 @@
 ``encoder``          from events to canonical bytes
 ``decoding/``        from bytes to events, in every dialect
 ``idempotency_key``  what makes two pushes the same event
+``real_id``          which ids tell events apart
 ``reply``            the receiver's reply, and what it means for the event
 ``subscription``     where a terminal pushes to
 ``history_query``    what a terminal's history is asked, and the items of its reply
@@ -30,7 +31,8 @@ from gatepost.wire.decoding.redact_pin import without_pins
 from gatepost.wire.decoding.several import MAX_EVENTS, decode_many
 from gatepost.wire.encoder import encode, encode_parts
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
-from gatepost.wire.idempotency_key import Key, digest, is_real_id, key, key_digest
+from gatepost.wire.idempotency_key import Key, digest, key, key_digest
+from gatepost.wire.real_id import is_real_id
 from gatepost.wire.reply import (
     MAX_REPLY,
     SUCCESS,

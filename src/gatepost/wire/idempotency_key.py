@@ -15,10 +15,9 @@ none, the name. User type, groups, image, score, mode and remark are no part of 
 when an event is read back from the terminal. Nothing that was guessed is part of a key: where a charset or the meaning
 of an escape was, a number or a name counts by its bytes as they came, and an id is none.
 
-An id is real if it is longer than :data:`SHORT` and no placeholder.
+Which ids are real: :mod:`gatepost.wire.real_id`.
 """
 
-import re
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -30,28 +29,9 @@ from gatepost.wire.decoding.json.repair import AROUND, trimmed
 from gatepost.wire.decoding.times import EPOCH
 from gatepost.wire.encoder import encode_parts
 from gatepost.wire.events import Alarm, Record, User
+from gatepost.wire.real_id import is_real_id
 
-__all__ = ["SHORT", "Key", "digest", "is_real_id", "key", "key_digest"]
-
-SHORT = 8
-"""Characters up to which an id is a counter or a word, and not unique."""
-
-_UUID = 36
-"""Characters of a UUID (RFC 9562, section 4)."""
-
-_PUNCTUATION = re.compile(r"urn:uuid:|[\W_]+")
-
-_PLACEHOLDER = re.compile(
-    # nothing but words that say that there is none, and what there is none of: "no id available", "<null pointer>"
-    r"(?:null|nil|none|nan(?![au])|na|void|empty|blank|unknown|undefined|undef(?!i)|uninitiali[sz]ed|unset|unassigned"
-    r"|unspecified|unavailable|invalid|missing|default|dummy|placeholder|anonymous|not|no|available|applicable|assigned"
-    r"|defined|specified|initiali[sz]ed|supported|set|found|given|present|valid|yet"
-    r"|object|pointer|ptr|string|value|uuid|guid|trace|id|\u672a\u77e5|\u6682\u65e0|\u6ca1\u6709|\u65e0|\u7a7a)++"
-    r"|0*+x?0*+"  # zeros, decimal or hexadecimal
-    r"|(.)\1{11}.\1{3}.\1{15}"  # a nil UUID, or the pattern of one, with version and variant
-    r"|(.)\2*+"  # one character alone, as of nil and max UUIDs, or of nil in base64
-)
-"""Placeholders for a missing id, without punctuation and in lower case."""
+__all__ = ["Key", "digest", "key", "key_digest"]
 
 _NUMBERS = ("user_id", "job_number", "ic_number", "id_number")
 
@@ -66,14 +46,6 @@ class Key(Struct, frozen=True):
     """The id, if it is real; else empty."""
     rest: bytes
     """Everything else that tells two events apart."""
-
-
-def is_real_id(text: str) -> bool:
-    """Return whether an id can tell events apart: longer than :data:`SHORT`, and no placeholder."""
-    if len(text) == _UUID and text[8] == "-" and text[0] != text[1]:
-        return True  # the usual one, at a tenth of the cost
-    text = text.strip()
-    return len(text) > SHORT and not _PLACEHOLDER.fullmatch(_PUNCTUATION.sub("", text.casefold()))
 
 
 def key(event: Record | Alarm, decoded: Decoded | None = None) -> Key:

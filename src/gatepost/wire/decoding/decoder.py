@@ -34,7 +34,7 @@ from gatepost.wire.decoding.json.repair import CONTROL, mended, trimmed
 from gatepost.wire.decoding.redact_pin import without_pins
 from gatepost.wire.decoding.times import FIRST_KNOWN, Moment
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
-from gatepost.wire.idempotency_key import is_real_id
+from gatepost.wire.real_id import is_real_id
 
 __all__ = ["Decoded", "decode", "with_image"]
 

@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from gatepost.wire.decoding.fields import PADDING
 from gatepost.wire.events import Group, Record, User
-from gatepost.wire.idempotency_key import is_real_id
+from gatepost.wire.real_id import is_real_id
 
 __all__ = ["DEPTH", "LONG", "decode_usual", "forget_people"]
 
