@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gatepost.conformance.acknowledgement import acknowledged, all_taken, reply_of, unconnected, why_not
-from gatepost.conformance.raw_http import Answer, Nothing, Response
+from gatepost.conformance.raw_http import Answer, NoResponse, Response
 from gatepost.conformance.rule import Verdict, Words
 
 SUCCESS = b'{"code":200,"message":"success","data":{}}'
@@ -27,7 +27,7 @@ def response(status: int = 200, body: bytes = SUCCESS) -> Response:
         (response(body=b'{"code":true}'), False),
         (response(body=b'[{"code":200}]'), False),
         (response(body=b"success"), False),
-        (Nothing("reset"), False),
+        (NoResponse("reset"), False),
     ],
 )
 def test_only_http_200_with_the_integer_200_is_an_acknowledgement(answer: Answer, taken: bool) -> None:
@@ -35,7 +35,7 @@ def test_only_http_200_with_the_integer_200_is_an_acknowledgement(answer: Answer
 
 
 def test_why_it_is_none_is_said_in_both_languages() -> None:
-    assert why_not(Nothing("reset")) == Words("reset", "无应答（reset）")
+    assert why_not(NoResponse("reset")) == Words("reset", "无应答（reset）")
     assert "terminals cannot log in" in why_not(response(401, b"")).en
     assert "no JSON object" in why_not(response(200, b"<html>")).en
     assert why_not(response(200, b'{"code":500,"message":"busy"}')).en == "HTTP 200, code 500 busy"

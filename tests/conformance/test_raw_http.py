@@ -9,7 +9,7 @@ import pytest
 from gatepost.conformance.raw_http import (
     BadTarget,
     Connection,
-    Nothing,
+    NoResponse,
     Response,
     Target,
     chunked,
@@ -40,7 +40,7 @@ async def answering(reply: bytes, *, hang: bool = False) -> AsyncIterator[Target
     await server.wait_closed()
 
 
-async def asked(target: Target, timeout_s: float = 2.0) -> Response | Nothing:
+async def asked(target: Target, timeout_s: float = 2.0) -> Response | NoResponse:
     async with Connection.open(target, timeout_s=timeout_s) as connection:
         await connection.send(*request(target, b"x"))
         return await connection.read()
@@ -111,14 +111,14 @@ async def test_a_response_is_read_however_it_is_framed(reply: bytes, body: bytes
 async def test_what_is_no_response_is_nothing_with_a_reason(reply: bytes, why: str) -> None:
     async with answering(reply) as target:
         answer = await asked(target)
-    assert isinstance(answer, Nothing)
+    assert isinstance(answer, NoResponse)
     assert why in answer.why
 
 
 async def test_silence_ends_at_the_time_limit() -> None:
     async with answering(b"HTTP/1.1 200", hang=True) as target:
         answer = await asked(target, timeout_s=0.05)
-    assert answer == Nothing("no complete response within 0.05 s")
+    assert answer == NoResponse("no complete response within 0.05 s")
 
 
 async def test_whether_a_connection_is_kept_is_told_by_its_version_and_header() -> None:
@@ -162,5 +162,5 @@ def test_a_long_body_is_cut_and_says_how_long_it_was() -> None:
 
 
 def test_nothing_is_shown_with_its_reason() -> None:
-    assert shown(Nothing("no reply")) == "(no reply)"
+    assert shown(NoResponse("no reply")) == "(no reply)"
     assert "HTTP/1.1 200" in shown(Response(200, "HTTP/1.1", (), b"{}", 0.0))

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from gatepost.conformance.report import as_json, as_junit, as_table, line
 from gatepost.conformance.rule import (
+    Citation,
     Exchange,
     Finding,
-    Passage,
     Result,
     Verdict,
     Words,
@@ -24,7 +24,7 @@ from gatepost.conformance.runner import Report
 
 
 def result(id: str, finding: Finding, *exchanges: Exchange) -> Result:
-    return Result(id, Words(f"title {id}", f"标题 {id}"), Passage("页", "文"), finding, exchanges, 0.25)
+    return Result(id, Words(f"title {id}", f"标题 {id}"), Citation("页", "文"), finding, exchanges, 0.25)
 
 
 UNTRIED = Finding(Verdict.NOT_TRIED, Words("no event came", "没有收到事件"))

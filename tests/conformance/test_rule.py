@@ -18,8 +18,8 @@ def test_a_rule_has_a_name_for_scripts_two_titles_and_a_passage(rule: Rule[Any])
     assert re.fullmatch(r"[a-z0-9][a-z0-9.-]*", rule.id)
     assert not CHINESE.search(rule.title.en)
     assert CHINESE.search(rule.title.zh)
-    assert rule.passage.source
-    assert rule.passage.text
+    assert rule.citation.source
+    assert rule.citation.text
 
 
 @pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.id)

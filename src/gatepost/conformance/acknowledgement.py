@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from gatepost.conformance.raw_http import Answer, Header, Nothing
+from gatepost.conformance.raw_http import Answer, Header, NoResponse
 from gatepost.conformance.rule import Finding, Words, failed, passed
 
 __all__ = ["JSON", "acknowledged", "all_taken", "reply_of", "unconnected", "wants_address", "why_not"]
@@ -12,17 +12,17 @@ __all__ = ["JSON", "acknowledged", "all_taken", "reply_of", "unconnected", "want
 JSON: Header = ("Content-Type", "application/json")
 
 
-def unconnected(error: OSError) -> Nothing:
+def unconnected(error: OSError) -> NoResponse:
     """Return a failure to connect as the absence of a reply."""
     what = str(error) or type(error).__name__
-    return Nothing(
+    return NoResponse(
         "no connection: timed out" if isinstance(error, TimeoutError) else f"no connection: {what}"
     )
 
 
 def reply_of(answer: Answer) -> dict[str, Any] | None:
     """Return the JSON object of the reply; ``None`` without one."""
-    if isinstance(answer, Nothing):
+    if isinstance(answer, NoResponse):
         return None
     try:
         value = json.loads(answer.body)
@@ -36,7 +36,7 @@ def acknowledged(answer: Answer) -> bool:
     reply = reply_of(answer)
     return (
         reply is not None
-        and not isinstance(answer, Nothing)
+        and not isinstance(answer, NoResponse)
         and answer.status == 200
         and type(reply.get("code")) is int
         and reply["code"] == 200
@@ -49,7 +49,7 @@ def wants_address(answer: Answer) -> str | None:
     A receiver may give each terminal an address of its own, with a token in it: it chooses ``event_dest``.
     """
     reply = reply_of(answer)
-    if reply is None or isinstance(answer, Nothing) or answer.status != 403:
+    if reply is None or isinstance(answer, NoResponse) or answer.status != 403:
         return None
     message = str(reply.get("message", ""))
     known = type(reply.get("code")) is int and any(word in message.lower() for word in _SENDER)
@@ -61,7 +61,7 @@ _SENDER = ("token", "terminal", "令牌", "终端")
 
 def why_not(answer: Answer) -> Words:
     """Return in a few words why the reply is no acknowledgement."""
-    if isinstance(answer, Nothing):
+    if isinstance(answer, NoResponse):
         return Words(answer.why, f"无应答（{answer.why}）")
     reply = reply_of(answer)
     if answer.status in (401, 403):

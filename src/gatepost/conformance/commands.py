@@ -1,7 +1,7 @@
-"""``gatepost check receiver`` and ``gatepost check terminal``: hold the other end against the contract.
+"""``gatepost check receiver`` and ``gatepost check terminal``: hold the other end against the protocol.
 
-Rules: the table goes to standard output, progress to standard error; exit code 0 if no rule is broken and the core
-rules were tried, 1 otherwise, 2 for a wrong call.
+Rules: the table goes to standard output, progress to standard error. The exit code is 0 if no rule is broken and the
+core rules were tried, 1 otherwise, and 2 for wrong arguments.
 """
 
 import asyncio
@@ -21,26 +21,28 @@ from gatepost.conformance.report import as_json, as_junit, printed
 from gatepost.conformance.rule import NotTried, Result, Rule, Subject
 from gatepost.conformance.runner import Report, run
 from gatepost.conformance.signals import until_told
-from gatepost.conformance.terminal.fake_receiver import ListenError, Post
+from gatepost.conformance.terminal.fake_receiver import FakeReceiver, ListenError
 from gatepost.conformance.terminal.rules import RULES as TERMINAL_RULES
 from gatepost.conformance.terminal.rules import examine
-from gatepost.conformance.terminal.session import Cause, Patience, Visit
+from gatepost.conformance.terminal.session import Cause, TerminalSession, Timeouts
 from gatepost.errors import GatepostError
 
 check = typer.Typer(
-    name="check", help=t("Does the other end keep the contract?", "检查对端是否遵守协议。"), **app_options()
+    name="check",
+    help=t("Check a receiver or a terminal against the protocol.", "检查接收端或终端是否遵守协议。"),
+    **app_options(),
 )
 
 
 class UnknownRule(GatepostError):
-    """``--only`` names no rule."""
+    """``--only`` names a rule that does not exist."""
 
 
 @check.command(
     "receiver",
     help=t(
-        "Hold a receiver against the contract. It needs only the URL, and leaves some four hundred events there.",
-        "检查接收端是否遵守协议。只需要地址；检查会在接收端留下约四百条事件。",
+        "Check a receiver against the protocol. Only the URL is needed. Leaves some 400 events in the receiver.",
+        "检查接收端是否遵守协议。只需给出地址；检查会在接收端留下约 400 条事件。",
     ),
 )
 def receiver(
@@ -67,8 +69,8 @@ def receiver(
 @check.command(
     "terminal",
     help=t(
-        "Hold a terminal against the contract: this command becomes its receiver, and restores its subscription at "
-        "the end. Somebody has to pass the terminal when asked, unless --cause makes events happen.",
+        "Check a terminal against the protocol. This command becomes its receiver, and restores its subscription at "
+        "the end. A person has to pass the terminal when asked, unless --cause makes events happen.",
         "检查终端是否遵守协议：本命令充当其接收端，结束时恢复原有推送配置。"
         "需要有人按提示通过终端，或用 --cause 产生事件。",
     ),
@@ -91,7 +93,7 @@ def terminal(
     timeout: options.Timeout = "10s",
 ) -> None:
     """Run the rules for terminals."""
-    waits = Patience(
+    waits = Timeouts(
         reply_s=seconds(timeout),
         event_s=seconds(patience),
         resend_s=seconds(resend),
@@ -99,26 +101,26 @@ def terminal(
         outage_s=seconds(outage),
     )
     host, port = listen_address(listen)
-    target, post = Target.parse(url), Post(host, port)
+    target, fake = Target.parse(url), FakeReceiver(host, port)
     account = None if user is None else (user, password or "")
     rules = chosen(TERMINAL_RULES, only)
 
     async def examined() -> tuple[Result, ...]:
-        await post.open()
+        await fake.open()
         try:
-            dest = event_dest or f"http://{reachable(host, target.host)}:{post.port}/Record"
-            visit = Visit(
+            dest = event_dest or f"http://{reachable(host, target.host)}:{fake.port}/Record"
+            session = TerminalSession(
                 target,
-                post,
+                fake,
                 event_dest=dest,
                 cause=causing(cause, waits),
-                patience=waits,
+                timeouts=waits,
                 user=account,
                 certain=cause is not None,
             )
-            return await examine(visit, rules=rules, told=progress)
+            return await examine(session, rules=rules, told=progress)
         finally:
-            await post.close()
+            await fake.close()
 
     results = asyncio.run(until_told(examined()))
     finish(Report("terminal", url, results), json=json, junit=junit, verbose=verbose)
@@ -133,17 +135,17 @@ def listen_address(text: str) -> tuple[str, int]:
 
 
 def reachable(host: str, peer: str) -> str:
-    """Answer ``host``, or, where it means every address, the one of this machine that ``peer`` would see."""
+    """Return ``host``; where it means every address, the address of this machine that ``peer`` sees."""
     if host in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not listened at)
         family = socket.AF_INET6 if ":" in peer else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as probing:
-            probing.connect((peer, 9))  # sends nothing: it only chooses the route
+            probing.connect((peer, 9))  # sends nothing, only chooses the route
             host = probing.getsockname()[0]
     return f"[{host}]" if ":" in host else host
 
 
-def causing(command: str | None, waits: Patience) -> Cause:
-    """Answer what makes events happen: the shell command, or a request to whoever is there."""
+def causing(command: str | None, waits: Timeouts) -> Cause:
+    """Return a function that makes events happen: by the shell command, or by asking a person."""
 
     async def asked(count: int) -> None:
         typer.echo(
@@ -166,7 +168,7 @@ def causing(command: str | None, waits: Patience) -> Cause:
 
 
 def chosen(rules: tuple[Rule[Subject], ...], only: list[str] | None) -> tuple[Rule[Subject], ...]:
-    """Answer the rules that ``only`` names, all if it names none. Raises UnknownRule."""
+    """Return the rules that ``only`` names, or all. Raises UnknownRule."""
     if not only:
         return rules
     missing = set(only) - {rule.id for rule in rules}
@@ -178,13 +180,13 @@ def chosen(rules: tuple[Rule[Subject], ...], only: list[str] | None) -> tuple[Ru
 
 
 def progress(result: Result) -> None:
-    """Say on standard error what was found, as it is found, if a person is looking."""
+    """Print each result to standard error as it comes, if that is a terminal."""
     if sys.stderr.isatty():
         typer.echo(f"{result.id}: {result.finding.verdict.words}", err=True)
 
 
 def finish(report: Report, *, json: Path | None, junit: Path | None, verbose: bool) -> None:
-    """Write and print what came of it; exit 1 if a rule is broken or the core rules were not tried."""
+    """Write and print the report; exit 1 if a rule is broken or the core rules were not tried."""
     if json is not None:
         json.write_bytes(as_json(report))
     if junit is not None:

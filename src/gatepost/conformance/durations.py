@@ -10,7 +10,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 class BadDuration(GatepostError):
-    """What was given is no duration."""
+    """The text is no duration."""
 
 
 def seconds(text: str) -> float:

@@ -1,11 +1,11 @@
-"""HTTP/1.1 by hand: sends what no HTTP library would send, and reads what a library would hide.
+"""HTTP/1.1 by hand: send what no HTTP library would send, and read what a library would hide.
 
 Rules:
 
-- What goes out is exactly the bytes given: slow, in chunks, cut off, or several requests on one connection.
-- Whatever comes back is a value: a :class:`Response`, or :class:`Nothing` with the reason. Nothing is raised for what
-  the peer does, and everything has a time limit.
-- Certificates are not checked here, for a rule of its own does that; see :func:`handshake`.
+- Exactly the given bytes are sent: slowly, in chunks, cut off, or several requests on one connection.
+- The result is always a value: a :class:`Response`, or :class:`NoResponse` with the reason. Nothing that the peer does
+  raises an exception, and every wait has a limit.
+- Certificates are not checked here. A rule of its own does that, with :func:`handshake`.
 
 Flow: ``Target.parse`` → ``Connection.open`` → ``send`` → ``read`` → ``close`` or ``reset``.
 """
@@ -24,21 +24,31 @@ from msgspec import Struct
 from gatepost.errors import GatepostError
 from gatepost.wire.subscription import check_event_dest
 
-__all__ = ["Connection", "Header", "Nothing", "Response", "Target", "chunked", "handshake", "request", "show"]
+__all__ = [
+    "Connection",
+    "Header",
+    "NoResponse",
+    "Response",
+    "Target",
+    "chunked",
+    "handshake",
+    "request",
+    "show",
+]
 
 Header = tuple[str, str]
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 1024 * 1024
-"""Bytes of a response that are read; the documented ones have some hundred."""
+"""Bytes of a response that are read at most. Documented responses have some hundred."""
 
 
 class BadTarget(GatepostError):
-    """What was given is no http or https URL."""
+    """The text is no http or https URL."""
 
 
 class Target(Struct, frozen=True):
-    """Where requests go."""
+    """The server and path of requests."""
 
     scheme: str
     host: str
@@ -69,44 +79,44 @@ class Target(Struct, frozen=True):
         return self.scheme == "https"
 
     def at(self, path: str) -> "Target":
-        """Answer the same server with another path."""
+        """Return the same server with another path."""
         return Target(self.scheme, self.host, self.port, path, self.authority)
 
 
 class Response(Struct, frozen=True):
-    """What came back."""
+    """A response."""
 
     status: int
     version: str
     headers: tuple[Header, ...]
     body: bytes
     seconds: float
-    """From the last byte sent to the last byte read."""
+    """Time from the last byte sent to the last byte read."""
 
     def header(self, name: str) -> str:
-        """The value of the header, "" if there is none. ``name`` in lower case."""
+        """Return the value of a header, "" without one. ``name``: in lower case."""
         return next((value for key, value in self.headers if key == name), "")
 
     @property
     def keeps(self) -> bool:
-        """Whether the peer says that the connection stays open (RFC 9112, section 9.3)."""
+        """Tell whether the peer keeps the connection open (RFC 9112, section 9.3)."""
         said = self.header("connection").lower()
         return "close" not in said and (self.version != "HTTP/1.0" or "keep-alive" in said)
 
 
-class Nothing(Struct, frozen=True):
-    """No response came, and why."""
+class NoResponse(Struct, frozen=True):
+    """There was no response, and why."""
 
     why: str
 
 
-Answer = Response | Nothing
+Answer = Response | NoResponse
 
 
 def request(
     target: Target, body: bytes, headers: Iterable[Header] = (), *, method: str = "POST", length: bool = True
 ) -> tuple[bytes, bytes]:
-    """Answer head and body of a request; ``length`` writes Content-Length."""
+    """Return head and body of a request. ``length``: write Content-Length."""
     lines = [f"{method} {target.path} HTTP/1.1", f"Host: {target.authority}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if length:
@@ -121,7 +131,7 @@ def chunked(body: bytes, size: int) -> bytes:
 
 
 class Connection:
-    """One connection to the target. Use as ``async with Connection.open(target, …)``."""
+    """A connection to the target. Use it as ``async with Connection.open(target, …)``."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, timeout_s: float
@@ -130,12 +140,12 @@ class Connection:
         self._writer = writer
         self._timeout_s = timeout_s
         self.continued = False
-        """Whether an interim ``100 Continue`` was seen."""
+        """An interim ``100 Continue`` was received."""
 
     @classmethod
     @asynccontextmanager
     async def open(cls, target: Target, *, timeout_s: float = 10.0) -> AsyncIterator["Connection"]:
-        """Connect; ``timeout_s`` is for connecting, and for each response. Raises OSError (TimeoutError, SSLError)."""
+        """Connect. ``timeout_s``: for connecting, and for each response. Raises OSError (TimeoutError, SSLError)."""
         context = _unchecked() if target.tls else None
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(
@@ -152,7 +162,7 @@ class Connection:
             writer.transport.abort()
 
     async def send(self, *parts: bytes) -> None:
-        """Send bytes. What the peer does to the connection meanwhile is seen by :meth:`read`."""
+        """Send bytes. An error of the connection is reported by :meth:`read`."""
         with suppress(OSError):
             for part in parts:
                 if self._writer.is_closing():
@@ -164,14 +174,14 @@ class Connection:
     async def trickle(
         self, data: bytes, *, pieces: int, pause_s: float, sleep: Callable[[float], Awaitable[None]]
     ) -> None:
-        """Send ``data`` in that many pieces with a pause before each."""
+        """Send ``data`` in ``pieces`` pieces with a pause before each."""
         size = -(-len(data) // pieces)
         for start in range(0, len(data), size):
             await sleep(pause_s)
             await self.send(data[start : start + size])
 
     async def read(self, *, timeout_s: float | None = None, interim: bool = False) -> Answer:
-        """Read the next response. ``interim`` also answers a 100 Continue, without its body."""
+        """Read the next response. ``interim``: return a 100 Continue as well, without a body."""
         started = time.monotonic()
         limit = self._timeout_s if timeout_s is None else timeout_s
         try:
@@ -186,18 +196,18 @@ class Connection:
                         body = b""
                         break
         except TimeoutError:
-            return Nothing(f"no complete response within {limit:g} s")
+            return NoResponse(f"no complete response within {limit:g} s")
         except asyncio.IncompleteReadError as error:
             began = bool(error.partial)
-            return Nothing(
+            return NoResponse(
                 "the connection was closed in the middle of a response"
                 if began
                 else "the connection was closed without a response"
             )
         except (ConnectionError, ssl.SSLError) as error:
-            return Nothing(f"the connection broke: {_name(error)}")
+            return NoResponse(f"the connection broke: {_name(error)}")
         except (ValueError, asyncio.LimitOverrunError) as error:
-            return Nothing(f"what came back is no HTTP: {error}")
+            return NoResponse(f"what came back is no HTTP: {error}")
         return Response(status, version, headers, body, time.monotonic() - started)
 
     async def gone(self, *, timeout_s: float) -> bool:
@@ -211,7 +221,7 @@ class Connection:
             return True
 
     def finish(self) -> None:
-        """Say that nothing more will be sent, and stay to read (without TLS; with it the connection ends)."""
+        """Close the sending half, and go on reading. With TLS, close the connection."""
         if self._writer.can_write_eof():
             self._writer.write_eof()
         else:
@@ -269,9 +279,9 @@ class Connection:
 async def handshake(
     target: Target, *, ca_file: str | None = None, timeout_s: float = 10.0
 ) -> ssl.SSLCertVerificationError | OSError | str:
-    """Connect as a client does that checks the certificate.
+    """Connect as a client that checks the certificate.
 
-    Answers the TLS version (``"TLSv1.3"``), or why it did not come about.
+    Return the TLS version (``"TLSv1.3"``), or the reason of the failure.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
@@ -288,7 +298,7 @@ async def handshake(
 
 
 def show(data: bytes, *, limit: int = 1500) -> str:
-    """Put bytes into text for a report: long runs of base64 and long bodies are cut."""
+    """Return bytes as text for a report, with long runs of base64 and long bodies cut."""
     text = data[: limit * 4].decode("utf-8", "backslashreplace")
     pieces = text.split('"')
     text = '"'.join(
@@ -301,8 +311,8 @@ def show(data: bytes, *, limit: int = 1500) -> str:
 
 
 def shown(answer: Answer) -> str:
-    """Put a response into text for a report."""
-    if isinstance(answer, Nothing):
+    """Return a response as text for a report."""
+    if isinstance(answer, NoResponse):
         return f"({answer.why})"
     lines = [f"{answer.version} {answer.status}"] + [f"{name}: {value}" for name, value in answer.headers]
     return "\n".join(lines) + "\n\n" + show(answer.body)

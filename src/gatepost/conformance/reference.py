@@ -1,7 +1,7 @@
-"""Writes the page that documents every rule: ``python -m gatepost.conformance.reference en|zh > FILE``.
+"""Write the page that documents every rule: ``python -m gatepost.conformance.reference en|zh > FILE``.
 
-A test compares the page in ``docs/reference/`` with what this makes, so that a rule cannot change without its page.
-Titles are in both languages; what is done and what each verdict means is the docstring of the rule, in English.
+A test compares the pages in ``docs/reference/`` with the output, so that no rule changes without its page. Titles are
+in both languages. What a rule does, and what each verdict means, is the docstring of the rule, in English.
 """
 
 import sys
@@ -54,7 +54,7 @@ _PARTS = {
 
 
 def page(lang: str) -> str:
-    """Answer the page in ``en`` or ``zh``, as Markdown."""
+    """Return the page in ``en`` or ``zh``, as Markdown."""
     receivers, about_receivers, terminals, about_terminals = _PARTS[lang]
     return "\n".join(
         [
@@ -72,7 +72,7 @@ def _rules(rules: Sequence[Rule[Any]], lang: str) -> list[str]:
     core = {True: "（核心）" if lang == "zh" else " (core)", False: ""}
     return [
         f"### `{rule.id}`\n\n**{getattr(rule.title, lang)}**{core[rule.core]}\n\n"
-        f"{rests}: {rule.passage.source}: “{rule.passage.text}”\n\n{rule.doc}\n"
+        f"{rests}: {rule.citation.source}: “{rule.citation.text}”\n\n{rule.doc}\n"
         for rule in rules
     ]
 

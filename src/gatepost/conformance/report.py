@@ -1,8 +1,8 @@
 """The result of a check: a table for people, JSON and JUnit XML for programs.
 
 JSON: ``{"subject", "url", "pass", "warning", "fail", "not tried", "results": [{"id", "title", "title_zh", "source",
-"passage", "verdict", "why", "why_zh", "seconds", "exchanges": [{"sent", "received"}]}]}``. JUnit XML: a test
-case a rule, a warning being one that passes and says so in its output, and one that was not tried being skipped.
+"passage", "verdict", "why", "why_zh", "seconds", "exchanges": [{"sent", "received"}]}]}``. JUnit XML: one test case per
+rule. A warning passes and is in the output of the case; a rule that was not tried is skipped.
 """
 
 import re
@@ -21,12 +21,12 @@ __all__ = ["as_json", "as_junit", "as_table", "line"]
 
 _COLOURS = {Verdict.PASS: "green", Verdict.WARNING: "yellow", Verdict.FAIL: "red", Verdict.NOT_TRIED: "cyan"}
 
-# Characters that XML 1.0 cannot carry at all (section 2.2), in replies of receivers that send anything.
+# Characters that XML 1.0 cannot contain (section 2.2). A receiver may send them.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_table(report: Report, *, verbose: bool = False) -> Group:
-    """Answer the table, the exchanges behind what is not kept (``verbose``: behind everything), and a last line."""
+    """Return the table, the exchanges of every broken rule (``verbose``: of every rule), and a last line."""
     table = Table(title=f"{_subject(report)}  {report.url}", title_justify="left", expand=True)
     table.add_column(t("rule", "规则"), no_wrap=True)
     table.add_column(t("verdict", "结论"), no_wrap=True)
@@ -43,7 +43,7 @@ def as_table(report: Report, *, verbose: bool = False) -> Group:
 
 
 def line(report: Report) -> str:
-    """Answer the verdict on the whole, in a line."""
+    """Return the overall verdict, in one line."""
     passes, warnings, fails, untried = (report.count(verdict) for verdict in Verdict)
     text = t(
         f"{passes} pass, {warnings} warning, {fails} fail, {untried} not tried",
@@ -64,7 +64,7 @@ def _subject(report: Report) -> str:
 
 def _behind(result: Result) -> Text:
     text = Text(f"\n{result.id}  ", style="bold")
-    text.append(f"{result.passage.source}: {result.passage.text}\n", style="not bold")
+    text.append(f"{result.citation.source}: {result.citation.text}\n", style="not bold")
     for exchange in result.exchanges[-2:]:
         text.append(_indented("> ", exchange.sent), style="not bold dim")
         text.append(_indented("< ", exchange.received), style="not bold")
@@ -76,7 +76,7 @@ def _indented(mark: str, text: str) -> str:
 
 
 def as_json(report: Report) -> bytes:
-    """Write the report as JSON, indented, UTF-8."""
+    """Return the report as JSON, indented, in UTF-8."""
     value = {
         "subject": report.subject,
         "url": report.url,
@@ -86,8 +86,8 @@ def as_json(report: Report) -> bytes:
                 "id": result.id,
                 "title": result.title.en,
                 "title_zh": result.title.zh,
-                "source": result.passage.source,
-                "passage": result.passage.text,
+                "source": result.citation.source,
+                "passage": result.citation.text,
                 "verdict": result.finding.verdict.value,
                 "why": result.finding.why.en,
                 "why_zh": result.finding.why.zh,
@@ -101,7 +101,7 @@ def as_json(report: Report) -> bytes:
 
 
 def as_junit(report: Report) -> bytes:
-    """Write the report as JUnit XML."""
+    """Return the report as JUnit XML."""
     suite = ElementTree.Element(
         "testsuite",
         name=f"gatepost check {report.subject}",
@@ -120,7 +120,7 @@ def as_junit(report: Report) -> bytes:
             time=str(result.seconds),
         )
         seen = "\n\n".join(f"{exchange.sent}\n--\n{exchange.received}" for exchange in result.exchanges)
-        about = _xml(f"{result.title.en}\n{result.passage.source}: {result.passage.text}\n\n{seen}")
+        about = _xml(f"{result.title.en}\n{result.citation.source}: {result.citation.text}\n\n{seen}")
         why = _xml(result.finding.why.en)
         if result.finding.verdict is Verdict.FAIL:
             ElementTree.SubElement(case, "failure", message=why).text = about

@@ -1,13 +1,13 @@
-"""Rules of the contract, and the verdicts on the end that is checked.
+"""Rules of the protocol, and the verdicts on the end that is checked.
 
 Rules:
 
-- A rule is one function. Its docstring says what is done and what each verdict means; the reference page is made of it.
-- A rule names the passage that it rests on. Where the page is silent, the passage is the HTTP standard or what is known
-  of the fleet, and then breaking it is a warning unless events would be lost.
-- A rule that had nothing to look at says so: ``NOT_TRIED`` is neither kept nor broken. A ``core`` rule that was not
-  tried leaves the whole check without a verdict, see ``runner.Report.ok``.
-- A finding is in both languages, and shows what was sent and what came back, without portraits.
+- A rule is one function. Its docstring says what it does and what each verdict means. The reference page is made of it.
+- A rule cites its source. Where the protocol page says nothing, the source is the HTTP standard or what is known of
+  terminals in the field. Breaking such a rule is a warning, unless events would be lost.
+- ``NOT_TRIED``: there was nothing to examine. That is neither a pass nor a failure. If a ``core`` rule was not tried,
+  the whole check has no verdict, see ``runner.Report.ok``.
+- A finding is in both languages. It shows what was sent and received, without portraits.
 
 Flow: ``@rule(…)`` on a function → :class:`Rule` → ``runner`` → :class:`Result`.
 """
@@ -27,7 +27,7 @@ __all__ = [
     "Verdict",
     "Exchange",
     "Finding",
-    "Passage",
+    "Citation",
     "NotTried",
     "Rule",
     "Result",
@@ -51,7 +51,7 @@ class Words(Struct, frozen=True):
 
 
 class Verdict(StrEnum):
-    """What is said of one rule."""
+    """The verdict on one rule."""
 
     PASS = "pass"  # noqa: S105 (a verdict)
     WARNING = "warning"
@@ -72,44 +72,44 @@ _VERDICTS = {
 
 
 class Exchange(Struct, frozen=True):
-    """One request and what came back, as text, with long values shortened."""
+    """A request and its response, as text, with long values shortened."""
 
     sent: str
     received: str
 
 
 class Finding(Struct, frozen=True):
-    """What a rule's function found."""
+    """The verdict of a rule's function, and the reason."""
 
     verdict: Verdict
     why: Words
 
 
 def passed(en: str, zh: str) -> Finding:
-    """Say that the rule is kept, and by what that was seen."""
+    """Return the finding that the rule is kept. ``en``, ``zh``: what shows it."""
     return Finding(Verdict.PASS, Words(en, zh))
 
 
 def warned(en: str, zh: str) -> Finding:
-    """Say that no event is lost by it, and what it costs nevertheless."""
+    """Return the finding that no event is lost. ``en``, ``zh``: what it costs."""
     return Finding(Verdict.WARNING, Words(en, zh))
 
 
 def failed(en: str, zh: str) -> Finding:
-    """Say that the rule is broken, and how."""
+    """Return the finding that the rule is broken. ``en``, ``zh``: how."""
     return Finding(Verdict.FAIL, Words(en, zh))
 
 
 class NotTried(GatepostError):
-    """A rule could not be tried, and why. The sentence says what to do so that it can be."""
+    """A rule could not be tried. ``en``, ``zh``: why, and what to do so that it can be."""
 
     def __init__(self, en: str, zh: str) -> None:
         super().__init__(en)
         self.words = Words(en, zh)
 
 
-class Passage(Struct, frozen=True):
-    """What a rule rests on: where it stands, and the words that count."""
+class Citation(Struct, frozen=True):
+    """The source of a rule, and the words that count."""
 
     source: str
     text: str
@@ -123,14 +123,14 @@ GUIDE = "the maker's integration guide, API 1.0 to 1.3"
 
 
 class Rule(Struct, Generic[Subject], frozen=True):
-    """One sentence of the contract, and the function that holds a subject against it."""
+    """One sentence of the protocol, and the function that tries it."""
 
     id: str
     title: Words
-    passage: Passage
+    citation: Citation
     check: Callable[[Subject], Awaitable[Finding]]
     core: bool = False
-    """A check in which this rule was not tried proves nothing."""
+    """Without this rule a check proves nothing."""
 
     @property
     def doc(self) -> str:
@@ -138,11 +138,11 @@ class Rule(Struct, Generic[Subject], frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """A rule, what was found, and how it was seen."""
+    """A rule, its finding, and the exchanges that show it."""
 
     id: str
     title: Words
-    passage: Passage
+    citation: Citation
     finding: Finding
     exchanges: tuple[Exchange, ...]
     seconds: float
@@ -154,11 +154,11 @@ def rule(
 ) -> Callable[[Callable[[Subject], Awaitable[Finding]]], Rule[Subject]]:
     """Make a :class:`Rule` of a function.
 
-    ``id`` is for scripts and never changes; ``en`` and ``zh`` say the rule in a sentence; ``source`` and ``text`` are
-    the passage. ``core`` marks a rule without which a check proves nothing.
+    ``id`` is for scripts and never changes. ``en`` and ``zh`` are the rule in one sentence. ``source`` and ``text``
+    are the citation. ``core`` marks a rule without which a check proves nothing.
     """
 
     def made(check: Callable[[Subject], Awaitable[Finding]]) -> Rule[Subject]:
-        return Rule(id, Words(en, zh), Passage(source, text), check, core)
+        return Rule(id, Words(en, zh), Citation(source, text), check, core)
 
     return made

@@ -1,9 +1,9 @@
-"""Runs rules against a subject, one after the other.
+"""Run rules against a subject, one after the other.
 
 Rules:
 
-- A rule that stumbles over the subject in a way nobody foresaw is a failure of that rule, said as such; the others run.
-- What was found is complete: every rule that was to run has a result. One that could not be tried is ``NOT_TRIED``.
+- If a rule's function raises an unexpected exception, the rule fails and the report says so. The other rules still run.
+- Every rule that was to run has a result. One that could not be tried is ``NOT_TRIED``.
 
 Flow: rules → ``run`` → :class:`Report` → ``report``.
 """
@@ -20,10 +20,10 @@ __all__ = ["Report", "Subject", "run"]
 
 
 class Subject(Protocol):
-    """What rules are held against: it notes exchanges, and hands them over when asked."""
+    """The end that rules examine. It keeps exchanges, and returns them on request."""
 
     def collect(self) -> tuple[Exchange, ...]:
-        """Answer what was exchanged since the last time."""
+        """Return the exchanges since the last call."""
         ...
 
 
@@ -31,7 +31,7 @@ Examined = TypeVar("Examined", bound=Subject)
 
 
 class Report(Struct, frozen=True):
-    """What came of a run."""
+    """The result of a run."""
 
     subject: str
     """``receiver`` or ``terminal``."""
@@ -45,7 +45,7 @@ class Report(Struct, frozen=True):
     def ok(self) -> bool:
         """Return whether no rule is broken, and enough was tried to say so.
 
-        Warnings do not count. A core rule that was not tried does, and so does a run in which nothing was.
+        Warnings do not count. A core rule that was not tried counts, and so does a run in which nothing was tried.
         """
         return (
             self.count(Verdict.FAIL) == 0
@@ -55,7 +55,7 @@ class Report(Struct, frozen=True):
 
     @property
     def untried_core(self) -> tuple[Result, ...]:
-        """Core rules that were to be tried and were not."""
+        """Return the core rules that were to be tried and were not."""
         return tuple(
             result for result in self.results if result.core and result.finding.verdict is Verdict.NOT_TRIED
         )
@@ -68,7 +68,7 @@ async def run(
     told: Callable[[Result], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Result, ...]:
-    """Hold ``subject`` against each of ``rules``; ``told`` hears each result as it comes, ``clock`` counts seconds."""
+    """Try each of ``rules`` on ``subject``. ``told`` is called with each result; ``clock`` counts seconds."""
     results = []
     for rule in rules:
         started = clock()
@@ -77,7 +77,7 @@ async def run(
         result = Result(
             rule.id,
             rule.title,
-            rule.passage,
+            rule.citation,
             finding,
             subject.collect(),
             round(clock() - started, 3),
@@ -94,6 +94,6 @@ async def _tried(rule: Rule[Examined], subject: Examined) -> Finding:
     except NotTried as error:
         return Finding(Verdict.NOT_TRIED, error.words)
     except Exception as error:
-        # A peer may do anything; a check that dies of it would hide what the other rules find.
+        # A peer may do anything. A check that stops here would hide the findings of the other rules.
         what = f"{type(error).__name__}: {error}"
         return failed(f"the check itself broke off: {what}", f"检查自身中断：{what}")

@@ -1,11 +1,11 @@
-"""The bodies that a receiver is shown: the page's own, those of every dialect, portraits of any size.
+"""The bodies that are pushed to a receiver: the page's, those of every dialect, portraits of any size.
 
 Rules:
 
-- Wire names stand here on purpose, written by hand after the page: a check that spoke through ``gatepost.wire`` would
-  find its own mistakes correct.
-- Every event is new: its ``uuid`` or ``trace_id`` comes from ``rand``, its serial begins with ``GATEPOST-CHECK``, so
-  that whoever runs the receiver can find and remove what a check has left.
+- The names of the wire are written by hand, from the page. A check that used ``gatepost.wire`` would not find the
+  mistakes of ``gatepost.wire``.
+- Every event is unique: its ``uuid`` or ``trace_id`` comes from ``rand``. Its serial begins with ``GATEPOST-CHECK``, so
+  that the operator of the receiver can find and remove the events of a check.
 
 Source: the protocol page, 事件推送示例; the dialects: the maker's change log.
 """
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 SERIAL = "GATEPOST-CHECK"
 
-# A grey JPEG of 8 by 8 pixels: the smallest that every decoder takes.
+# A grey JPEG of 8 by 8 pixels, the smallest that every decoder reads.
 _JPEG = base64.b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////"
     "////////wAALCAAIAAgBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAAv/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AT//Z"
@@ -32,7 +32,7 @@ _JPEG = base64.b64decode(
 
 
 def jpeg(size: int) -> bytes:
-    """Answer a valid JPEG of ``size`` bytes (at least 200): a grey square and comments."""
+    """Return a valid JPEG of ``size`` bytes (at least 200): a grey square and comments."""
     padding = bytearray()
     missing = size - len(_JPEG)
     while missing >= 4:
@@ -46,12 +46,12 @@ def jpeg(size: int) -> bytes:
 
 
 def write(event: Json) -> bytes:
-    """Write an event as terminals do: UTF-8, not escaped."""
+    """Return an event as terminals write it: UTF-8, not escaped."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class Samples:
-    """Makes events. ``rand`` makes them new, ``now`` (Unix seconds) dates them."""
+    """Makes events. ``rand`` makes them unique, ``now`` (Unix seconds) dates them."""
 
     def __init__(self, rand: random.Random, now: Callable[[], float]) -> None:
         self.rand = rand
@@ -62,7 +62,7 @@ class Samples:
         return str(uuid.UUID(int=self.rand.getrandbits(128), version=4))
 
     def record(self, changes: Mapping[str, Any] | None = None, **user: Any) -> Json:
-        """Answer the page's record, new, with fields of ``data`` and of ``user`` changed; ``...`` leaves one out."""
+        """Return a new record of the page with changed fields of ``data`` and ``user``; ``...`` omits one."""
         person: Json = {
             "name": "王五",
             "ic_number": "12345",
@@ -96,7 +96,7 @@ class Samples:
         return {"type": 0, "data": _without_dots(whole)}
 
     def alarm(self, changes: Mapping[str, Any] | None = None) -> Json:
-        """Answer the page's alarm, new, with fields changed; ``...`` leaves one out."""
+        """Return a new alarm of the page with changed fields; ``...`` omits one."""
         milliseconds = int(self.now() * 1000)
         whole = {
             "trace_id": f"SPX-{milliseconds}-004-{self.rand.randrange(16**6):06x}",
@@ -110,7 +110,7 @@ class Samples:
         return {"type": 1, "data": _without_dots(whole)}
 
     def mark(self) -> str:
-        """Return a word that nothing else in a receiver bears."""
+        """Return a word that nothing else in a receiver contains."""
         return f"gpc-{self.rand.getrandbits(64):016x}"
 
     def iso(self, seconds: float) -> str:
@@ -118,17 +118,17 @@ class Samples:
         return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
     def picture(self) -> str:
-        """Return the base64 of a JPEG whose text has every letter of the alphabet of base64."""
+        """Return the base64 of a JPEG that contains every letter of the base64 alphabet."""
         comment = bytes(range(256)) * 3
         part = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
         return base64.b64encode(_JPEG[:2] + part + _JPEG[2:]).decode()
 
     def portrait(self, size: int) -> str:
-        """Answer the base64 of a JPEG of ``size`` bytes; "" for 0."""
+        """Return the base64 of a JPEG of ``size`` bytes; "" for 0."""
         return base64.b64encode(jpeg(size)).decode() if size else ""
 
     def dialect(self, version: str) -> tuple[Json, dict[str, str]]:
-        """Answer a record as that firmware sends it, and the headers that it sends with it."""
+        """Return a record as that firmware sends it, and its headers."""
         event = self.record({"rgb_image": self.portrait(2_000)})
         for step, change in _OLDER:
             if step == version:
@@ -189,7 +189,7 @@ ABSENT_RECORD = (
     "deviceSN", "recognitionType", "entry_mode", "abnormal_type", "uuid", "recognizeScore", "mask", "mode", "rgb_image",
     "bodyTemperature", "pass", "timestamp", "user",
 )  # fmt: skip
-"""No field of a record is required by the page's table."""
+"""The page's table requires no field of a record."""
 
 ABSENT_USER = (
     "name", "ic_number", "id_number", "job_number", "pin", "user_id", "remark", "guest_time_start", "guest_time_end",
@@ -197,7 +197,7 @@ ABSENT_USER = (
 )  # fmt: skip
 
 ABSENT_ALARM = ("description", "user_id", "alarm_photo")
-"""非必填; ``code`` too, where ``status`` is not 1."""
+"""非必填; also ``code``, where ``status`` is not 1."""
 
 _EMPTY = dict.fromkeys(("user_id", "ic_number", "job_number", "id_number", "remark", "pin"), "")
 
@@ -229,4 +229,4 @@ VARIANTS: tuple[tuple[str, Json], ...] = (
         {"user": {"user_id": "5", "name": "王五", "type": 1, "id_number": "MTIzNDU2Nzg5MA=="}},
     ),
 )
-"""What published examples show and the tables do not."""
+"""Forms of published examples that the tables do not have."""

@@ -1,4 +1,4 @@
-"""Ends work when the process is told to stop, so that it can put things back first."""
+"""End work in good order on SIGTERM, so that it can restore what it changed."""
 
 import asyncio
 import signal
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def until_told(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work``; SIGTERM cancels it, as Ctrl-C does, and raises KeyboardInterrupt once it has ended."""
+    """Run ``work``. SIGTERM cancels it, as Ctrl-C does, and raises KeyboardInterrupt once it has ended."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, task.cancel)

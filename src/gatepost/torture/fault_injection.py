@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from gatepost.conformance.acknowledgement import JSON
-from gatepost.conformance.raw_http import Answer, Connection, Nothing, Target, request
+from gatepost.conformance.raw_http import Answer, Connection, NoResponse, Target, request
 from gatepost.conformance.terminal.session import SUBSCRIBE, code_of
 from gatepost.torture.event_source import Issuer
 from gatepost.torture.fault_plan import ALL, DESTINATION, LINE, Fault, Kind
@@ -87,7 +87,7 @@ async def _ask(end: End, value: dict[str, object]) -> Answer:
             await connection.send(head, body)
             return await connection.read()
     except OSError as error:
-        return Nothing(str(error))
+        return NoResponse(str(error))
 
 
 async def _on_the_line(house: House, fault: Fault) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gatepost.conformance.raw_http import Connection, Nothing, Target, request
+from gatepost.conformance.raw_http import Connection, NoResponse, Target, request
 from gatepost.errors import GatepostError
 
 __all__ = ["ListingError", "get", "items", "listed", "settle"]
@@ -69,8 +69,8 @@ async def get(address: str, what: str, token: str) -> Any:
     async with Connection.open(target, timeout_s=REPLY_S) as connection:
         await connection.send(head, body)
         answer = await connection.read()
-    if isinstance(answer, Nothing) or answer.status != 200:
-        why = answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}"
+    if isinstance(answer, NoResponse) or answer.status != 200:
+        why = answer.why if isinstance(answer, NoResponse) else f"HTTP {answer.status}"
         raise ListingError(f"{target.path} was not answered: {why}")
     return json.loads(answer.body)
 

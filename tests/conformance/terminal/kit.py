@@ -8,14 +8,14 @@ from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.rule import Finding
-from gatepost.conformance.terminal.fake_receiver import Post
+from gatepost.conformance.terminal.fake_receiver import FakeReceiver
 from gatepost.conformance.terminal.rules import RULES, examine
-from gatepost.conformance.terminal.session import Patience, Visit
+from gatepost.conformance.terminal.session import TerminalSession, Timeouts
 
 BY_ID = {rule.id: rule for rule in RULES}
-PATIENCE = Patience(reply_s=1.0, event_s=0.5, resend_s=0.5, quiet_s=0.05, outage_s=0.1)
+PATIENCE = Timeouts(reply_s=1.0, event_s=0.5, resend_s=0.5, quiet_s=0.05, outage_s=0.1)
 """For terminals that have to fail: what never comes is not waited for long, and a slow machine fails them too."""
-PATIENT = Patience(reply_s=15.0, event_s=15.0, resend_s=15.0, quiet_s=0.5, outage_s=0.1)
+PATIENT = Timeouts(reply_s=15.0, event_s=15.0, resend_s=15.0, quiet_s=0.5, outage_s=0.1)
 """For those that must not, and for those that push something which is not to be missed."""
 ACCOUNT = ("admin", "secret")
 BEFORE = {"event_dest": "http://192.0.2.1/Record", "enabled": False}
@@ -36,22 +36,22 @@ async def visiting(
     terminal: TinyTerminal,
     user: tuple[str, str] | None = None,
     *,
-    patience: Patience = PATIENCE,
+    timeouts: Timeouts = PATIENCE,
     certain: bool = True,
-) -> AsyncIterator[Visit]:
-    post = Post("127.0.0.1", 0)
+) -> AsyncIterator[TerminalSession]:
+    receiver = FakeReceiver("127.0.0.1", 0)
     async with terminal:
-        await post.open()
-        yield Visit(
+        await receiver.open()
+        yield TerminalSession(
             Target.parse(terminal.url),
-            post,
-            event_dest=f"http://127.0.0.1:{post.port}/Record",
+            receiver,
+            event_dest=f"http://127.0.0.1:{receiver.port}/Record",
             cause=terminal.happens,
-            patience=patience,
+            timeouts=timeouts,
             user=user,
             certain=certain,
         )
-        await post.close()
+        await receiver.close()
 
 
 async def held(
@@ -59,11 +59,11 @@ async def held(
     terminal: TinyTerminal,
     user: tuple[str, str] | None = None,
     *,
-    patience: Patience = PATIENCE,
+    timeouts: Timeouts = PATIENCE,
 ) -> Finding:
     terminal.subscription = terminal.subscription or dict(BEFORE)
-    async with visiting(terminal, user, patience=patience) as visit:
-        results = await examine(visit, rules=[BY_ID[name] for name in (*FIRST.get(id, ()), id)])
+    async with visiting(terminal, user, timeouts=timeouts) as session:
+        results = await examine(session, rules=[BY_ID[name] for name in (*FIRST.get(id, ()), id)])
     return results[-1].finding
 
 

@@ -128,7 +128,7 @@ async def test_a_terminal_that_breaks_a_rule_fails_it(id: str, how: str, make: M
 
 @pytest.mark.parametrize(("id", "how", "make"), WARNERS, ids=[f"{id}: {how}" for id, how, _ in WARNERS])
 async def test_what_costs_no_event_is_a_warning(id: str, how: str, make: Make) -> None:
-    finding = await held(id, make(), account(id), patience=PATIENT)
+    finding = await held(id, make(), account(id), timeouts=PATIENT)
     assert finding.verdict is Verdict.WARNING, finding.why
 
 

@@ -85,26 +85,26 @@ WARNERS: tuple[tuple[str, str, Make], ...] = (
 
 @pytest.mark.parametrize(("id", "how", "make"), BREAKERS, ids=[f"{id}: {how}" for id, how, _ in BREAKERS])
 async def test_a_terminal_that_breaks_a_rule_fails_it(id: str, how: str, make: Make) -> None:
-    finding = await held(id, make(), patience=PATIENCE)
+    finding = await held(id, make(), timeouts=PATIENCE)
     assert finding.verdict is Verdict.FAIL, finding.why
     assert not finding.why.en.startswith("the check itself")
 
 
 @pytest.mark.parametrize(("id", "how", "make"), WARNERS, ids=[f"{id}: {how}" for id, how, _ in WARNERS])
 async def test_what_the_page_does_not_promise_is_a_warning(id: str, how: str, make: Make) -> None:
-    finding = await held(id, make(), patience=PATIENCE)
+    finding = await held(id, make(), timeouts=PATIENCE)
     assert finding.verdict is Verdict.WARNING, finding.why
 
 
 @pytest.mark.parametrize("id", sorted(rules_of(replies)))
 async def test_a_terminal_that_keeps_the_contract_keeps_each(id: str) -> None:
-    finding = await held(id, TinyTerminal(), patience=PATIENT)
+    finding = await held(id, TinyTerminal(), timeouts=PATIENT)
     assert finding.verdict is Verdict.PASS, finding.why
 
 
 @pytest.mark.parametrize("id", ["reply-status", "reply-wrapping", "reply-framing"])
 async def test_of_a_terminal_that_pushes_nothing_again_no_form_is_tried(id: str) -> None:
-    finding = await held(id, Drops(200, 400), patience=PATIENCE)
+    finding = await held(id, Drops(200, 400), timeouts=PATIENCE)
     assert finding.verdict is Verdict.NOT_TRIED, finding.why
 
 

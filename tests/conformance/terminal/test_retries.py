@@ -77,15 +77,15 @@ WARNERS: tuple[tuple[str, str, Make], ...] = (
 @pytest.mark.parametrize(("id", "how", "make"), BREAKERS, ids=[f"{id}: {how}" for id, how, _ in BREAKERS])
 async def test_a_terminal_that_breaks_a_rule_fails_it(id: str, how: str, make: Make) -> None:
     # What these two push is the defect, so it is waited for.
-    patience = PATIENT if id in ("same-again", "switched-off") else PATIENCE
-    finding = await held(id, make(), patience=patience)
+    timeouts = PATIENT if id in ("same-again", "switched-off") else PATIENCE
+    finding = await held(id, make(), timeouts=timeouts)
     assert finding.verdict is Verdict.FAIL, finding.why
     assert not finding.why.en.startswith("the check itself")
 
 
 @pytest.mark.parametrize(("id", "how", "make"), WARNERS, ids=[f"{id}: {how}" for id, how, _ in WARNERS])
 async def test_what_costs_no_event_is_a_warning(id: str, how: str, make: Make) -> None:
-    finding = await held(id, make(), patience=PATIENT)
+    finding = await held(id, make(), timeouts=PATIENT)
     assert finding.verdict is Verdict.WARNING, finding.why
 
 

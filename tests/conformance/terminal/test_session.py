@@ -7,9 +7,9 @@ from tests.conformance.terminal.test_rules import ACCOUNT, BEFORE, PATIENCE, vis
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance.raw_http import Target
-from gatepost.conformance.terminal.fake_receiver import Post
+from gatepost.conformance.terminal.fake_receiver import FakeReceiver
 from gatepost.conformance.terminal.rules import examine
-from gatepost.conformance.terminal.session import Visit, discreet
+from gatepost.conformance.terminal.session import TerminalSession, discreet
 
 PRIVATE = ("王五", "JOB-77", "CARD-88", "ID-99", "secret", "token-of-today")
 
@@ -29,30 +29,32 @@ def test_who_passed_and_how_to_log_in_is_taken_out() -> None:
 async def test_no_exchange_of_a_whole_check_shows_a_person_or_a_password() -> None:
     terminal = TinyTerminal(ACCOUNT)
     terminal.subscription = dict(BEFORE)
-    async with visiting(terminal, ACCOUNT) as visit:
-        results = await examine(visit)
+    async with visiting(terminal, ACCOUNT) as session:
+        results = await examine(session)
     text = "\n".join(exchange.sent + exchange.received for result in results for exchange in result.exchanges)
     assert len(text) > 5000
     assert not [word for word in PRIVATE if f'"{word}"' in text or f"{word}\n" in text]
 
 
 async def test_without_an_account_nothing_is_shown_of_one() -> None:
-    visit = Visit(Target.parse("http://h/"), Post("127.0.0.1", 0), event_dest="http://h/", cause=_nothing)
-    assert visit.basic() == ()
+    session = TerminalSession(
+        Target.parse("http://h/"), FakeReceiver("127.0.0.1", 0), event_dest="http://h/", cause=_nothing
+    )
+    assert session.basic() == ()
 
 
 @pytest.mark.parametrize("password", [None, "other"])
 def test_the_account_is_shown_as_http_basic(password: str | None) -> None:
-    visit = Visit(
+    session = TerminalSession(
         Target.parse("http://h/"),
-        Post("127.0.0.1", 0),
+        FakeReceiver("127.0.0.1", 0),
         event_dest="http://h/",
         cause=_nothing,
-        patience=PATIENCE,
+        timeouts=PATIENCE,
         user=("a", "b"),
     )
     expected = "Basic YTpi" if password is None else "Basic YTpvdGhlcg=="
-    assert visit.basic(password) == (("Authorization", expected),)
+    assert session.basic(password) == (("Authorization", expected),)
 
 
 async def _nothing(count: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.tiny_receiver import Push, TinyReceiver, good
 
 from gatepost.conformance.acknowledgement import acknowledged
-from gatepost.conformance.raw_http import Answer, Connection, Nothing, Response, Target, request
+from gatepost.conformance.raw_http import Answer, Connection, NoResponse, Response, Target, request
 from gatepost.torture.fault_plan import LINE, Kind
 from gatepost.torture.system.proxy import IMPOSTORS, Line, Traffic
 
@@ -33,7 +33,7 @@ class Setting:
                 await connection.send(*request(self.target(port), body))
                 return await connection.read()
         except ConnectionRefusedError as error:
-            return Nothing(str(error))
+            return NoResponse(str(error))
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def test_a_receiver_that_is_down_looks_like_a_reset(setting: Setting) -> N
     gone = Line(lambda: Target.parse("http://127.0.0.1:1/Record"), setting.traffic)
     await gone.open(1)
     answer = await Setting(gone, setting.traffic, []).push("a")
-    assert isinstance(answer, Nothing)
+    assert isinstance(answer, NoResponse)
     await gone.close()
     assert setting.traffic.defects == []
 

@@ -1,4 +1,4 @@
-"""Rules for receivers: what fleets of mixed age really send."""
+"""Rules for receivers: bodies as every version of the firmware writes them."""
 
 from collections.abc import Awaitable, Callable
 
@@ -56,10 +56,11 @@ dialects = tuple(_dialect(version) for version in DIALECTS)
     text="published examples: a stranger's null name, recognitionType 0, groups beside user, mode 10, …",
 )
 async def variants(probe: Probe) -> Finding:
-    """Pushes records as published examples have them and the tables do not: a stranger whose user has
-    `name` and `type` null, `recognitionType` 0, `groups` beside `user`, `mode` 10, `bodyTemperature` as
-    integer, the empty string for no image, a visitor's times, an `id_number` in base64. Pass: all are
-    acknowledged. Fail: one is not.
+    """Push records as published examples show them, against the tables of the page.
+
+    A stranger whose user has `name` and `type` null, `recognitionType` 0, `groups` next to `user`, `mode` 10,
+    `bodyTemperature` as an integer, the empty string for no image, a visitor's times, an `id_number` in base64.
+    Pass: all are acknowledged. Fail: one is not.
     """
     cases = []
     for name, change in VARIANTS:
@@ -77,9 +78,10 @@ async def variants(probe: Probe) -> Finding:
     text='"alarm_photo":" ", }',
 )
 async def trailing_comma(probe: Probe) -> Finding:
-    """Pushes an alarm written as the page's example is, with a comma before the closing brace. It is no
-    JSON (RFC 8259), and it is what the page shows. Pass: it is acknowledged. Fail: it is not; an alarm
-    of firmware that writes so is lost.
+    """Push an alarm written as in the page's example, with a comma before the closing brace.
+
+    That is not JSON (RFC 8259), but the page shows it. Pass: it is acknowledged. Fail: it is not. Alarms of firmware
+    that writes it this way are lost.
     """
     body = write(probe.samples.alarm()).removesuffix(b"}}") + b",\n    }\n}"
     return all_taken(
@@ -95,9 +97,11 @@ async def trailing_comma(probe: Probe) -> Finding:
     text="JSON text exchanged between systems MUST be encoded using UTF-8",
 )
 async def names_utf8(probe: Probe) -> Finding:
-    """Pushes records of people whose names are Chinese (a rare character beyond the basic plane among
-    them), Arabic, with quotes and combining accents, escaped as `\\\\uXXXX`, 128 bytes long, and empty;
-    once with `charset=utf-8` in the Content-Type. Pass: all are acknowledged. Fail: one is not.
+    """Push records of people with unusual names.
+
+    Chinese (with a rare character beyond the basic plane), Arabic, with quotes and combining accents, escaped as
+    `\\\\uXXXX`, 128 bytes long, and empty; once with `charset=utf-8` in the Content-Type. Pass: all are acknowledged.
+    Fail: one is not.
     """
     names = ("欧阳𠮷子", "محمد", 'O\'Brien "Zoë" Núñez\u0301', "名" * 42, "")
     cases = [(name[:8] or "empty", await probe.push(probe.samples.record(name=name))) for name in names]

@@ -1,7 +1,7 @@
-"""Rules for receivers: how firmware in the field breaks the protocol, class by class.
+"""Rules for receivers: how firmware in the field breaks the protocol, one class of faults per rule.
 
-Each rule pushes every form of one class of ``gatepost.dialect_faults``. What is well-formed JSON with the page's types
-has to be acknowledged; for the rest a refusal is a warning, because the page gives a receiver the right to refuse it.
+Each rule pushes every form of one class of ``gatepost.dialect_faults``. Well-formed JSON with the page's types has to
+be acknowledged. For the rest a refusal is a warning, because the page allows a receiver to refuse it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from gatepost.conformance.acknowledgement import JSON, acknowledged, why_not
-from gatepost.conformance.raw_http import Answer, Header, Nothing
+from gatepost.conformance.raw_http import Answer, Header, NoResponse
 from gatepost.conformance.receiver.probe import Probe
 from gatepost.conformance.rule import PAGE_PUSH, Finding, Rule, failed, passed, rule, warned
 from gatepost.conformance.sample_pushes import write
@@ -27,7 +27,7 @@ _CACHED = "没收到请求应答，设备将缓存该记录，待网络状态恢
 
 
 class _Said(Struct, frozen=True):
-    """What is said of one class: titles, what is pushed, what a refusal costs, and what the rule rests on."""
+    """The texts of one class: titles, what is pushed, what a refusal costs, and the source."""
 
     en: str
     zh: str
@@ -36,7 +36,7 @@ class _Said(Struct, frozen=True):
     source: str = _FIELD
     text: str = ""
     demanded: bool = False
-    """The body is JSON with the page's types: a refusal is a failure."""
+    """The body is JSON with the page's types, so a refusal is a failure."""
 
 
 _SAID: dict[str, _Said] = {
@@ -189,7 +189,7 @@ _SAID: dict[str, _Said] = {
 }
 
 _PUSHES = 2
-"""Pushes of each form of a class of ids: only the second one repeats the id."""
+"""Pushes of each form of a class of ids. The second one repeats the id."""
 
 
 def _of(found: FaultClass) -> Rule[Probe]:
@@ -210,7 +210,7 @@ def _of(found: FaultClass) -> Rule[Probe]:
 
 
 def _bodies(probe: Probe, found: FaultClass) -> list[tuple[str, Body]]:
-    """Return every form of a class that a record or an alarm can have; what neither has is left out."""
+    """Return every form of a class as a record and as an alarm, where it applies to them."""
     many = _PUSHES if found.name.endswith("-ids") else 1
     picture = {"rgb_image": probe.samples.picture()}
     bodies = []
@@ -243,7 +243,7 @@ def _graded(cases: list[tuple[str, Answer]], said: _Said) -> Finding:
     broken = [(name, answer, why_not(answer)) for name, answer in cases if not acknowledged(answer)]
     if not broken:
         return passed(f"{len(cases)} of {len(cases)} acknowledged", f"{len(cases)} 项全部得到确认")
-    unheard = any(isinstance(answer, Nothing) for _, answer, _ in broken)
+    unheard = any(isinstance(answer, NoResponse) for _, answer, _ in broken)
     few = broken[:3]
     more = len(broken) - len(few)
     en = "; ".join(f"{name}: {why.en}" for name, _, why in few) + (f"; and {more} more" if more else "")

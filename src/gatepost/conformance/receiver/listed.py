@@ -1,7 +1,7 @@
-"""Rules for receivers: what was acknowledged is listed. They read the receiver's own API (``--api``).
+"""Rules for receivers: acknowledged events are listed. They read the receiver's own API (``--api``).
 
-An acknowledgement is all that a terminal sees. Whether two passages became one is seen only by whoever reads them back,
-so without ``--api`` these rules are not tried.
+A terminal sees only the acknowledgement. Only the API shows whether two passages became one, so without ``--api``
+these rules are not tried.
 """
 
 from __future__ import annotations
@@ -30,12 +30,11 @@ _COUNTER = ("1", "2", "3")
     text="uuid String 记录事件唯一标识",
 )
 async def listed_ids(probe: Probe) -> Finding:
-    """Push different passages whose ids repeat or are none, and read them back (`--api`).
+    """Push different passages whose ids repeat or are placeholders, and read them back (`--api`).
 
-    They are of different people at different times, with placeholders for a `uuid`, with a counter that
-    begins again, and with one UUID on two of them. Pass: each that was acknowledged is listed once.
-    Fail: one is not: it was acknowledged, and is lost. Not tried: no `--api` was given, or nothing was
-    acknowledged.
+    They are of different people at different times: with placeholders for a `uuid`, with a counter that starts
+    again, and two with the same UUID. Pass: each acknowledged one is listed once. Fail: one is not. It was
+    acknowledged and is lost. Not tried: no `--api` was given, or nothing was acknowledged.
     """
     clone = probe.samples.uuid()
     names = [*_PLACEHOLDERS * 2, *_COUNTER, *_COUNTER, clone, clone]
@@ -62,8 +61,7 @@ async def listed_once(probe: Probe) -> Finding:
     """Push one record twice, byte for byte, and read it back (`--api`).
 
     Once with a real `uuid`, once with a placeholder and once without any. Pass: each is listed once.
-    Fail: one is listed twice, or not at all. Not tried: no `--api` was given, or nothing was
-    acknowledged.
+    Fail: one is listed twice, or not at all. Not tried: no `--api` was given, or nothing was acknowledged.
     """
     marks = []
     forms: tuple[dict[str, Any], ...] = ({}, {"uuid": _PLACEHOLDERS[0]}, {"uuid": ...})
@@ -86,9 +84,9 @@ async def listed_once(probe: Probe) -> Finding:
 async def listed_alarms(probe: Probe) -> Finding:
     """Push alarms under one `trace_id` and read them back (`--api`).
 
-    A door alarm that is cleared, then fire, then fire again an hour later. Pass: three alarms are
-    listed, the last two open. Fail: one is not: a fire alarm that was acknowledged is never shown. Not
-    tried: no `--api` was given, or one of them was not acknowledged.
+    A door alarm that is cleared, then fire, then fire again an hour later. Pass: three alarms are listed, the last two
+    open. Fail: one is missing. An acknowledged fire alarm is never shown. Not tried: no `--api` was given, or one
+    of them was not acknowledged.
     """
     trace, now = probe.samples.mark(), int(probe.samples.now() * 1000)
     steps = ((10003, 1, 0), (10003, 3, 60_000), (20003, 1, 120_000), (20003, 1, 3_720_000))
@@ -116,12 +114,12 @@ async def listed_alarms(probe: Probe) -> Finding:
     text="记录事件字段属性",
 )
 async def listed_values(probe: Probe) -> Finding:
-    """Push records whose values are written otherwise, and read them back (`--api`).
+    """Push records with values in unusual forms, and read them back (`--api`).
 
-    The person's number as a double and padded with NULs, `pass` in words, the time as a fraction, in
-    microseconds and in ISO 8601. Pass: each that was acknowledged is listed with that person, that
-    refusal and that time. Fail: one is listed as something else: a refused person who became present, a
-    backlog on the wrong day. Not tried: no `--api` was given, or nothing was acknowledged.
+    The person's number as a double and padded with NULs, `pass` in words, the time as a fraction, in microseconds and
+    in ISO 8601. Pass: each acknowledged one is listed with that person, that refusal and that time. Fail: one is
+    listed with other values: a refused person counts as present, or a backlog is on the wrong day. Not tried: no
+    `--api` was given, or nothing was acknowledged.
     """
     at = int(probe.samples.now()) - 86_400 * 3
     iso = probe.samples.iso(at)

@@ -25,7 +25,7 @@ from gatepost.conformance.raw_http import (
     Answer,
     Connection,
     Header,
-    Nothing,
+    NoResponse,
     Target,
     request,
     show,
@@ -68,7 +68,7 @@ class Api(Struct, frozen=True):
 
 
 class Probe:
-    """The receiver at ``target``. ``rand`` makes events new, ``now`` (Unix seconds) dates them."""
+    """A receiver under examination. ``rand`` makes events unique, ``now`` (Unix seconds) dates them."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Probe:
         self.ca_file = ca_file
         self.api = api
         self.sleep = sleep
-        self.samples = Samples(rand or random.Random(), now)  # noqa: S311 (names events, guards nothing)
+        self.samples = Samples(rand or random.Random(), now)  # noqa: S311 (makes names, no secrets)
         self._exchanges: list[Exchange] = []
 
     async def push(self, body: bytes | dict[str, Any], *, headers: Sequence[Header] = (JSON,)) -> Answer:
@@ -149,8 +149,8 @@ class Probe:
         except OSError as error:
             answer = unconnected(error)
         found = reply_of(answer)
-        if isinstance(answer, Nothing) or answer.status != 200 or found is None:
-            why = answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}"
+        if isinstance(answer, NoResponse) or answer.status != 200 or found is None:
+            why = answer.why if isinstance(answer, NoResponse) else f"HTTP {answer.status}"
             name = what.partition("?")[0]
             raise NotTried(
                 f"the receiver's API does not list {name}: {why}; see --api and --api-token",

@@ -1,7 +1,7 @@
 """Rules for receivers: what the reply to an event of the protocol page looks like."""
 
 from gatepost.conformance.acknowledgement import acknowledged, all_taken, reply_of, why_not
-from gatepost.conformance.raw_http import Answer, Nothing
+from gatepost.conformance.raw_http import Answer, NoResponse
 from gatepost.conformance.receiver.probe import Probe
 from gatepost.conformance.rule import PAGE_PUSH, PAGE_TOP, Finding, Words, failed, passed, rule, warned
 
@@ -169,7 +169,7 @@ async def status_200(probe: Probe) -> Finding:
     that also reads the status keeps the event on any other.
     """
     answer = await probe.push(probe.samples.record())
-    if isinstance(answer, Nothing):
+    if isinstance(answer, NoResponse):
         why = why_not(answer)
         return failed(why.en, why.zh)
     if answer.status != 200:
@@ -191,7 +191,7 @@ async def content_type(probe: Probe) -> Finding:
     missing. The HTTP libraries of some firmware then do not read the body. Fail: there is no response at all.
     """
     answer = await probe.push(probe.samples.record())
-    if isinstance(answer, Nothing):
+    if isinstance(answer, NoResponse):
         why = why_not(answer)
         return failed(why.en, why.zh)
     kind = answer.header("content-type")
@@ -215,7 +215,7 @@ async def no_login(probe: Probe) -> Finding:
     that asks for the terminal's own address, which is no login.
     """
     answer = await probe.push(probe.samples.record())
-    if isinstance(answer, Nothing):
+    if isinstance(answer, NoResponse):
         why = why_not(answer)
         return failed(why.en, why.zh)
     if answer.status in (401, 403, 407) or 300 <= answer.status < 400:

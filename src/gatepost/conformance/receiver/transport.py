@@ -1,4 +1,4 @@
-"""Rules for receivers: how a push arrives: large, in chunks, slow, cut off, many at once, encrypted."""
+"""Rules for receivers: pushes that are large, in chunks, slow, cut off, many at once, or encrypted."""
 
 import asyncio
 import ssl
@@ -7,7 +7,7 @@ from gatepost.conformance.acknowledgement import JSON, acknowledged, all_taken, 
 from gatepost.conformance.raw_http import (
     Answer,
     Connection,
-    Nothing,
+    NoResponse,
     Response,
     chunked,
     handshake,
@@ -89,9 +89,10 @@ images = (
     text="Content-Length",
 )
 async def with_length(probe: Probe) -> Finding:
-    """Pushes a record of 30 KB with Content-Length, head and body in packets of their own. Pass: it is
-    acknowledged. Fail: it is not: a receiver that reads once and takes what is there for the whole
-    loses most portraits.
+    """Push a record of 30 KB with Content-Length, head and body in separate packets.
+
+    Pass: it is acknowledged. Fail: it is not. A receiver that reads only once, and takes that for the whole body, loses
+    most portraits.
     """
     head, body = request(
         probe.target, write(probe.samples.record({"rgb_image": probe.samples.portrait(30 * KB)})), (JSON,)
@@ -117,8 +118,9 @@ async def with_length(probe: Probe) -> Finding:
     text="A recipient MUST be able to parse and decode the chunked transfer coding",
 )
 async def chunks(probe: Probe) -> Finding:
-    """Pushes a record of 30 KB with `Transfer-Encoding: chunked`, in chunks of 1,000 bytes and in one, and
-    an alarm. Pass: all are acknowledged. Fail: one is not. HTTP libraries that stream an image send so.
+    """Push a record of 30 KB with `Transfer-Encoding: chunked`, in chunks of 1,000 bytes and in one, and an alarm.
+
+    HTTP libraries that stream an image send it this way. Pass: all are acknowledged. Fail: one is not.
     """
     cases = []
     portrait = probe.samples.portrait(30 * KB)
@@ -142,10 +144,10 @@ async def chunks(probe: Probe) -> Finding:
     text="A server MUST send 100 (Continue) or a final status if it sees the expectation",
 )
 async def expect_continue(probe: Probe) -> Finding:
-    """Sends the head of a push with `Expect: 100-continue` and waits a second for the go-ahead, as libcurl
-    does with a large body, then sends the body. Pass: 100 came, or the final reply. Warning: it did
-    not, and every push of such firmware takes a second longer. Fail: the push is not acknowledged in
-    the end.
+    """Send the head of a push with `Expect: 100-continue`, wait up to a second for 100, then send the body.
+
+    libcurl does so with a large body. Pass: 100 came, or the final reply. Warning: neither came, so every push of such
+    firmware takes a second longer. Fail: the push is not acknowledged.
     """
     event = write(probe.samples.record({"rgb_image": probe.samples.portrait(30 * KB)}))
     head, body = request(probe.target, event, (JSON, ("Expect", "100-continue")))
@@ -178,12 +180,13 @@ async def expect_continue(probe: Probe) -> Finding:
     text="HTTP implementations SHOULD support persistent connections",
 )
 async def keep_alive(probe: Probe) -> Finding:
-    """Pushes five records on one connection, the third one in chunks. Pass: all are acknowledged on it.
-    Warning: the receiver closes and says so (`Connection: close`, or HTTP/1.0): each event then costs a
-    connection, and with HTTPS a handshake. Fail: it closes without saying so, or mixes the requests up:
-    pushes are lost on the way.
+    """Push five records on one connection, the third one in chunks.
+
+    Pass: all are acknowledged on it. Warning: the receiver closes and announces it (`Connection: close`, or HTTP/1.0).
+    Each event then costs a connection, and with HTTPS a handshake. Fail: it closes unannounced, or mixes the requests
+    up. Pushes are lost on the way.
     """
-    answer: Answer = Nothing("nothing was sent")
+    answer: Answer = NoResponse("nothing was sent")
     try:
         async with Connection.open(probe.target, timeout_s=probe.limits.timeout_s) as connection:
             for count in range(1, KEPT + 1):
@@ -220,9 +223,10 @@ async def keep_alive(probe: Probe) -> Finding:
     text="待网络状态恢复后上传识别记录",
 )
 async def many_at_once(probe: Probe) -> Finding:
-    """Opens 64 connections, and when all are open pushes a record of 30 KB on each: so it looks when the
-    network comes back. Pass: all are acknowledged within the time limit. Warning: some are told to come
-    later (HTTP 429 or 503). Fail: one is refused otherwise, or gets no reply.
+    """Open 64 connections, and when all are open push a record of 30 KB on each, as after a network outage.
+
+    Pass: all are acknowledged within the time limit. Warning: some are told to come later (HTTP 429 or 503). Fail: one
+    is refused otherwise, or gets no reply.
     """
     count = probe.limits.at_once
     opened = asyncio.Barrier(count)
@@ -240,7 +244,7 @@ async def many_at_once(probe: Probe) -> Finding:
             await opened.abort()
             answer = unconnected(error)
         except asyncio.BrokenBarrierError:
-            answer = Nothing("another connection could not be opened")
+            answer = NoResponse("another connection could not be opened")
         return answer
 
     answers = await asyncio.gather(*(one(body) for body in bodies))
@@ -265,14 +269,15 @@ async def many_at_once(probe: Probe) -> Finding:
     text="网络异常……设备将缓存该记录，待网络状态恢复后上传识别记录",
 )
 async def slow_sender(probe: Probe) -> Finding:
-    """Pushes a record of 30 KB in twelve pieces over six seconds (`--slow`), as over a poor radio link; in
-    the middle another terminal pushes. Pass: both are acknowledged. Fail: the slow one is cut off, and
-    would never get its portrait across; or the other one had to wait for it.
+    """Push a record of 30 KB in twelve pieces over six seconds (`--slow`), as over a poor radio link.
+
+    Another terminal pushes meanwhile. Pass: both are acknowledged. Fail: the slow push is cut off, so that terminal
+    never delivers its portrait, or the other terminal has to wait.
     """
     event = write(probe.samples.record({"rgb_image": probe.samples.portrait(30 * KB)}))
     head, body = request(probe.target, event, (JSON,))
     pause = probe.limits.slow_s / PIECES
-    other: Answer = Nothing("was not pushed")
+    other: Answer = NoResponse("was not pushed")
     try:
         async with Connection.open(probe.target, timeout_s=probe.limits.timeout_s) as connection:
             half = len(body) // 2
@@ -296,10 +301,10 @@ async def slow_sender(probe: Probe) -> Finding:
     text="当接收服务器断开，网络异常或者没收到请求应答，设备将缓存该记录",
 )
 async def cut_off(probe: Probe) -> Finding:
-    """Sends half a record and resets the connection; sends half of one and closes it; sends half a chunk
-    and closes. Then pushes one of those records whole. Pass: no half was acknowledged, and the whole
-    one is. Fail: a half was acknowledged (the event would be lost), or the receiver does not answer any
-    more.
+    """Send half a record and reset the connection, half a record and close it, half a chunk and close it.
+
+    Then push one of those records whole. Pass: no half was acknowledged, and the whole one is. Fail: a half was
+    acknowledged, so the event would be lost, or the receiver no longer replies.
     """
     event = write(probe.samples.record({"rgb_image": probe.samples.portrait(30 * KB)}))
     head, body = request(probe.target, event, (JSON,))
@@ -335,11 +340,12 @@ async def cut_off(probe: Probe) -> Finding:
     text="支持http和https，样式如下：http://ip:port/Record或者https://ip:port/Reocrd",
 )
 async def encryption(probe: Probe) -> Finding:
-    """With an https URL, connects as a client that checks certificates (`--ca-file` for an authority of
-    your own). Pass: TLS 1.2 or 1.3 and a certificate that is valid for this name now. Not tried: the
-    URL is http on this machine itself. Warning: the certificate is self-signed, from an unknown authority or
-    for another name, so that terminals must be told to trust it; or portraits travel unencrypted. Fail:
-    no TLS connection comes about, or the certificate has expired.
+    """With an https URL, connect as a client that checks certificates (`--ca-file`: your own authority).
+
+    Pass: TLS 1.2 or 1.3, and a certificate that is valid for this name now. Not tried: the URL is http on this machine
+    itself. Warning: the certificate is self-signed, from an unknown authority or for another name, so terminals have to
+    be set to trust it; or portraits are sent unencrypted. Fail: there is no TLS connection, or the certificate has
+    expired.
     """
     if not probe.target.tls:
         if probe.target.host in ("127.0.0.1", "::1", "localhost"):

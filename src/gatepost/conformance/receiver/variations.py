@@ -1,7 +1,7 @@
 """Rules for receivers: events that are unusual, repeated or broken, and the reply to each."""
 
 from gatepost.conformance.acknowledgement import JSON, acknowledged, all_taken, reply_of, why_not
-from gatepost.conformance.raw_http import Nothing
+from gatepost.conformance.raw_http import NoResponse
 from gatepost.conformance.receiver.probe import Probe
 from gatepost.conformance.rule import PAGE_PUSH, PAGE_TOP, Finding, Words, failed, passed, rule, warned
 from gatepost.conformance.sample_pushes import ABSENT_ALARM, ABSENT_RECORD, ABSENT_USER, write
@@ -147,7 +147,7 @@ async def unknown_type(probe: Probe) -> Finding:
         return passed("acknowledged", "已确认")
     reply = reply_of(answer)
     if (
-        isinstance(answer, Nothing)
+        isinstance(answer, NoResponse)
         or answer.status >= 500
         or reply is None
         or type(reply.get("code")) is not int
@@ -184,7 +184,7 @@ async def bad_json(probe: Probe) -> Finding:
         answer = await probe.push(body, headers=(JSON,))
         if acknowledged(answer):
             return failed(f"{name} was acknowledged", f"{name} 被当作成功确认")
-        if isinstance(answer, Nothing):
+        if isinstance(answer, NoResponse):
             return failed(f"{name}: {answer.why}", f"{name}：{answer.why}")
         reply = reply_of(answer)
         if (

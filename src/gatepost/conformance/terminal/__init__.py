@@ -1,10 +1,10 @@
 """Rules for terminals.
 
-``rules``          all of them, and the run that ends with the subscription restored
+``rules``          all of them, and the run that restores the subscription at the end
 ``session``        one terminal under examination: requests to its HTTP service, and a receiver for its pushes
-``fake_receiver``  that receiver: it keeps the contract, and breaks it on command
+``fake_receiver``  that receiver: it keeps the protocol, and breaks it on request
 ``pushes``         what the terminal pushes
 ``replies``        what it does after each kind of reply
-``retries``        what it sends again, and when
+``retries``        what it pushes again, and when
 ``http_api``       its HTTP service
 """

@@ -1,13 +1,13 @@
-"""A receiver that obeys and disobeys on command: what a terminal pushes to while it is examined.
+"""A receiver that keeps or breaks the protocol on request. A terminal under examination pushes to it.
 
 Rules:
 
-- It keeps the contract unless told otherwise. What it is told concerns the next event that it has not seen: its first
-  push, and with several disobediences the pushes after it. Everything later is acknowledged, so that nothing is lost.
-- Everything that arrives is kept, with what was answered, in the order of arrival.
-- It can stop to listen and come back on the same address: an outage.
+- It keeps the protocol unless told otherwise. Faults apply to the next new event: one fault per push of that event.
+  Every later push is acknowledged, so that nothing is lost.
+- Everything that arrives is kept, with the reply, in the order of arrival.
+- It can stop listening and start again at the same address, as in an outage.
 
-Flow: connection → ``_serve`` → request read → :class:`Arrived` → the reply, or the disobedience.
+Flow: connection → ``_serve`` → request read → :class:`ReceivedPush` → the reply, or the fault.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ from msgspec import Struct
 from gatepost.errors import GatepostError
 from gatepost.wire import SUCCESS, encode_reply
 
-__all__ = ["Arrived", "Disobedience", "ListenError", "Post"]
+__all__ = ["ReceivedPush", "ReplyFault", "ListenError", "FakeReceiver"]
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 32 * 1024 * 1024
 
 
 class ListenError(GatepostError):
-    """The address to listen at cannot be had."""
+    """The address to listen at is not available."""
 
 
-class Disobedience(StrEnum):
+class ReplyFault(StrEnum):
     """What may happen to a push instead of an acknowledgement."""
 
     REFUSED = "refused"
@@ -45,21 +45,21 @@ class Disobedience(StrEnum):
     HTTP_ERROR = "http-error"
     """HTTP 503 without a body."""
     NO_REPLY = "no-reply"
-    """HTTP 200 with a page of HTML, as from a captive portal: no reply by the page."""
+    """HTTP 200 with HTML, as from a captive portal. By the protocol page that is no reply."""
     HANG = "hang"
-    """The push is read, and never answered."""
+    """The push is read, and there is no response."""
     RESET = "reset"
     """The push is read, and the connection reset."""
     REFUSED_400 = "refused with HTTP 400"
     """HTTP 400 with ``code`` 400 in the page's JSON."""
     PAGE_403 = "a page with HTTP 403"
-    """A page of HTML, as from a proxy or a firewall; the next four too."""
+    """HTML, as from a proxy or a firewall. So are the next four."""
     PAGE_404 = "a page with HTTP 404"
     PAGE_405 = "a page with HTTP 405"
     PAGE_413 = "a page with HTTP 413"
     PAGE_502 = "a page with HTTP 502"
     CREATED = "HTTP 201"
-    """An acknowledgement, as every one from here on, in another form than the page's example."""
+    """An acknowledgement in another form than the page's example, like all that follow."""
     ACCEPTED = "HTTP 202"
     BOM = "a byte order mark"
     UTF_16 = "UTF-16"
@@ -70,8 +70,8 @@ class Disobedience(StrEnum):
     TWO_LENGTHS = "two equal Content-Lengths"
 
 
-class Arrived(Struct, frozen=True):
-    """One push that arrived whole."""
+class ReceivedPush(Struct, frozen=True):
+    """One push that arrived completely."""
 
     at: float
     """Seconds of a monotonic clock."""
@@ -81,11 +81,11 @@ class Arrived(Struct, frozen=True):
     """Names in lower case."""
     body: bytes
     event: dict[str, Any] | None
-    """The JSON object; ``None`` where it is none."""
+    """The JSON object; ``None`` if the body is none."""
     name: str
-    """What makes it this event: the ``uuid``, the alarm's ``trace_id`` and ``status``, or a digest of the body."""
+    """Identifies the event: the ``uuid``, the alarm's ``trace_id`` and ``status``, or a digest of the body."""
     answered: str
-    """``ok``, or the disobedience."""
+    """``ok``, or the fault."""
 
     def header(self, name: str) -> str:
         return dict(self.headers).get(name, "")
@@ -97,27 +97,27 @@ class Arrived(Struct, frozen=True):
 
     @property
     def timestamp(self) -> float | None:
-        """When the event happened by the terminal's clock, Unix seconds."""
+        """Return when the event happened by the terminal's clock, in Unix seconds."""
         value = self.data.get("timestamp", self.data.get("event_time"))
         if not isinstance(value, int | float):
             return None
         return value / 1000 if value >= 1e11 else float(value)
 
 
-class Post:
-    """Listens at ``host`` and ``port`` (0: any free one). ``clock`` counts seconds."""
+class FakeReceiver:
+    """Listens at ``host`` and ``port`` (0: any free port). ``clock`` counts seconds."""
 
     def __init__(self, host: str, port: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.host = host
         self.port = port
-        self.arrived: list[Arrived] = []
+        self.arrived: list[ReceivedPush] = []
         self._clock = clock
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._plan: list[Disobedience] = []
+        self._plan: list[ReplyFault] = []
         self._victim: str | None = None
-        self.everything: Disobedience | None = None
-        """Do this to every push while it is set."""
+        self.everything: ReplyFault | None = None
+        """The fault of every push while it is set."""
         self._changed = asyncio.Condition()
 
     async def open(self) -> None:
@@ -133,7 +133,7 @@ class Post:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Stop listening and cut every connection: from now on it is refused. Idempotent."""
+        """Stop listening and cut every connection. Later ones are refused. Idempotent."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -144,29 +144,29 @@ class Post:
             await asyncio.wait(self._tasks)
         await server.wait_closed()
 
-    def disobey(self, *hows: Disobedience) -> None:
-        """Do these, one a push, to the next event that was not seen before; none takes it back."""
+    def misbehave(self, *hows: ReplyFault) -> None:
+        """Apply these faults to the next new event, one per push. No fault: take them back."""
         self._plan = list(hows)
         self._victim = None
 
     @property
     def victim(self) -> str | None:
-        """The name of the event to which it was done, once it was."""
+        """Return the name of the event with the faults; ``None`` until it came."""
         return self._victim
 
     def names(self) -> set[str]:
-        """The names of all events that arrived."""
+        """Return the names of all events that arrived."""
         return {push.name for push in self.arrived}
 
     async def wait(self, until: Callable[[], bool], *, timeout_s: float) -> bool:
-        """Wait until ``until()`` holds, looking whenever something arrives; tell whether it does."""
+        """Wait until ``until()`` is true, checked at each arrival. Return whether it became true."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), self._changed:
                 await self._changed.wait_for(until)
         return until()
 
     async def quiet(self, seconds: float, *, timeout_s: float) -> bool:
-        """Wait until nothing has arrived for that long; tell whether that came about."""
+        """Wait until nothing has arrived for ``seconds``. Return whether that happened in time."""
         ends = self._clock() + timeout_s
         while self._clock() < ends:
             count = len(self.arrived)
@@ -185,7 +185,7 @@ class Post:
                 while await self._one(reader, writer):
                     pass
         except asyncio.CancelledError:
-            pass  # the post closes
+            pass  # the receiver closes
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -204,7 +204,7 @@ class Post:
 
     async def _take(
         self, method: str, path: str, headers: tuple[tuple[str, str], ...], body: bytes
-    ) -> Arrived:
+    ) -> ReceivedPush:
         event = _event(body)
         name = _name(event, body)
         answered = "ok"
@@ -212,16 +212,16 @@ class Post:
             answered = self.everything.value
         elif self._plan and (name == self._victim or (self._victim is None and name not in self.names())):
             answered, self._victim = self._plan.pop(0).value, name
-        push = Arrived(self._clock(), method, path, headers, body, event, name, answered)
+        push = ReceivedPush(self._clock(), method, path, headers, body, event, name, answered)
         async with self._changed:
             self.arrived.append(push)
             self._changed.notify_all()
         return push
 
-    async def _answer(self, push: Arrived, writer: asyncio.StreamWriter) -> bool:
-        if push.answered == Disobedience.HANG:
-            await asyncio.Event().wait()  # until the post closes; the terminal gives up before
-        if push.answered == Disobedience.RESET:
+    async def _answer(self, push: ReceivedPush, writer: asyncio.StreamWriter) -> bool:
+        if push.answered == ReplyFault.HANG:
+            await asyncio.Event().wait()  # until the receiver closes; the terminal gives up earlier
+        if push.answered == ReplyFault.RESET:
             sock = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
@@ -245,28 +245,24 @@ _IN_GBK = '{"code":200,"message":"成功","data":{}}'.encode("gbk")
 
 _REPLIES = {
     "ok": _OK,
-    Disobedience.REFUSED_400: _reply(
-        "400 Bad Request", encode_reply(400, "gatepost check refuses this once")
-    ),
-    Disobedience.PAGE_403: _page("403 Forbidden"),
-    Disobedience.PAGE_404: _page("404 Not Found"),
-    Disobedience.PAGE_405: _page("405 Method Not Allowed"),
-    Disobedience.PAGE_413: _page("413 Content Too Large"),
-    Disobedience.PAGE_502: _page("502 Bad Gateway"),
-    Disobedience.CREATED: _reply("201 Created", SUCCESS),
-    Disobedience.ACCEPTED: _reply("202 Accepted", SUCCESS),
-    Disobedience.BOM: _reply("200 OK", b"\xef\xbb\xbf" + SUCCESS),
-    Disobedience.UTF_16: _reply("200 OK", SUCCESS.decode().encode("utf-16")),
-    Disobedience.GBK: _reply("200 OK", _IN_GBK, "application/json; charset=gbk"),
-    Disobedience.NULS: _reply("200 OK", SUCCESS + b"\0\0"),
-    Disobedience.BLANKS: _reply("200 OK", b"\r\n \t" + SUCCESS + b" \r\n"),
-    Disobedience.BARE_LF: _OK.replace(b"\r\n", b"\n"),
-    Disobedience.TWO_LENGTHS: _reply(
-        "200 OK", SUCCESS, "application/json", f"Content-Length: {len(SUCCESS)}"
-    ),
-    Disobedience.REFUSED: _reply("200 OK", encode_reply(500, "gatepost check refuses this once")),
-    Disobedience.HTTP_ERROR: _reply("503 Service Unavailable", b""),
-    Disobedience.NO_REPLY: _reply("200 OK", b"<html><body>Please log in</body></html>", "text/html"),
+    ReplyFault.REFUSED_400: _reply("400 Bad Request", encode_reply(400, "gatepost check refuses this once")),
+    ReplyFault.PAGE_403: _page("403 Forbidden"),
+    ReplyFault.PAGE_404: _page("404 Not Found"),
+    ReplyFault.PAGE_405: _page("405 Method Not Allowed"),
+    ReplyFault.PAGE_413: _page("413 Content Too Large"),
+    ReplyFault.PAGE_502: _page("502 Bad Gateway"),
+    ReplyFault.CREATED: _reply("201 Created", SUCCESS),
+    ReplyFault.ACCEPTED: _reply("202 Accepted", SUCCESS),
+    ReplyFault.BOM: _reply("200 OK", b"\xef\xbb\xbf" + SUCCESS),
+    ReplyFault.UTF_16: _reply("200 OK", SUCCESS.decode().encode("utf-16")),
+    ReplyFault.GBK: _reply("200 OK", _IN_GBK, "application/json; charset=gbk"),
+    ReplyFault.NULS: _reply("200 OK", SUCCESS + b"\0\0"),
+    ReplyFault.BLANKS: _reply("200 OK", b"\r\n \t" + SUCCESS + b" \r\n"),
+    ReplyFault.BARE_LF: _OK.replace(b"\r\n", b"\n"),
+    ReplyFault.TWO_LENGTHS: _reply("200 OK", SUCCESS, "application/json", f"Content-Length: {len(SUCCESS)}"),
+    ReplyFault.REFUSED: _reply("200 OK", encode_reply(500, "gatepost check refuses this once")),
+    ReplyFault.HTTP_ERROR: _reply("503 Service Unavailable", b""),
+    ReplyFault.NO_REPLY: _reply("200 OK", b"<html><body>Please log in</body></html>", "text/html"),
 }
 
 

@@ -3,7 +3,7 @@
 from typing import Any, TypeGuard
 
 from gatepost.conformance.acknowledgement import reply_of
-from gatepost.conformance.raw_http import Nothing, Response, handshake
+from gatepost.conformance.raw_http import NoResponse, Response, handshake
 from gatepost.conformance.rule import (
     GUIDE,
     PAGE_GET,
@@ -15,7 +15,7 @@ from gatepost.conformance.rule import (
     rule,
     warned,
 )
-from gatepost.conformance.terminal.session import SUBSCRIBE, Visit, code_of, said
+from gatepost.conformance.terminal.session import SUBSCRIBE, TerminalSession, code_of, said
 from gatepost.wire import without_credentials
 
 __all__ = [
@@ -37,7 +37,7 @@ LONGEST = 1024
 
 
 def _reads(subscription: object, event_dest: str) -> TypeGuard[dict[str, Any]]:
-    """Return whether a subscription that was read has an address, which may be shown without credentials."""
+    """Return whether a subscription has the address, which may be shown without credentials."""
     if not isinstance(subscription, dict) or "enabled" not in subscription:
         return False
     return subscription.get("event_dest") in (event_dest, without_credentials(event_dest))
@@ -50,13 +50,14 @@ def _reads(subscription: object, event_dest: str) -> TypeGuard[dict[str, Any]]:
     source=PAGE_GET,
     text='GET /v1/event/subscribe → {"code": 200, "msg": "OK", "data": null}',
 )
-async def subscription_read(visit: Visit) -> Finding:
-    """Asks for the subscription. Pass: `{"code": 200, "msg": …, "data": …}`, where `data` is null or has
-    `event_dest` (string) and `enabled` (boolean). Warning: `msg` is not "OK". Fail: anything else. Not
-    tried: it asks for an account and none was given.
+async def subscription_read(session: TerminalSession) -> Finding:
+    """Read the subscription.
+
+    Pass: `{"code": 200, "msg": …, "data": …}`, where `data` is null or has `event_dest` (string) and `enabled`
+    (boolean). Warning: `msg` is not "OK". Fail: anything else. Not tried: an account is needed and none was given.
     """
-    visit.needs_account()
-    answer = await visit.ask("GET", SUBSCRIBE)
+    session.needs_account()
+    answer = await session.ask("GET", SUBSCRIBE)
     reply = reply_of(answer)
     broken = _envelope(reply)
     if reply is None or broken or reply["code"] != 200:
@@ -77,16 +78,17 @@ async def subscription_read(visit: Visit) -> Finding:
     source=PAGE_SET,
     text='POST /v1/event/subscribe → {"data": null, "code": 200, "msg": "OK"}',
 )
-async def subscription_set(visit: Visit) -> Finding:
-    """Sets the address of this check, enabled, and reads it back. Pass: `code` 200, and what is read is
-    what was set. Fail: it is refused, or something else is read.
+async def subscription_set(session: TerminalSession) -> Finding:
+    """Set the address of this check, enabled, and read it back.
+
+    Pass: `code` 200, and the same is read back. Fail: it is refused, or something else is read.
     """
-    answer = await visit.subscribe()
+    answer = await session.subscribe()
     if code_of(answer) != 200:
         why = said(answer)
         return failed(why.en, why.zh)
-    now = (reply_of(await visit.ask("GET", SUBSCRIBE)) or {}).get("data")
-    if not _reads(now, visit.event_dest) or now["enabled"] is not True:
+    now = (reply_of(await session.ask("GET", SUBSCRIBE)) or {}).get("data")
+    if not _reads(now, session.event_dest) or now["enabled"] is not True:
         return failed(f"it was set, and this is read: {now!r:.120}", f"设置后读取到的是：{now!r:.120}")
     return passed("set, and read back", "设置并读回一致")
 
@@ -98,15 +100,15 @@ async def subscription_set(visit: Visit) -> Finding:
     source=PAGE_SET,
     text="event_dest 不超过1024个字符",
 )
-async def subscription_long(visit: Visit) -> Finding:
-    """Sets an address of exactly 1,024 characters, reads it back, and sets the one of this check again.
-    Pass: it is taken and read back whole. Fail: it is refused, or cut: an address that names the
-    terminal would not fit.
+async def subscription_long(session: TerminalSession) -> Finding:
+    """Set an address of exactly 1,024 characters, read it back, and set the one of this check again.
+
+    Pass: it is accepted and read back whole. Fail: it is refused, or cut. An address with a token would not fit.
     """
-    longest = visit.event_dest + "x" * (LONGEST - len(visit.event_dest))
-    answer = await visit.subscribe(longest, enabled=False)
-    now = (reply_of(await visit.ask("GET", SUBSCRIBE)) or {}).get("data")
-    await visit.subscribe()
+    longest = session.event_dest + "x" * (LONGEST - len(session.event_dest))
+    answer = await session.subscribe(longest, enabled=False)
+    now = (reply_of(await session.ask("GET", SUBSCRIBE)) or {}).get("data")
+    await session.subscribe()
     if code_of(answer) != 200:
         why = said(answer)
         return failed(why.en, why.zh)
@@ -123,19 +125,20 @@ async def subscription_long(visit: Visit) -> Finding:
     source=PAGE_SET,
     text="event_dest string，支持http和https，不超过1024个字符；enabled boolean",
 )
-async def subscription_invalid(visit: Visit) -> Finding:
-    """Posts what is no JSON, a list, an `event_dest` that is a number, that is no http address, or that
-    has 1,025 characters, and an `enabled` that is a string; then what lacks one of the two. Not tried:
-    a valid subscription is refused already. Pass: each is answered with a `code` other than 200, and
-    the subscription stays. Warning: what lacks a field is taken (the page does not say that they are
-    required). Fail: another is taken or changes the subscription, or there is no reply.
+async def subscription_invalid(session: TerminalSession) -> Finding:
+    """Post invalid subscriptions, then some in which a field is missing.
+
+    Invalid are: no JSON, a list, an `event_dest` that is a number, no http address or 1,025 characters long, and an
+    `enabled` that is a string. Not tried: a valid subscription is refused already. Pass: each gets a `code` other than
+    200, and the subscription stays. Warning: a missing field is accepted; the page does not say that the fields are
+    required. Fail: another one is accepted or changes the subscription, or there is no reply.
     """
-    if code_of(await visit.subscribe()) != 200:
+    if code_of(await session.subscribe()) != 200:
         raise NotTried(
             "a valid subscription is refused already; see the rule subscription-set",
             "有效配置已被拒绝；请先查看规则 subscription-set",
         )
-    good = visit.event_dest
+    good = session.event_dest
     wrong: dict[str, Any] = {
         "no JSON": b"event_dest=http",
         "a list": b"[]",
@@ -151,15 +154,15 @@ async def subscription_invalid(visit: Visit) -> Finding:
     }
     odd = []
     for name, body in (wrong | lacking).items():
-        answer = await visit.ask("POST", SUBSCRIBE, body)
+        answer = await session.ask("POST", SUBSCRIBE, body)
         code = code_of(answer)
         if code is None:
             why = said(answer)
             return failed(f"{name}: {why.en}", f"{name}：{why.zh}")
-        now = (reply_of(await visit.ask("GET", SUBSCRIBE)) or {}).get("data") or {}
+        now = (reply_of(await session.ask("GET", SUBSCRIBE)) or {}).get("data") or {}
         changed = not _reads(now, good) or now["enabled"] is not True
         if changed:
-            await visit.subscribe()
+            await session.subscribe()
         if name in lacking and not changed:
             odd += [name] if code == 200 else []
         elif code == 200 or changed:
@@ -178,27 +181,27 @@ async def subscription_invalid(visit: Visit) -> Finding:
     source=GUIDE,
     text="Authentication: JWT (POST /v1/auth/login) or HTTP Basic",
 )
-async def authentication(visit: Visit) -> Finding:
-    """Asks for the subscription without an account, with a wrong password, and (with `--user`) with the
-    right one. Pass: only the last is answered; or the service is on this machine and needs no account.
-    Warning: it needs none and is not: whoever reaches it can send the events elsewhere. Fail: the
-    account is refused, or a wrong password is taken where an account is needed. Not tried: an account
-    is needed and none was given.
+async def authentication(session: TerminalSession) -> Finding:
+    """Read the subscription without an account, with a wrong password, and (with `--user`) with the right one.
+
+    Pass: only the last succeeds, or the service is on this machine and needs no account. Warning: it needs none and is
+    on another machine. Anyone who reaches it can redirect the events. Fail: the account is refused, or a wrong password
+    is accepted where an account is needed. Not tried: an account is needed and none was given.
     """
-    visit.needs_account()
-    nobody = code_of(await visit.ask("GET", SUBSCRIBE, headers=()))
-    if visit.user is None:
+    session.needs_account()
+    nobody = code_of(await session.ask("GET", SUBSCRIBE, headers=()))
+    if session.user is None:
         if nobody != 200:
             return failed(
                 f"code {nobody} to whoever asks without an account", f"未提供账号时返回 code {nobody}"
             )
-        if visit.target.host in ("127.0.0.1", "::1", "localhost"):
+        if session.target.host in ("127.0.0.1", "::1", "localhost"):
             return passed("no account is needed, on this machine", "本机访问，无需账号")
         return warned("no account is needed", "无需账号即可访问")
-    right = code_of(await visit.ask("GET", SUBSCRIBE))
+    right = code_of(await session.ask("GET", SUBSCRIBE))
     if right != 200:
         return failed(f"the account is refused with code {right}", f"账号被拒绝，code {right}")
-    wrong = code_of(await visit.ask("GET", SUBSCRIBE, headers=visit.basic("no-" + visit.user[1])))
+    wrong = code_of(await session.ask("GET", SUBSCRIBE, headers=session.basic("no-" + session.user[1])))
     if nobody == 200:
         return warned("it also answers without an account", "未提供账号也能访问")
     if wrong == 200:
@@ -215,27 +218,27 @@ async def authentication(visit: Visit) -> Finding:
     source=GUIDE,
     text="POST /v1/auth/login with username, password, validTime answers data.token; then Authorization: Bearer TOKEN",
 )
-async def login(visit: Visit) -> Finding:
-    """With `--user`: logs in for a minute, asks for the subscription with the token, and with a token that
-    was tampered with. Pass: the token is honoured, the other one is not, and a wrong password gets
-    none. Warning: there is no such login (Basic is enough). Fail: the tampered token is honoured, or a
-    wrong password gets a token. Not tried: no account was given.
+async def login(session: TerminalSession) -> Finding:
+    """With `--user`, log in for a minute, then read the subscription with the token and with a changed token.
+
+    Pass: the token works, the changed one does not, and a wrong password gets none. Warning: there is no such login;
+    Basic is enough. Fail: the changed token works, or a wrong password gets a token. Not tried: no account was given.
     """
-    if visit.user is None:
+    if session.user is None:
         raise NotTried("no account was given; see --user", "未提供账号；见 --user")
-    name, password = visit.user
+    name, password = session.user
     wanted = {"username": name, "password": password, "validTime": 1}
-    reply = reply_of(await visit.ask("POST", "/v1/auth/login", wanted, headers=())) or {}
+    reply = reply_of(await session.ask("POST", "/v1/auth/login", wanted, headers=())) or {}
     data = reply.get("data")
     token = data.get("token") if isinstance(data, dict) else None
-    wrong = await visit.ask("POST", "/v1/auth/login", {**wanted, "password": "no-" + password}, headers=())
+    wrong = await session.ask("POST", "/v1/auth/login", {**wanted, "password": "no-" + password}, headers=())
     if code_of(wrong) == 200:
         return failed("a wrong password is let in", "错误的密码可以登录")
     if not isinstance(token, str) or not token:
         return warned(f"no token: code {reply.get('code')!r}", f"未返回令牌：code {reply.get('code')!r}")
-    honoured = code_of(await visit.ask("GET", SUBSCRIBE, headers=(("Authorization", f"Bearer {token}"),)))
+    honoured = code_of(await session.ask("GET", SUBSCRIBE, headers=(("Authorization", f"Bearer {token}"),)))
     other = token[:-4] + ("aaaa" if token[-4:] != "aaaa" else "bbbb")
-    tampered = code_of(await visit.ask("GET", SUBSCRIBE, headers=(("Authorization", f"Bearer {other}"),)))
+    tampered = code_of(await session.ask("GET", SUBSCRIBE, headers=(("Authorization", f"Bearer {other}"),)))
     if honoured != 200:
         return failed(f"the token is refused with code {honoured}", f"令牌被拒绝，code {honoured}")
     if tampered == 200:
@@ -250,11 +253,12 @@ async def login(visit: Visit) -> Finding:
     source=GUIDE,
     text="GET /v2/datasync/ping is a heartbeat without authentication",
 )
-async def heartbeat(visit: Visit) -> Finding:
-    """Asks for the heartbeat without an account. Pass: `code` 200. Warning: anything else; receivers that
-    look after terminals would take it for gone.
+async def heartbeat(session: TerminalSession) -> Finding:
+    """Ask for the heartbeat without an account.
+
+    Pass: `code` 200. Warning: anything else. Receivers that manage terminals would take it for offline.
     """
-    answer = await visit.ask("GET", "/v2/datasync/ping", headers=())
+    answer = await session.ask("GET", "/v2/datasync/ping", headers=())
     if code_of(answer) != 200:
         why = said(answer)
         return warned(why.en, why.zh)
@@ -268,12 +272,14 @@ async def heartbeat(visit: Visit) -> Finding:
     source=GUIDE,
     text='Every reply is {"code": int, "msg": str, "data": object|null}; 404 Not Found',
 )
-async def unknown_path(visit: Visit) -> Finding:
-    """Asks for a path that does not exist. Pass: `code` 404 in the documented shape. Warning: another
-    refusal. Fail: `code` 200. Not tried: there is no response.
+async def unknown_path(session: TerminalSession) -> Finding:
+    """Ask for a path that does not exist.
+
+    Pass: `code` 404 in the documented form. Warning: another refusal. Fail: `code` 200. Not tried: there is no
+    response.
     """
-    answer = await visit.ask("GET", "/v1/no/such/path")
-    if isinstance(answer, Nothing):
+    answer = await session.ask("GET", "/v1/no/such/path")
+    if isinstance(answer, NoResponse):
         why = said(answer)
         raise NotTried(why.en, why.zh)
     code = code_of(answer)
@@ -293,12 +299,13 @@ async def unknown_path(visit: Visit) -> Finding:
     source=GUIDE,
     text="Reply headers carry sn, model, timestamp, account",
 )
-async def reply_headers(visit: Visit) -> Finding:
-    """Looks at the headers of a reply. Pass: `sn`, `model`, `timestamp` and `account` are there. Warning:
-    one is missing. Not tried: there is no response.
+async def reply_headers(session: TerminalSession) -> Finding:
+    """Look at the headers of a reply.
+
+    Pass: `sn`, `model`, `timestamp` and `account` are there. Warning: one is missing. Not tried: there is no response.
     """
-    answer = await visit.ask("GET", SUBSCRIBE)
-    if isinstance(answer, Nothing):
+    answer = await session.ask("GET", SUBSCRIBE)
+    if isinstance(answer, NoResponse):
         why = said(answer)
         raise NotTried(why.en, why.zh)
     missing = [name for name in HEADERS if not _has(answer, name)]
@@ -314,19 +321,20 @@ async def reply_headers(visit: Visit) -> Finding:
     source=GUIDE,
     text="https://HOST:8000/ by default, TLS 1.3, a self-signed certificate unless one was installed",
 )
-async def encryption(visit: Visit) -> Finding:
-    """Looks at the URL, and with https at the TLS version and the certificate. Pass: https (a self-signed
-    certificate is what terminals have). Not tried: http on this machine. Warning: http elsewhere: the
-    account travels in the clear. Fail: https was asked for and no TLS connection comes about.
+async def encryption(session: TerminalSession) -> Finding:
+    """Look at the URL, and with https at the TLS version and the certificate.
+
+    Pass: https. A self-signed certificate is usual for terminals. Not tried: http on this machine. Warning: http on
+    another machine, so the account is sent unencrypted. Fail: the URL is https and there is no TLS connection.
     """
-    if not visit.target.tls:
-        if visit.target.host in ("127.0.0.1", "::1", "localhost"):
+    if not session.target.tls:
+        if session.target.host in ("127.0.0.1", "::1", "localhost"):
             raise NotTried(
                 "the URL is http on this machine: there is no encryption to look at; give the https URL",
                 "该地址为本机 http，没有可检查的加密；请给出 https 地址",
             )
         return warned("http: account and subscription travel unencrypted", "http：账号与配置以明文传输")
-    outcome = await handshake(visit.target, timeout_s=visit.patience.reply_s)
+    outcome = await handshake(session.target, timeout_s=session.timeouts.reply_s)
     if isinstance(outcome, str):
         return passed(f"{outcome}, and the certificate is valid", f"{outcome}，证书有效")
     message = getattr(outcome, "verify_message", None)
@@ -342,17 +350,18 @@ async def encryption(visit: Visit) -> Finding:
     source=PAGE_SET,
     text="POST /v1/event/subscribe",
 )
-async def restored(visit: Visit) -> Finding:
-    """Runs last, and also when the check is interrupted: sets what was found at the beginning and reads it
-    back. Pass: it is as it was found. Warning: nothing had been configured, which cannot be set:
-    pushing is switched off. Fail: it could not be restored; the finding says what to set by hand. Not
-    tried: nothing was changed.
+async def restored(session: TerminalSession) -> Finding:
+    """Restore the subscription that was there at the beginning, and read it back.
+
+    This runs last, also when the check is interrupted. Pass: it is as before. Warning: there was none, which cannot be
+    set, so pushing is switched off. Fail: it could not be restored; the finding says what to set by hand. Not tried:
+    nothing was changed.
     """
-    return await visit.restore()
+    return await session.restore()
 
 
 def _envelope(reply: dict[str, Any] | None) -> str:
-    """Say what is wrong with the shape of a reply; "" if nothing."""
+    """Return what is wrong with the form of a reply; "" if nothing."""
     if reply is None:
         return "no JSON object"
     for name, kinds in (("code", (int,)), ("msg", (str,)), ("data", (dict, list, type(None)))):

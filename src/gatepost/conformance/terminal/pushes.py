@@ -16,8 +16,8 @@ from gatepost.conformance.rule import (
     rule,
     warned,
 )
-from gatepost.conformance.terminal.fake_receiver import Arrived
-from gatepost.conformance.terminal.session import Visit
+from gatepost.conformance.terminal.fake_receiver import ReceivedPush
+from gatepost.conformance.terminal.session import TerminalSession
 
 __all__ = [
     "delivered",
@@ -77,15 +77,17 @@ ALARM: dict[str, tuple[type, ...]] = {
     text="event_dest 指定事件接收的地址，采用restful回调模式",
     core=True,
 )
-async def delivered(visit: Visit) -> Finding:
-    """Subscribes, causes an event, and waits for it. Pass: it arrives. Fail: `--cause` made one happen, and
-    nothing arrives in time (`--patience`). Not tried: no passage is known to have happened.
+async def delivered(session: TerminalSession) -> Finding:
+    """Subscribe, cause an event, and wait for it.
+
+    Pass: it arrives. Fail: `--cause` made one happen, and nothing arrives in time (`--patience`). Not tried: it is not
+    known whether a passage happened.
     """
-    before = visit.caused
+    before = session.caused
     try:
-        push = await visit.event()
+        push = await session.event()
     except NotTried as error:
-        if visit.certain and visit.caused > before:
+        if session.certain and session.caused > before:
             return failed(error.words.en, error.words.zh)
         raise
     return passed(
@@ -101,18 +103,21 @@ async def delivered(visit: Visit) -> Finding:
     source=PAGE_PUSH + " › 接收方式",
     text="POST application/json",
 )
-async def request(visit: Visit) -> Finding:
-    """Looks at the requests that came. Pass: the method is POST, the path is that of `event_dest`, the
-    Content-Type is application/json, the body one JSON object. Warning: only the Content-Type is
-    another or missing. Fail: one of the others is not so.
+async def request(session: TerminalSession) -> Finding:
+    """Look at the requests of the pushes.
+
+    Pass: the method is POST, the path is that of `event_dest`, the Content-Type is application/json, and the body is
+    one JSON object. Warning: only the Content-Type is different or missing. Fail: another of these is different.
     """
-    for push in await seen(visit):
-        path = "/" + visit.event_dest.split("/", 3)[3]
+    for push in await seen(session):
+        path = "/" + session.event_dest.split("/", 3)[3]
         if (push.method, push.path) != ("POST", path):
             return failed(f"{push.method} {push.path}", f"{push.method} {push.path}")
         if push.event is None:
             return failed("the body is no JSON object", "请求体不是 JSON 对象")
-    kinds = {push.header("content-type").partition(";")[0].strip().lower() for push in visit.post.arrived}
+    kinds = {
+        push.header("content-type").partition(";")[0].strip().lower() for push in session.receiver.arrived
+    }
     if kinds != {"application/json"}:
         return warned(
             f"Content-Type: {', '.join(sorted(kinds))}", f"Content-Type：{', '.join(sorted(kinds))}"
@@ -127,15 +132,16 @@ async def request(visit: Visit) -> Finding:
     source=PAGE_PUSH,
     text="记录事件字段属性；设备告警事件对象",
 )
-async def shape(visit: Visit) -> Finding:
-    """Looks at `type` and `data` of every event that came. Pass: every known field has its type, records
-    have `deviceSN`, `uuid` and `timestamp`, alarms what is required of them. Warning: a record lacks
-    one of the three (older firmware), an identifier is an integer, or a stranger's name is null. Fail:
-    a field has another type, or an alarm lacks a required field.
+async def shape(session: TerminalSession) -> Finding:
+    """Look at `type` and `data` of every event.
+
+    Pass: every known field has its type, records have `deviceSN`, `uuid` and `timestamp`, and alarms have their
+    required fields. Warning: a record lacks one of the three (older firmware), an identifier is an integer, or a
+    stranger's name is null. Fail: a field has another type, or an alarm lacks a required field.
     """
     wrong: list[str] = []
     old: list[str] = []
-    for push in await seen(visit):
+    for push in await seen(session):
         event = push.event or {}
         data = event.get("data")
         if (
@@ -160,8 +166,8 @@ async def shape(visit: Visit) -> Finding:
     if old:
         return warned(_few(old), _few(old))
     return passed(
-        f"{len(visit.post.names())} events as the tables have them",
-        f"{len(visit.post.names())} 条事件均符合表格",
+        f"{len(session.receiver.names())} events as the tables have them",
+        f"{len(session.receiver.names())} 条事件均符合表格",
     )
 
 
@@ -172,12 +178,13 @@ async def shape(visit: Visit) -> Finding:
     source=PAGE_PUSH,
     text="rgb_image Base64 后的jpeg格式的人脸抓拍图；alarm_photo BASE64",
 )
-async def image(visit: Visit) -> Finding:
-    """Looks at the image of every event that came. Pass: each is base64 of a JPEG, or blank, or absent.
-    Fail: one is neither. Not tried: no event had an image.
+async def image(session: TerminalSession) -> Finding:
+    """Look at the image of every event.
+
+    Pass: each is the base64 of a JPEG, empty, or absent. Fail: one is something else. Not tried: no event had an image.
     """
     found = 0
-    for push in await seen(visit):
+    for push in await seen(session):
         text = push.data.get("rgb_image", push.data.get("alarm_photo", ""))
         if not isinstance(text, str):
             return failed(f"an image is a {type(text).__name__}", f"图片字段类型为 {type(text).__name__}")
@@ -204,13 +211,15 @@ async def image(visit: Visit) -> Finding:
     source=GUIDE,
     text="push requests carry the HTTP headers sn, model, timestamp, account (since 1.2.1)",
 )
-async def headers(visit: Visit) -> Finding:
-    """Looks at the headers of the requests that came. Pass: each has `sn`, `model`, `timestamp` and
-    `account`. Warning: one is missing; an alarm then does not tell whose it is.
+async def headers(session: TerminalSession) -> Finding:
+    """Look at the headers of the pushes.
+
+    Pass: each has `sn`, `model`, `timestamp` and `account`. Warning: one is missing. Without `sn`, an alarm does not
+    tell which terminal it is from.
     """
     missing = {
         name
-        for push in await seen(visit)
+        for push in await seen(session)
         for name in ("sn", "model", "timestamp", "account")
         if name not in dict(push.headers)
     }
@@ -226,20 +235,21 @@ async def headers(visit: Visit) -> Finding:
     source=GUIDE,
     text="POST /v1/event/records answers the passage history: begin_time, end_time, offset, limit, sort",
 )
-async def history(visit: Visit) -> Finding:
-    """Asks for the passages since the first one that was pushed, and compares. Pass: each was pushed to
-    this check. Warning: the terminal does not tell its history, or tells it without `uuid`. Fail: it
-    remembers a passage that was never pushed. Not tried: no record was pushed.
+async def history(session: TerminalSession) -> Finding:
+    """Ask for the passages since the first one that was pushed, and compare.
+
+    Pass: each was pushed to this check. Warning: the terminal does not return its history, or returns it without
+    `uuid`. Fail: the history has a passage that was never pushed. Not tried: no record was pushed.
     """
     times = [
         push.timestamp
-        for push in await seen(visit)
+        for push in await seen(session)
         if push.timestamp is not None and (push.event or {}).get("type") == 0
     ]
     if not times:
         raise NotTried("no record was pushed", "没有推送过识别记录")
     asked = {"begin_time": int(min(times)), "limit": 200, "sort": 0}
-    reply = reply_of(await visit.ask("POST", "/v1/event/records", asked)) or {}
+    reply = reply_of(await session.ask("POST", "/v1/event/records", asked)) or {}
     data = reply.get("data")
     items = data.get("items") if isinstance(data, dict) else None
     if reply.get("code") != 200 or not isinstance(items, list):
@@ -247,7 +257,7 @@ async def history(visit: Visit) -> Finding:
     named = {f"uuid {item['uuid']}" for item in items if isinstance(item, dict) and item.get("uuid")}
     if not named:
         return warned("the history has no `uuid`", "历史记录没有 uuid")
-    lost = named - visit.post.names()
+    lost = named - session.receiver.names()
     if lost:
         return failed(
             f"{len(lost)} of {len(named)} were never pushed", f"{len(named)} 条中有 {len(lost)} 条从未推送"
@@ -255,11 +265,11 @@ async def history(visit: Visit) -> Finding:
     return passed(f"{len(named)} remembered, all pushed", f"历史 {len(named)} 条，均已推送")
 
 
-async def seen(visit: Visit) -> list[Arrived]:
-    """Answer what arrived so far; if nothing did, cause an event first. Raises NotTried if none comes."""
-    if not visit.post.arrived:
-        await visit.event()
-    return visit.post.arrived
+async def seen(session: TerminalSession) -> list[ReceivedPush]:
+    """Return the pushes so far; if there are none, cause an event first. Raises NotTried if none comes."""
+    if not session.receiver.arrived:
+        await session.event()
+    return session.receiver.arrived
 
 
 def _types(

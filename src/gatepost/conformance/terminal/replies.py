@@ -1,4 +1,4 @@
-"""Rules for terminals: which replies are an acknowledgement, which a refusal, and which say nothing of the event."""
+"""Rules for terminals: which replies are an acknowledgement, which are a refusal, and which are neither."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from gatepost.conformance.rule import (
     rule,
     warned,
 )
-from gatepost.conformance.terminal.fake_receiver import Disobedience
-from gatepost.conformance.terminal.session import Visit, code_of
+from gatepost.conformance.terminal.fake_receiver import ReplyFault
+from gatepost.conformance.terminal.session import TerminalSession, code_of
 
 __all__ = [
     "address_change",
@@ -31,7 +31,7 @@ OTHERS = 3
 """Events that are accepted while one is refused."""
 
 REFUSALS = 12
-"""Of one event by a receiver that accepts nothing: firmware that counts gives up after ten."""
+"""Refusals of one event by a receiver that accepts nothing. Firmware that counts gives up after ten."""
 
 _CODE = "code int Y 返回码，200表示成功；其它表示失败"
 _CACHED = "当接收服务器断开，网络异常或者没收到请求应答，设备将缓存该记录，待网络状态恢复后上传识别记录"
@@ -44,12 +44,12 @@ _CACHED = "当接收服务器断开，网络异常或者没收到请求应答，
     source=PAGE_PUSH,
     text=_CODE,
 )
-async def resent_after_400(visit: Visit) -> Finding:
+async def resent_after_400(session: TerminalSession) -> Finding:
     """Refuse the first push of an event with HTTP 400 and the page's JSON.
 
-    Pass: it is pushed again, and then acknowledged. Fail: it is not: one refusal loses it.
+    Pass: it is pushed again, and then acknowledged. Fail: it is not. One refusal loses the event.
     """
-    return await visit.disturbed(Disobedience.REFUSED_400)
+    return await session.disturbed(ReplyFault.REFUSED_400)
 
 
 @rule(
@@ -59,18 +59,18 @@ async def resent_after_400(visit: Visit) -> Finding:
     source=PAGE_TOP,
     text=_CACHED,
 )
-async def proxy_pages(visit: Visit) -> Finding:
-    """Reply to one event with pages of HTML, as a proxy, a firewall or a portal does.
+async def proxy_pages(session: TerminalSession) -> Finding:
+    """Reply to one event with HTML, as a proxy, a firewall or a portal does.
 
     With HTTP 403, 404, 405, 413 and 502, one after the other. Pass: it is pushed again after each, and then
-    acknowledged. Fail: it is not: whatever stands before the receiver can make the terminal drop events.
+    acknowledged. Fail: it is not. Any proxy in front of the receiver can make the terminal drop events.
     """
-    return await visit.disturbed(
-        Disobedience.PAGE_403,
-        Disobedience.PAGE_404,
-        Disobedience.PAGE_405,
-        Disobedience.PAGE_413,
-        Disobedience.PAGE_502,
+    return await session.disturbed(
+        ReplyFault.PAGE_403,
+        ReplyFault.PAGE_404,
+        ReplyFault.PAGE_405,
+        ReplyFault.PAGE_413,
+        ReplyFault.PAGE_502,
     )
 
 
@@ -81,13 +81,13 @@ async def proxy_pages(visit: Visit) -> Finding:
     source=PAGE_PUSH,
     text=_CODE,
 )
-async def reply_status(visit: Visit) -> Finding:
+async def reply_status(session: TerminalSession) -> Finding:
     """Acknowledge events with HTTP 201 and 202 and the page's JSON.
 
-    Pass: they are not pushed again. Fail: one is; the page knows only `code`, and such a terminal pushes the
+    Pass: they are not pushed again. Fail: one is. The page defines only `code`, and such a terminal pushes the
     same event for ever. Not tried: no event came, or refused events are not pushed again either.
     """
-    again = await visit.not_understood((Disobedience.CREATED, Disobedience.ACCEPTED))
+    again = await session.not_understood((ReplyFault.CREATED, ReplyFault.ACCEPTED))
     return failed(*_repeated(again)) if again else _understood(2)
 
 
@@ -98,21 +98,21 @@ async def reply_status(visit: Visit) -> Finding:
     source=PAGE_PUSH,
     text=_CODE,
 )
-async def reply_wrapping(visit: Visit) -> Finding:
-    """Acknowledge events with JSON behind a byte order mark, in UTF-16, with a message in GBK, and padded.
+async def reply_wrapping(session: TerminalSession) -> Finding:
+    """Acknowledge events with JSON after a byte order mark, in UTF-16, with a message in GBK, and padded.
 
-    The padding is NULs behind the JSON and blanks around it. Pass: no event is pushed again. Warning: one is:
-    with such a receiver, this terminal pushes it for ever. Not tried: no event came, or refused events are
-    not pushed again either.
+    The padding is NULs after the JSON and blanks around it. Pass: no event is pushed again. Warning: one is. With such
+    a receiver, this terminal pushes it for ever. Not tried: no event came, or refused events are not pushed again
+    either.
     """
     forms = (
-        Disobedience.BOM,
-        Disobedience.UTF_16,
-        Disobedience.GBK,
-        Disobedience.NULS,
-        Disobedience.BLANKS,
+        ReplyFault.BOM,
+        ReplyFault.UTF_16,
+        ReplyFault.GBK,
+        ReplyFault.NULS,
+        ReplyFault.BLANKS,
     )
-    again = await visit.not_understood(forms)
+    again = await session.not_understood(forms)
     return warned(*_repeated(again)) if again else _understood(len(forms))
 
 
@@ -123,14 +123,14 @@ async def reply_wrapping(visit: Visit) -> Finding:
     source="RFC 9112, sections 2.2 and 6.3",
     text="a recipient MAY recognize a single LF as a line terminator; identical repeated Content-Length",
 )
-async def reply_framing(visit: Visit) -> Finding:
+async def reply_framing(session: TerminalSession) -> Finding:
     """Acknowledge events with line ends of LF alone, and with two equal Content-Length headers.
 
-    Pass: no event is pushed again. Warning: one is: with such a receiver, this terminal pushes it for ever.
+    Pass: no event is pushed again. Warning: one is. With such a receiver, this terminal pushes it for ever.
     Not tried: no event came, or refused events are not pushed again either.
     """
-    forms = (Disobedience.BARE_LF, Disobedience.TWO_LENGTHS)
-    again = await visit.not_understood(forms)
+    forms = (ReplyFault.BARE_LF, ReplyFault.TWO_LENGTHS)
+    again = await session.not_understood(forms)
     return warned(*_repeated(again)) if again else _understood(len(forms))
 
 
@@ -141,26 +141,26 @@ async def reply_framing(visit: Visit) -> Finding:
     source=PAGE_PUSH,
     text=_CODE,
 )
-async def refused_one(visit: Visit) -> Finding:
+async def refused_one(session: TerminalSession) -> Finding:
     """Refuse one event again and again, and cause three more, which are accepted.
 
-    Pass: the three arrive while the one is still refused. Warning: they do not in time (`--resend`): they
-    wait behind it. Not tried: no event came, or no other is known to have happened.
+    Pass: the three arrive while the first is still refused. Warning: they do not arrive in time (`--resend`). They wait
+    for the refused one. Not tried: no event came, or it is not known whether another one happened.
     """
     try:
-        victim = await visit.victim(*[Disobedience.REFUSED] * 10_000)
-        await visit.cause(OTHERS)
+        victim = await session.victim(*[ReplyFault.REFUSED] * 10_000)
+        await session.cause(OTHERS)
 
         def others() -> int:
-            at = next(n for n, push in enumerate(visit.post.arrived) if push.name == victim)
-            return len({push.name for push in visit.post.arrived[at:] if push.answered == "ok"})
+            at = next(n for n, push in enumerate(session.receiver.arrived) if push.name == victim)
+            return len({push.name for push in session.receiver.arrived[at:] if push.answered == "ok"})
 
-        await visit.post.wait(lambda: others() >= OTHERS, timeout_s=visit.patience.resend_s)
+        await session.receiver.wait(lambda: others() >= OTHERS, timeout_s=session.timeouts.resend_s)
     finally:
-        visit.post.disobey()
+        session.receiver.misbehave()
     arrived = others()
-    if not arrived and not visit.certain:
-        raise visit.none_came(visit.patience.resend_s)
+    if not arrived and not session.certain:
+        raise session.none_came(session.timeouts.resend_s)
     if arrived < OTHERS:
         return warned(
             f"{arrived} of {OTHERS} arrived while another event was refused: they wait behind it",
@@ -176,26 +176,28 @@ async def refused_one(visit: Visit) -> Finding:
     source=PAGE_TOP,
     text=_CACHED,
 )
-async def refused_by_all(visit: Visit) -> Finding:
-    """Refuse every push for a while, until one event was refused twelve times or `--resend` is over.
+async def refused_by_all(session: TerminalSession) -> Finding:
+    """Refuse every push until one event was refused twelve times or `--resend` is over.
 
-    Then everything is accepted again. Pass: the event comes again. Fail: it does not: a receiver with a
-    wrong setting empties the terminal. Not tried: no event came.
+    Then everything is accepted again. Pass: the event is pushed again. Fail: it is not. A wrong setting of the receiver
+    makes the terminal lose its events. Not tried: no event came.
     """
-    patience = visit.patience
-    visit.post.everything = Disobedience.REFUSED
+    timeouts = session.timeouts
+    session.receiver.everything = ReplyFault.REFUSED
     try:
-        name = (await visit.event()).name
-        await visit.post.wait(lambda: len(visit.pushes(name)) >= REFUSALS, timeout_s=patience.resend_s)
+        name = (await session.event()).name
+        await session.receiver.wait(
+            lambda: len(session.pushes(name)) >= REFUSALS, timeout_s=timeouts.resend_s
+        )
     finally:
-        visit.post.everything = None
-    refusals = len(visit.pushes(name))
-    if not await visit.post.wait(
-        lambda: visit.pushes(name)[-1].answered == "ok", timeout_s=patience.resend_s
+        session.receiver.everything = None
+    refusals = len(session.pushes(name))
+    if not await session.receiver.wait(
+        lambda: session.pushes(name)[-1].answered == "ok", timeout_s=timeouts.resend_s
     ):
         return failed(
-            f"after {refusals} refusals it was not pushed again within {patience.resend_s:g} s: it is lost",
-            f"被拒绝 {refusals} 次后，{patience.resend_s:g} 秒内未重新推送：该事件已丢失",
+            f"after {refusals} refusals it was not pushed again within {timeouts.resend_s:g} s: it is lost",
+            f"被拒绝 {refusals} 次后，{timeouts.resend_s:g} 秒内未重新推送：该事件已丢失",
         )
     return passed(f"accepted after {refusals} refusals", f"被拒绝 {refusals} 次后送达")
 
@@ -207,40 +209,40 @@ async def refused_by_all(visit: Visit) -> Finding:
     source=PAGE_SET,
     text="event_dest 指定事件接收的地址",
 )
-async def address_change(visit: Visit) -> Finding:
+async def address_change(session: TerminalSession) -> Finding:
     """Set another path while an event waits because the receiver fails (HTTP 503).
 
     Pass: the event arrives at the new path. Fail: it arrives at the old one, or not at all. Not tried: no
     event came, or the address cannot be changed.
     """
-    new = visit.event_dest + "/moved"
+    new = session.event_dest + "/moved"
     path = "/" + new.split("/", 3)[3]
-    visit.post.everything = Disobedience.HTTP_ERROR
+    session.receiver.everything = ReplyFault.HTTP_ERROR
     try:
-        name = (await visit.event()).name
-        answer = await visit.subscribe(new)
+        name = (await session.event()).name
+        answer = await session.subscribe(new)
         if code_of(answer) != 200:
             raise NotTried("the address cannot be changed", "无法更改推送地址")
-        # What was under way when the address changed may still arrive at the old one: it fails, and does not count.
-        await visit.post.quiet(visit.patience.quiet_s, timeout_s=visit.patience.quiet_s)
-        before = len(visit.pushes(name))
-        visit.post.everything = None
-        arrived = await visit.post.wait(
-            lambda: len(visit.pushes(name)) > before, timeout_s=visit.patience.resend_s
+        # A push under way when the address changed may still arrive at the old one. It fails, and does not count.
+        await session.receiver.quiet(session.timeouts.quiet_s, timeout_s=session.timeouts.quiet_s)
+        before = len(session.pushes(name))
+        session.receiver.everything = None
+        arrived = await session.receiver.wait(
+            lambda: len(session.pushes(name)) > before, timeout_s=session.timeouts.resend_s
         )
     finally:
-        visit.post.everything = None
-        await visit.subscribe()
+        session.receiver.everything = None
+        await session.subscribe()
     if not arrived:
-        limit = visit.patience.resend_s
+        limit = session.timeouts.resend_s
         return failed(f"not pushed again within {limit:g} s", f"{limit:g} 秒内未重新推送")
-    where = visit.pushes(name)[before].path
+    where = session.pushes(name)[before].path
     if where != path:
         return failed(f"pushed to {where}, which was replaced", f"仍推送到已替换的地址 {where}")
     return passed("pushed to the new address", "已推送到新地址")
 
 
-def _repeated(again: Sequence[Disobedience]) -> tuple[str, str]:
+def _repeated(again: Sequence[ReplyFault]) -> tuple[str, str]:
     names = ", ".join(again)
     return f"pushed again after: {names}", f"以下应答之后重新推送：{names}"
 

@@ -1,4 +1,4 @@
-"""Rules for terminals: what they do when a push does not get through."""
+"""Rules for terminals: what they do when a push fails."""
 
 import asyncio
 from collections import Counter
@@ -16,9 +16,9 @@ from gatepost.conformance.rule import (
     rule,
     warned,
 )
-from gatepost.conformance.terminal.fake_receiver import Disobedience
+from gatepost.conformance.terminal.fake_receiver import ReplyFault
 from gatepost.conformance.terminal.pushes import seen
-from gatepost.conformance.terminal.session import Visit, code_of
+from gatepost.conformance.terminal.session import TerminalSession, code_of
 
 __all__ = [
     "duplicates",
@@ -44,12 +44,13 @@ _CACHED = "当接收服务器断开，网络异常或者没收到请求应答，
     text="code：200表示成功；其它表示失败",
     core=True,
 )
-async def resent_after_refusal(visit: Visit) -> Finding:
-    """Answers the first push of an event with HTTP 200 and `code` 500. Pass: it is pushed again, and then
-    acknowledged. Fail: it is not pushed again in time (`--resend`): any HTTP 200 counts as success
-    there, and the event is lost.
+async def resent_after_refusal(session: TerminalSession) -> Finding:
+    """Reply to the first push of an event with HTTP 200 and `code` 500.
+
+    Pass: it is pushed again, and then acknowledged. Fail: it is not pushed again in time (`--resend`). The terminal
+    takes any HTTP 200 for success, and the event is lost.
     """
-    return await visit.disturbed(Disobedience.REFUSED)
+    return await session.disturbed(ReplyFault.REFUSED)
 
 
 @rule(
@@ -59,11 +60,12 @@ async def resent_after_refusal(visit: Visit) -> Finding:
     source=PAGE_TOP,
     text=_CACHED,
 )
-async def resent_after_http_error(visit: Visit) -> Finding:
-    """Answers the first push of an event with HTTP 503. Pass: it is pushed again, and then acknowledged.
-    Fail: it is not.
+async def resent_after_http_error(session: TerminalSession) -> Finding:
+    """Reply to the first push of an event with HTTP 503.
+
+    Pass: it is pushed again, and then acknowledged. Fail: it is not.
     """
-    return await visit.disturbed(Disobedience.HTTP_ERROR)
+    return await session.disturbed(ReplyFault.HTTP_ERROR)
 
 
 @rule(
@@ -73,11 +75,12 @@ async def resent_after_http_error(visit: Visit) -> Finding:
     source=PAGE_TOP,
     text="没收到请求应答，设备将缓存该记录",
 )
-async def resent_after_no_reply(visit: Visit) -> Finding:
-    """Answers the first push of an event with HTTP 200 and HTML, as proxies and portals do. Pass: it is
-    pushed again, and then acknowledged. Fail: it is not: the event is lost to whatever answers 200.
+async def resent_after_no_reply(session: TerminalSession) -> Finding:
+    """Reply to the first push of an event with HTTP 200 and HTML, as proxies and portals do.
+
+    Pass: it is pushed again, and then acknowledged. Fail: it is not. Any server that replies 200 makes the event lost.
     """
-    return await visit.disturbed(Disobedience.NO_REPLY)
+    return await session.disturbed(ReplyFault.NO_REPLY)
 
 
 @rule(
@@ -87,11 +90,12 @@ async def resent_after_no_reply(visit: Visit) -> Finding:
     source=PAGE_TOP,
     text="没收到请求应答，设备将缓存该记录",
 )
-async def resent_after_hang(visit: Visit) -> Finding:
-    """Reads the first push of an event and never answers. Pass: it is pushed again, and then acknowledged.
-    Fail: it is not: the terminal waits for ever, or gave the event up.
+async def resent_after_hang(session: TerminalSession) -> Finding:
+    """Read the first push of an event, and never reply.
+
+    Pass: it is pushed again, and then acknowledged. Fail: it is not. The terminal waits for ever, or gave the event up.
     """
-    return await visit.disturbed(Disobedience.HANG)
+    return await session.disturbed(ReplyFault.HANG)
 
 
 @rule(
@@ -101,11 +105,12 @@ async def resent_after_hang(visit: Visit) -> Finding:
     source=PAGE_TOP,
     text="网络异常……设备将缓存该记录",
 )
-async def resent_after_reset(visit: Visit) -> Finding:
-    """Reads the first push of an event and resets the connection. Pass: it is pushed again, and then
-    acknowledged. Fail: it is not.
+async def resent_after_reset(session: TerminalSession) -> Finding:
+    """Read the first push of an event and reset the connection.
+
+    Pass: it is pushed again, and then acknowledged. Fail: it is not.
     """
-    return await visit.disturbed(Disobedience.RESET)
+    return await session.disturbed(ReplyFault.RESET)
 
 
 @rule(
@@ -115,35 +120,35 @@ async def resent_after_reset(visit: Visit) -> Finding:
     source=PAGE_TOP,
     text=_CACHED + "，设备最大离线缓存50000条记录",
 )
-async def outage(visit: Visit) -> Finding:
-    """Stops listening for the time of `--outage`, causes three events meanwhile, comes back on the same
-    address, and waits until the cache is drained. Pass: all three arrive. Fail: fewer do. Not tried:
-    none does, and no passage is known to have happened.
+async def outage(session: TerminalSession) -> Finding:
+    """Stop listening for `--outage`, cause three events meanwhile, listen again, and wait for the backlog.
+
+    Pass: all three arrive. Fail: fewer do. Not tried: none does, and it is not known whether a passage happened.
     """
-    count, patience = visit.patience.outage_events, visit.patience
-    await visit.ready()
-    before = visit.post.names()
-    await visit.post.close()
+    count, timeouts = session.timeouts.outage_events, session.timeouts
+    await session.ready()
+    before = session.receiver.names()
+    await session.receiver.close()
     try:
         async with asyncio.TaskGroup() as both:
-            both.create_task(visit.cause(count))
-            both.create_task(asyncio.sleep(patience.outage_s))
+            both.create_task(session.cause(count))
+            both.create_task(asyncio.sleep(timeouts.outage_s))
     finally:
-        await visit.post.open()
-    ends = patience.resend_s
-    await visit.post.wait(lambda: len(visit.post.names() - before) >= count, timeout_s=ends)
-    await visit.post.quiet(patience.quiet_s, timeout_s=ends)
-    arrived = len(visit.post.names() - before)
-    if not arrived and not visit.certain:
-        raise visit.none_came(ends)
+        await session.receiver.open()
+    ends = timeouts.resend_s
+    await session.receiver.wait(lambda: len(session.receiver.names() - before) >= count, timeout_s=ends)
+    await session.receiver.quiet(timeouts.quiet_s, timeout_s=ends)
+    arrived = len(session.receiver.names() - before)
+    if not arrived and not session.certain:
+        raise session.none_came(ends)
     if arrived < count:
         return failed(
-            f"{arrived} of {count} arrived within {ends:g} s after {patience.outage_s:g} s of outage",
-            f"断网 {patience.outage_s:g} 秒恢复后，{ends:g} 秒内 {count} 条中仅送达 {arrived} 条",
+            f"{arrived} of {count} arrived within {ends:g} s after {timeouts.outage_s:g} s of outage",
+            f"断网 {timeouts.outage_s:g} 秒恢复后，{ends:g} 秒内 {count} 条中仅送达 {arrived} 条",
         )
     return passed(
-        f"{arrived} arrived after {patience.outage_s:g} s of outage",
-        f"断网 {patience.outage_s:g} 秒后送达 {arrived} 条",
+        f"{arrived} arrived after {timeouts.outage_s:g} s of outage",
+        f"断网 {timeouts.outage_s:g} 秒后送达 {arrived} 条",
     )
 
 
@@ -154,28 +159,29 @@ async def outage(visit: Visit) -> Finding:
     source=PAGE_SET,
     text="enabled 是否启用，HTTP事件推送服务",
 )
-async def switched_off(visit: Visit) -> Finding:
-    """Sets `enabled` to false, causes an event, waits (`--quiet`), and enables again. Pass: nothing was
-    pushed meanwhile. Fail: something was; it is then not known to whom faces go. Not tried: it is not
-    known that an event happened meanwhile (without `--cause`, and none came after enabling either).
+async def switched_off(session: TerminalSession) -> Finding:
+    """Set `enabled` to false, cause an event, wait (`--quiet`), and enable again.
+
+    Pass: nothing was pushed meanwhile. Fail: something was. Images then go to an unknown receiver. Not tried: it is not
+    known whether an event happened meanwhile (no `--cause`, and none came after enabling either).
     """
-    answer = await visit.subscribe(enabled=False)
+    answer = await session.subscribe(enabled=False)
     if code_of(answer) != 200:
         return failed("it cannot be disabled", "无法关闭")
-    await visit.post.quiet(visit.patience.quiet_s, timeout_s=visit.patience.resend_s)
-    before = len(visit.post.arrived)
+    await session.receiver.quiet(session.timeouts.quiet_s, timeout_s=session.timeouts.resend_s)
+    before = len(session.receiver.arrived)
     try:
-        await visit.cause()
-        await visit.post.quiet(visit.patience.quiet_s, timeout_s=visit.patience.quiet_s)
-        pushed = len(visit.post.arrived) - before
+        await session.cause()
+        await session.receiver.quiet(session.timeouts.quiet_s, timeout_s=session.timeouts.quiet_s)
+        pushed = len(session.receiver.arrived) - before
     finally:
-        await visit.subscribe()
+        await session.subscribe()
     if pushed:
         return failed(f"{pushed} pushed while disabled", f"关闭期间推送了 {pushed} 条")
-    if not visit.certain and not await visit.post.wait(
-        lambda: len(visit.post.arrived) > before, timeout_s=visit.patience.event_s
+    if not session.certain and not await session.receiver.wait(
+        lambda: len(session.receiver.arrived) > before, timeout_s=session.timeouts.event_s
     ):
-        raise visit.none_came(visit.patience.event_s)
+        raise session.none_came(session.timeouts.event_s)
     return passed("nothing was pushed", "未推送")
 
 
@@ -186,14 +192,15 @@ async def switched_off(visit: Visit) -> Finding:
     source=PAGE_PUSH,
     text="uuid 记录事件唯一标识；trace_id 告警的唯一标识号",
 )
-async def same_again(visit: Visit) -> Finding:
-    """Compares every push with the earlier ones of the same `uuid`, or `trace_id` and `status`. Pass: the
-    bodies are the same; and something was pushed twice. Fail: they differ: a receiver would store the
-    event twice, or the wrong one. Not tried: nothing was pushed twice.
+async def same_again(session: TerminalSession) -> Finding:
+    """Compare every push with earlier ones of the same `uuid`, or of the same `trace_id` and `status`.
+
+    Pass: something was pushed twice, and the bodies are the same. Fail: they differ. A receiver would store the event
+    twice, or the wrong one. Not tried: nothing was pushed twice.
     """
     first: dict[str, Any] = {}
     again = 0
-    for push in await seen(visit):
+    for push in await seen(session):
         if push.name in first:
             again += 1
             if first[push.name] != push.event:
@@ -214,13 +221,15 @@ async def same_again(visit: Visit) -> Finding:
     source=PAGE_PUSH,
     text="code 200表示成功",
 )
-async def duplicates(visit: Visit) -> Finding:
-    """Counts pushes of events that had been acknowledged before. Pass: none. Warning: some; a receiver has
-    to recognise them, and each costs a portrait's transfer. Not tried: no event was acknowledged.
+async def duplicates(session: TerminalSession) -> Finding:
+    """Count pushes of events that had been acknowledged before.
+
+    Pass: none. Warning: some. A receiver has to recognise them, and each one sends a portrait again. Not tried: no
+    event was acknowledged.
     """
     done: set[str] = set()
     again: Counter[str] = Counter()
-    for push in await seen(visit):
+    for push in await seen(session):
         if push.name in done:
             again[push.name] += 1
         if push.answered == "ok":
@@ -242,16 +251,16 @@ async def duplicates(visit: Visit) -> Finding:
     source=PAGE_TOP,
     text="待网络状态恢复后上传识别记录（未规定顺序）",
 )
-async def order(visit: Visit) -> Finding:
-    """Compares the times of records in the order of arrival, leaving out those that this check disturbed.
-    Pass: no record is older than the one before. Warning: some are: the page does not promise an order,
-    and whoever watches live sees an old face after a new one. Not tried: fewer than two records with a
-    time came undisturbed.
+async def order(session: TerminalSession) -> Finding:
+    """Compare the times of records in the order of arrival, without those that this check delayed.
+
+    Pass: no record is older than the one before. Warning: some are. The page does not promise an order, but the live
+    stream shows an old face after a new one. Not tried: fewer than two records with a time came undisturbed.
     """
-    disturbed = {push.name for push in visit.post.arrived if push.answered != "ok"}
+    disturbed = {push.name for push in session.receiver.arrived if push.answered != "ok"}
     times: list[float] = []
     counted: set[str] = set()
-    for push in await seen(visit):
+    for push in await seen(session):
         if push.name in counted or push.name in disturbed or (push.event or {}).get("type") != 0:
             continue
         counted.add(push.name)

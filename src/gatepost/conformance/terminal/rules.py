@@ -1,6 +1,6 @@
-"""Every rule for terminals, in the order in which they are tried, and the run that ends with restoring.
+"""Every rule for terminals, in the order in which they are tried, and the run that restores the subscription.
 
-Flow: ``examine`` → ``Visit.remember`` → the rules → ``Visit.restore``, also when the run is interrupted.
+Flow: ``examine`` → ``TerminalSession.remember`` → the rules → ``TerminalSession.restore``, also when interrupted.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from gatepost.conformance.terminal import http_api as service
 from gatepost.conformance.terminal import pushes as pushes
 from gatepost.conformance.terminal import replies as replies
 from gatepost.conformance.terminal import retries as resending
-from gatepost.conformance.terminal.session import Visit
+from gatepost.conformance.terminal.session import TerminalSession
 
 __all__ = ["RULES", "examine"]
 
-RULES: tuple[Rule[Visit], ...] = (
+RULES: tuple[Rule[TerminalSession], ...] = (
     service.encryption,
     service.authentication,
     service.login,
@@ -55,14 +55,17 @@ RULES: tuple[Rule[Visit], ...] = (
 
 
 async def examine(
-    visit: Visit, *, rules: Sequence[Rule[Visit]] = RULES, told: Callable[[Result], None] = lambda _: None
+    session: TerminalSession,
+    *,
+    rules: Sequence[Rule[TerminalSession]] = RULES,
+    told: Callable[[Result], None] = lambda _: None,
 ) -> tuple[Result, ...]:
-    """Hold the terminal against ``rules``, and restore its subscription whatever happens.
+    """Try ``rules`` on the terminal, and restore its subscription in every case.
 
-    The post must be open. Cancelling it restores the subscription too, before the cancellation goes on.
+    The receiver must be open. Cancelling restores the subscription, too, before the cancellation goes on.
     """
-    await visit.remember()
+    await session.remember()
     try:
-        return await run(rules, visit, told=told)
+        return await run(rules, session, told=told)
     finally:
-        await visit.restore()
+        await session.restore()

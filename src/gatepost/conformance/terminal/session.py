@@ -1,11 +1,11 @@
-"""One terminal under examination: questions to its HTTP service, and a post for its pushes.
+"""One terminal under examination: requests to its HTTP service, and a receiver for its pushes.
 
 Rules:
 
-- The subscription that was found is restored, whatever happens in between. Where it could not be read, or is not shown
-  whole, nothing is changed and no rule that would change it is tried.
-- A report shows no names, numbers of people, passwords or tokens; portraits are cut short.
-- Events are caused by a command, if one was given; otherwise a person is asked to, and waited for.
+- The subscription that was found is restored in every case. If it cannot be read, or is not shown whole, nothing is
+  changed and no rule that would change it is tried.
+- A report shows no names, numbers of people, passwords or tokens. Portraits are cut short.
+- Events are caused by a command, if one was given. Otherwise a person is asked to pass the terminal.
 
 Flow: ``remember`` → rules ask, subscribe, cause, disturb → ``restore``.
 """
@@ -20,58 +20,58 @@ import pybase64
 from msgspec import Struct
 
 from gatepost.conformance.acknowledgement import JSON, reply_of, unconnected
-from gatepost.conformance.raw_http import Answer, Connection, Header, Nothing, Target, request, show, shown
+from gatepost.conformance.raw_http import Answer, Connection, Header, NoResponse, Target, request, show, shown
 from gatepost.conformance.rule import Exchange, Finding, NotTried, Verdict, Words, failed, passed, warned
-from gatepost.conformance.terminal.fake_receiver import Arrived, Disobedience, Post
+from gatepost.conformance.terminal.fake_receiver import FakeReceiver, ReceivedPush, ReplyFault
 from gatepost.wire.subscription import HIDDEN
 
-__all__ = ["SUBSCRIBE", "Patience", "Visit", "code_of", "discreet"]
+__all__ = ["SUBSCRIBE", "Timeouts", "TerminalSession", "code_of", "discreet"]
 
 SUBSCRIBE = "/v1/event/subscribe"
 
 
-class Patience(Struct, frozen=True, kw_only=True):
-    """How long a terminal is waited for, in seconds."""
+class Timeouts(Struct, frozen=True, kw_only=True):
+    """How long to wait for a terminal, in seconds."""
 
     reply_s: float = 10.0
-    """For each reply of its HTTP service."""
+    """A response of its HTTP service."""
     event_s: float = 120.0
-    """For an event that was caused; a person has to walk to the door."""
+    """An event that was caused. A person has to walk to the door."""
     resend_s: float = 120.0
-    """For an event to be pushed again. Firmware waits up to a minute."""
+    """An event that is pushed again. Firmware waits up to a minute."""
     quiet_s: float = 5.0
-    """Without a push, after which the terminal counts as having nothing to say."""
+    """Silence after which the terminal has nothing left to push."""
     outage_s: float = 10.0
-    """How long the outage lasts."""
+    """Length of the outage."""
     outage_events: int = 3
-    """How many events are caused during the outage."""
+    """Number of events that are caused during the outage."""
 
 
 Cause = Callable[[int], Awaitable[None]]
 
 
-class Visit:
-    """The terminal at ``target``. ``event_dest`` is where it reaches ``post``.
+class TerminalSession:
+    """A terminal under examination. ``event_dest`` is the address at which it reaches ``receiver``.
 
-    ``cause`` makes that many events happen, or asks for them; ``certain`` says that it makes them: an event that then
-    does not arrive was not pushed. ``user`` is the account and its password.
+    ``cause`` makes a number of events happen, or asks a person for them. ``certain``: it makes them itself, so an event
+    that does not arrive was not pushed. ``user``: the account and its password.
     """
 
     def __init__(
         self,
         target: Target,
-        post: Post,
+        receiver: FakeReceiver,
         *,
         event_dest: str,
         cause: Cause,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         user: tuple[str, str] | None = None,
         certain: bool = True,
     ) -> None:
         self.target = target
-        self.post = post
+        self.receiver = receiver
         self.event_dest = event_dest
-        self.patience = patience or Patience()
+        self.timeouts = timeouts or Timeouts()
         self.user = user
         self.certain = certain
         self.caused = 0
@@ -96,14 +96,14 @@ class Visit:
         *,
         headers: Sequence[Header] | None = None,
     ) -> Answer:
-        """Ask the terminal's HTTP service, with the account unless ``headers`` are given."""
+        """Send a request to the terminal's HTTP service, with the account unless ``headers`` are given."""
         data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         extra = list(self.basic() if headers is None else headers)
         if data:
             extra.append(JSON)
         head, data = request(self.target.at(path), data, extra, method=method)
         try:
-            async with Connection.open(self.target, timeout_s=self.patience.reply_s) as connection:
+            async with Connection.open(self.target, timeout_s=self.timeouts.reply_s) as connection:
                 await connection.send(head, data)
                 answer = await connection.read()
         except OSError as error:
@@ -112,7 +112,7 @@ class Visit:
         return answer
 
     def basic(self, password: str | None = None) -> tuple[Header, ...]:
-        """The header that shows the account (HTTP Basic), if one was given; with another ``password`` if given."""
+        """Return the header of HTTP Basic, if an account was given. ``password``: another one."""
         if self.user is None:
             return ()
         name, own = self.user
@@ -122,7 +122,7 @@ class Visit:
     # -- the subscription
 
     async def remember(self) -> None:
-        """Read the subscription that is there, to restore it."""
+        """Read the present subscription, to restore it later."""
         answer = await self.ask("GET", SUBSCRIBE)
         reply = reply_of(answer)
         self._refuses_strangers = code_of(answer) == 401
@@ -143,7 +143,7 @@ class Visit:
             raise NotTried("the terminal asks for an account; give --user", "终端要求账号；请用 --user 给出")
 
     async def subscribe(self, event_dest: str | None = None, *, enabled: bool = True) -> Answer:
-        """Point the terminal at the post, or at ``event_dest``. Raises NotTried if that could not be restored."""
+        """Set the receiver's address, or ``event_dest``. Raises NotTried if the present one could not be restored."""
         if self._is_hidden:
             raise NotTried(
                 "the address that is there is not shown whole and could not be restored, so nothing was changed;"
@@ -160,7 +160,7 @@ class Visit:
         return await self.ask("POST", SUBSCRIBE, value)
 
     async def restore(self) -> Finding:
-        """Restore what was found; the second time, return what the first time came to."""
+        """Restore the subscription that was found. A second call returns the first finding."""
         if self._restored is None:
             self._restored = await self._restore()
         return self._restored
@@ -191,7 +191,7 @@ class Visit:
     # -- its pushes
 
     async def ready(self) -> None:
-        """Subscribe, unless a rule has done so already. Raises NotTried if the terminal does not let itself be."""
+        """Subscribe, unless a rule has done so already. Raises NotTried if the terminal refuses."""
         if not self._subscribed:
             answer = await self.subscribe()
             if code_of(answer) != 200:
@@ -205,21 +205,21 @@ class Visit:
         self.caused += count
         await self._cause(count)
 
-    async def event(self) -> Arrived:
-        """Answer one event that is new. Raises NotTried if none comes."""
-        before = len(self.post.arrived)
-        known = self.post.names()
+    async def event(self) -> ReceivedPush:
+        """Cause an event, and return its first push. Raises NotTried if none comes."""
+        before = len(self.receiver.arrived)
+        known = self.receiver.names()
 
         def new() -> bool:
-            return any(push.name not in known for push in self.post.arrived[before:])
+            return any(push.name not in known for push in self.receiver.arrived[before:])
 
         await self.cause()
-        if not await self.post.wait(new, timeout_s=self.patience.event_s):
-            raise self.none_came(self.patience.event_s)
-        return next(push for push in self.post.arrived[before:] if push.name not in known)
+        if not await self.receiver.wait(new, timeout_s=self.timeouts.event_s):
+            raise self.none_came(self.timeouts.event_s)
+        return next(push for push in self.receiver.arrived[before:] if push.name not in known)
 
     def none_came(self, limit: float) -> NotTried:
-        """Return the error for a rule that needed an event and got none within ``limit`` seconds."""
+        """Return the error for a rule that got no event within ``limit`` seconds."""
         if self.certain:
             return NotTried(f"no event was pushed within {limit:g} s", f"{limit:g} 秒内没有收到事件")
         return NotTried(
@@ -227,26 +227,28 @@ class Visit:
             f"{limit:g} 秒内没有收到事件；请按提示通过终端，或用 --cause 产生事件",
         )
 
-    async def victim(self, *hows: Disobedience) -> str:
-        """Cause an event to which these are done, one a push, and return its name. Raises NotTried if none comes."""
-        self.post.disobey(*hows)
+    async def victim(self, *hows: ReplyFault) -> str:
+        """Cause an event with these faults, one per push, and return its name. Raises NotTried if none comes."""
+        self.receiver.misbehave(*hows)
         await self.event()
-        if not await self.post.wait(lambda: self.post.victim is not None, timeout_s=self.patience.event_s):
-            self.post.disobey()
-            raise self.none_came(self.patience.event_s)
-        return str(self.post.victim)
+        if not await self.receiver.wait(
+            lambda: self.receiver.victim is not None, timeout_s=self.timeouts.event_s
+        ):
+            self.receiver.misbehave()
+            raise self.none_came(self.timeouts.event_s)
+        return str(self.receiver.victim)
 
-    def pushes(self, name: str) -> list[Arrived]:
+    def pushes(self, name: str) -> list[ReceivedPush]:
         """Return every push of the event with this name."""
-        return [push for push in self.post.arrived if push.name == name]
+        return [push for push in self.receiver.arrived if push.name == name]
 
-    async def disturbed(self, *hows: Disobedience) -> Finding:
-        """Do these, one a push, to a new event, and tell whether it is pushed again after each until it is taken."""
-        limit = self.patience.resend_s
+    async def disturbed(self, *hows: ReplyFault) -> Finding:
+        """Apply these faults to a new event, one per push, and find out whether it is pushed again after each."""
+        limit = self.timeouts.resend_s
         try:
             victim = await self.victim(*hows)
             for count, how in enumerate(hows, 1):
-                if not await self.post.wait(
+                if not await self.receiver.wait(
                     lambda count=count: len(self.pushes(victim)) > count,  # type: ignore[misc]
                     timeout_s=limit,
                 ):
@@ -256,56 +258,56 @@ class Visit:
                         f"{limit:g} 秒内未重新推送{f'（{how}）' if after else ''}：该事件已丢失",
                     )
         finally:
-            self.post.disobey()
+            self.receiver.misbehave()
         first, last = self.pushes(victim)[0], self.pushes(victim)[len(hows)]
         waited = last.at - first.at
         return passed(f"pushed again after {waited:.1f} s", f"{waited:.1f} 秒后重新推送")
 
-    async def not_understood(self, hows: Sequence[Disobedience]) -> list[Disobedience]:
+    async def not_understood(self, hows: Sequence[ReplyFault]) -> list[ReplyFault]:
         """Acknowledge a new event in each of these forms, and return those after which it was pushed again.
 
-        It waits twice as long as the terminal took to push a refused event again; if none was refused before, one is.
-        Raises NotTried if no event comes, or if a refused one is not pushed again.
+        The wait is twice as long as the terminal took to push a refused event again. If none was refused before, one
+        is. Raises NotTried if no event comes, or if a refused one is not pushed again.
         """
-        if self._pause() is None and (await self.disturbed(Disobedience.REFUSED)).verdict is Verdict.FAIL:
+        if self._pause() is None and (await self.disturbed(ReplyFault.REFUSED)).verdict is Verdict.FAIL:
             raise NotTried(
                 "the terminal does not push a refused event again, so nothing can be seen",
                 "终端不会重新推送被拒绝的事件，因此无法观察",
             )
         victims = {how: await self.victim(how) for how in hows}
-        self.post.disobey()
-        wait = 2 * (self._pause() or 0.0) + self.patience.quiet_s
-        await self.post.wait(
+        self.receiver.misbehave()
+        wait = 2 * (self._pause() or 0.0) + self.timeouts.quiet_s
+        await self.receiver.wait(
             lambda: all(len(self.pushes(name)) > 1 for name in victims.values()), timeout_s=wait
         )
         return [how for how, name in victims.items() if len(self.pushes(name)) > 1]
 
     def _pause(self) -> float | None:
-        """Return the longest time from a refused first push to the second one, in seconds, so far."""
+        """Return the longest time so far from a refused first push to the second one, in seconds."""
         waits = []
-        for push in self.post.arrived:
-            if push.answered == Disobedience.REFUSED and len(again := self.pushes(push.name)) > 1:
+        for push in self.receiver.arrived:
+            if push.answered == ReplyFault.REFUSED and len(again := self.pushes(push.name)) > 1:
                 waits.append(again[1].at - again[0].at)
         return max(waits, default=None)
 
     def collect(self) -> tuple[Exchange, ...]:
-        """Answer what was asked and what was pushed since the last time, shortened."""
+        """Return the exchanges and pushes since the last call, shortened."""
         exchanges, self._exchanges = self._exchanges, []
-        pushes, self._shown = self.post.arrived[self._shown :], len(self.post.arrived)
+        pushes, self._shown = self.receiver.arrived[self._shown :], len(self.receiver.arrived)
         seen = [Exchange(_pushed(push), f"({push.answered})") for push in pushes]
         both = exchanges + seen
         return tuple(both if len(both) <= 12 else both[:6] + both[-6:])
 
 
 def code_of(answer: Answer) -> int | None:
-    """Answer the ``code`` of a reply, ``None`` where it has none."""
+    """Return the ``code`` of a reply; ``None`` without one."""
     code = (reply_of(answer) or {}).get("code")
     return code if type(code) is int else None
 
 
 def said(answer: Answer) -> Words:
-    """Say in a few words what came back."""
-    if isinstance(answer, Nothing):
+    """Return the response in a few words."""
+    if isinstance(answer, NoResponse):
         return Words(answer.why, f"无应答（{answer.why}）")
     reply = reply_of(answer)
     if reply is None:
@@ -317,7 +319,7 @@ def said(answer: Answer) -> Words:
     )
 
 
-def _pushed(push: Arrived) -> str:
+def _pushed(push: ReceivedPush) -> str:
     lines = [f"{push.method} {push.path}"] + [f"{name}: {value}" for name, value in push.headers]
     body = msgspec.json.encode(push.event) if push.event else push.body
     return discreet("\n".join(lines) + "\n\n" + show(body))
@@ -330,5 +332,5 @@ _AUTHORIZATION = re.compile(r"(?m)^(Authorization: ).*$")
 
 
 def discreet(text: str) -> str:
-    """Take out of a report what is nobody's business: who passed, and how to log in."""
+    """Remove from a report who passed, and how to log in."""
     return _AUTHORIZATION.sub(r"\1…", _PRIVATE.sub(r'\1"…"', text))

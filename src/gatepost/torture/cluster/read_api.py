@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gatepost.conformance.raw_http import Connection, Nothing, Target, request
+from gatepost.conformance.raw_http import Connection, NoResponse, Target, request
 from gatepost.torture.judge import Found
 from gatepost.torture.oracle import digest, name_of
 from gatepost.torture.read_api import ListingError, items, settle
@@ -72,7 +72,7 @@ async def _image(addresses: Sequence[str], path: str, token: str) -> str:
                 answer = await connection.read()
         except OSError as error:
             raise ListingError(f"{path} cannot be asked for: {error}") from None
-        if not isinstance(answer, Nothing) and answer.status == 200:
+        if not isinstance(answer, NoResponse) and answer.status == 200:
             return digest(answer.body)
-        said.append(answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}")
+        said.append(answer.why if isinstance(answer, NoResponse) else f"HTTP {answer.status}")
     return f"no receiver has it: {', '.join(said)}"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from gatepost.conformance.raw_http import Connection, Nothing, Target, request
+from gatepost.conformance.raw_http import Connection, NoResponse, Target, request
 from gatepost.torture.cluster.servers.programs import Programs
 from gatepost.torture.cluster.servers.relay import Relay
 from gatepost.torture.cluster.servers.service import Service, ServiceError
@@ -130,7 +130,7 @@ class Bucket:
                 answer = await connection.read()
         except OSError:
             return False
-        return not isinstance(answer, Nothing) and answer.status < 300
+        return not isinstance(answer, NoResponse) and answer.status < 300
 
     async def kill(self) -> None:
         """End it as a power cut would."""

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatepost.conformance.raw_http import Connection, Nothing, Target, request
+from gatepost.conformance.raw_http import Connection, NoResponse, Target, request
 from gatepost.process_tree import gone, members, signal_all
 from gatepost.torture.cluster.servers.programs import Programs
 from gatepost.torture.cluster.servers.relay import Relay
@@ -219,7 +219,7 @@ async def _ask(method: str, port: int, path: str, body: bytes = b"") -> dict[str
         async with Connection.open(target, timeout_s=ASK_S) as connection:
             await connection.send(head, body)
             answer = await connection.read()
-        found: dict[str, Any] = {} if isinstance(answer, Nothing) else json.loads(answer.body)
+        found: dict[str, Any] = {} if isinstance(answer, NoResponse) else json.loads(answer.body)
     except (OSError, ValueError):
         return {}
     return found
