@@ -15,8 +15,8 @@ from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox, State
 from gatepost.terminal.outbox.reader import Reader
-from gatepost.torture.power_loss.disk_model import Disk
-from gatepost.torture.power_loss.sqlite_vfs import NotedFiles
+from gatepost.torture.power_loss.disk_model import DiskModel
+from gatepost.torture.power_loss.sqlite_vfs import RecordingFiles
 from gatepost.wire import Alarm, Record, Subscription
 
 AT = 1_700_000_000.0
@@ -38,7 +38,7 @@ class Step(Struct, frozen=True):
 class Run(Struct):
     """A terminal's life on a disk whose operations are noted."""
 
-    disk: Disk = field(default_factory=Disk)
+    disk: DiskModel = field(default_factory=DiskModel)
     steps: dict[int, list[Step]] = field(default_factory=dict)
 
     async def note(
@@ -68,7 +68,7 @@ def event(number: int) -> Record | Alarm:
 async def life(folder: Path, seed: int, count: int) -> Run:
     """Record, deliver, refuse, retry and discard, over three starts."""
     run, rand = Run(), random.Random(seed)
-    files = NotedFiles(run.disk, folder)
+    files = RecordingFiles(run.disk, folder)
     for start in range(3):
         outbox = await Outbox.open(folder / FOLDER, settings=SETTINGS, now=lambda: AT, files=files)
         if not start:

@@ -20,8 +20,8 @@ from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Image, Place
 from gatepost.journal.streams import ALARMS, RECORDS, Position
 from gatepost.journal.writer import Writer
-from gatepost.torture.power_loss.disk_model import Disk, Mark
-from gatepost.torture.power_loss.sqlite_vfs import NotedFiles
+from gatepost.torture.power_loss.disk_model import DiskModel, Mark
+from gatepost.torture.power_loss.sqlite_vfs import RecordingFiles
 
 
 def test_a_writer_is_killed_at_each_call_to_the_disk(tmp_path: Path) -> None:
@@ -40,10 +40,10 @@ def test_a_writer_is_killed_at_each_call_to_the_disk(tmp_path: Path) -> None:
 def power_cuts(folder: Path, *, seed: int, cuts: int) -> list[str]:
     """Run two writers and a reader on a disk that forgets, cut it, read what is left, and return what is wrong."""
     rand = random.Random(seed)
-    disk = Disk()
+    disk = DiskModel()
     run = folder / "run"
     run.mkdir(parents=True)
-    journal = Folder.open(run / "journal", files=NotedFiles(disk, run))
+    journal = Folder.open(run / "journal", files=RecordingFiles(disk, run))
     begun = len(disk.ops)
     commits: list[tuple[dict[str, Position], int]] = [({}, 0)]
     done: list[bytes] = []
@@ -109,12 +109,12 @@ def test_power_is_cut_a_thousand_times(tmp_path: Path, seed: int) -> None:
 def test_the_power_cuts_notice_a_missing_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the sync of the folder, or of the file, the campaign must fail: else it proves nothing."""
     for call in ("sync", "sync_folder"):
-        monkeypatch.setattr(NotedFiles, call, lambda self, what: None)
+        monkeypatch.setattr(RecordingFiles, call, lambda self, what: None)
         assert power_cuts(tmp_path / call, seed=1, cuts=30) != []
         monkeypatch.undo()
 
 
-class FlakyFiles(NotedFiles):
+class FlakyFiles(RecordingFiles):
     """A disk of which a sync of several files fails now and then, and which tells ``early`` before each."""
 
     early: Sequence[Mark] = ()
@@ -134,7 +134,7 @@ def image_cuts(folder: Path, *, seed: int, cuts: int, tells_early: bool = False)
     Some syncs fail, some images become holes, and some packs are deleted. ``tells_early``: acknowledge before the sync.
     """
     rand = random.Random(seed)
-    disk = Disk()
+    disk = DiskModel()
     run = folder / "run"
     run.mkdir(parents=True)
     files = FlakyFiles(disk, run)
@@ -226,7 +226,7 @@ def image_cuts(folder: Path, *, seed: int, cuts: int, tells_early: bool = False)
 
 
 def _forget(
-    rand: random.Random, disk: Disk, packs: Packs, alive: dict[str, list[Place]], written: set[str]
+    rand: random.Random, disk: DiskModel, packs: Packs, alive: dict[str, list[Place]], written: set[str]
 ) -> None:
     """Make holes of the images of some events, or delete a pack that is not being written."""
     closed = [pack.name for pack in packs.all() if pack.name not in written]
@@ -276,13 +276,13 @@ def test_the_power_cuts_notice_who_tells_before_the_sync(tmp_path: Path) -> None
 def test_the_power_cuts_notice_that_the_folder_of_packs_is_not_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = NotedFiles.sync_folder
+    true = RecordingFiles.sync_folder
 
-    def sync_folder(self: NotedFiles, path: Path) -> None:
+    def sync_folder(self: RecordingFiles, path: Path) -> None:
         if path.name != "packs":
             true(self, path)
 
-    monkeypatch.setattr(NotedFiles, "sync_folder", sync_folder)
+    monkeypatch.setattr(RecordingFiles, "sync_folder", sync_folder)
     assert any("missing" in one for one in image_cuts(tmp_path, seed=1, cuts=40))
 
 

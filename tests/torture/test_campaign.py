@@ -49,7 +49,7 @@ async def test_without_a_defect_the_run_that_finds_the_mutants_finds_nothing(tmp
     ("name", "track", "said"),
     [
         ("terminal_answers_before_the_commit", (Kind.KILL_TERMINAL,), "accepted"),
-        # In `make test` a power cut shows this one, see test_blackout.
+        # In `make test` a power cut shows this one, see power_loss/test_run.py.
         pytest.param(
             "receiver_replies_before_the_sync", (Kind.KILL_RECEIVER,), "not stored", marks=pytest.mark.soak
         ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from gatepost.torture.event_source import Issuer
+from gatepost.torture.event_source import EventSource
 from gatepost.torture.oracle import Fate, Oracle
 from gatepost.torture.system.processes import End
 
@@ -47,8 +47,8 @@ async def door(folder: Path, answer: Answer) -> AsyncIterator[Up]:
     await server.wait_closed()
 
 
-def issuer(end: Up, oracle: Oracle) -> Issuer:
-    return Issuer(0, cast(End, end), oracle, rate=2000.0, rand=random.Random(1))
+def issuer(end: Up, oracle: Oracle) -> EventSource:
+    return EventSource(0, cast(End, end), oracle, rate=2000.0, rand=random.Random(1))
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -3,7 +3,7 @@ import json
 import msgspec
 import pytest
 
-from gatepost.torture.judge import Blackout, Judgement
+from gatepost.torture.judge import Judgement, PowerCuts
 from gatepost.torture.report import Outcome, as_json, as_lines
 from gatepost.torture.system.disks import Disks
 
@@ -17,8 +17,8 @@ GOOD = Outcome(
 )
 BAD = msgspec.structs.replace(GOOD, judgement=Judgement(("1 spurious: x",), {"accepted": 880}))
 LIMITED = msgspec.structs.replace(GOOD, disks=Disks(False, why="may not mount"))
-CUTS = Blackout("terminal", 1800, 78, 120, 1000, 58_000, ())
-LOST = Blackout(
+CUTS = PowerCuts("terminal", 1800, 78, 120, 1000, 58_000, ())
+LOST = PowerCuts(
     "receiver", 1900, 176, 120, 1000, 51_000, ("after 5 operations: acknowledged, and not there: 1: y",)
 )
 
@@ -32,7 +32,7 @@ def test_json_says_everything_and_whether_it_is_good() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "cuts"), [(BAD, []), (GOOD, [CUTS, LOST])])
-def test_one_difference_anywhere_is_enough(outcome: Outcome, cuts: list[Blackout]) -> None:
+def test_one_difference_anywhere_is_enough(outcome: Outcome, cuts: list[PowerCuts]) -> None:
     assert json.loads(as_json(outcome, cuts))["ok"] is False
 
 

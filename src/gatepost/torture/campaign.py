@@ -1,8 +1,8 @@
-"""A whole run: both ends, lines between them, events, faults, and the judgement.
+"""A whole run: both ends, proxies between them, events, faults, and the judgement.
 
-Flow: receiver, lines, terminals up and subscribed → issuers and the three tracks of faults run for the given time →
-everything is healed → what the destination refuses is given up → the issuers stop → the outboxes drain → both ends
-stop → what is left on disk is judged.
+Flow: receiver, proxies and terminals start, terminals are subscribed → event sources and four tracks of faults run for
+the given time → everything is healed → events that the destination refuses become dead letters → the event sources
+stop → the outboxes drain → both ends stop → the disks are judged.
 """
 
 import asyncio
@@ -21,28 +21,28 @@ from msgspec import Struct
 from gatepost.conformance.raw_http import Target
 from gatepost.terminal.local_socket import client as door_client
 from gatepost.torture import read_api, read_disk
-from gatepost.torture.event_source import Issuer
-from gatepost.torture.fault_injection import House, inflict, subscribe
+from gatepost.torture.event_source import EventSource
+from gatepost.torture.fault_injection import SystemUnderTest, inflict, subscribe
 from gatepost.torture.fault_plan import TRACKS, Kind, plan
 from gatepost.torture.judge import Evidence, judge
 from gatepost.torture.oracle import Oracle
 from gatepost.torture.report import Outcome
 from gatepost.torture.system import destination
 from gatepost.torture.system.destination import is_refused
-from gatepost.torture.system.disks import DiskError, Disks, Mounted
+from gatepost.torture.system.disks import DiskError, Disks, MountedDisk
 from gatepost.torture.system.processes import LAUNCHER, End, EndError
-from gatepost.torture.system.proxy import Line, Traffic
+from gatepost.torture.system.proxy import Proxy, Traffic
 from gatepost.torture.wanted import wanted
 
 __all__ = ["Campaign", "Settings"]
 
 DRAIN_S = 120.0
-"""For draining, once everything is well: so long after the last that was drained."""
+"""Seconds for draining, once no fault is left, counted from the last event that was delivered."""
 
 AFTERWARDS = ("duplicates recognised",)
-"""What is only known when both ends have stopped."""
+"""Counts that are known only when both ends have stopped."""
 
-# Short waits, so that hundreds of faults fit into minutes; none of them changes what is promised.
+# Short waits, so that hundreds of faults fit into minutes. No guarantee depends on them.
 TERMINAL = """
 overflow = "refuse-newest"  # on a full disk nothing that was accepted makes room
 retry_first_s = 0.1
@@ -56,27 +56,27 @@ max_refusals = 10
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What a run is made with."""
+    """The settings of a run."""
 
     seed: int = 1
     seconds: float = 600.0
-    """How long faults go on."""
+    """Seconds during which faults happen."""
     longer: float | None = None
-    """How many seconds longer at most, if too little has happened by then; ``None``: as long again."""
+    """Seconds to go on at most if too little has happened by then; ``None``: as long again."""
     terminals: int = 3
     rate: float = 15.0
-    """Events a second, each terminal."""
+    """Events per second of each terminal."""
     tracks: Sequence[tuple[Kind, ...]] = TRACKS
     launcher: Sequence[str] = LAUNCHER
     disks: Disks = Disks(False, why="nobody asked for them")
     keep: bool = False
-    """Whether what is on real disks at the end stays in the folder."""
+    """The content of real disks stays in the folder."""
     wanted: Mapping[str, int] | None = None
-    """How often what has to happen; ``None``: everything that the tracks have, and what follows from it."""
+    """How often each thing has to happen; ``None``: every fault of the tracks once, and what follows from it."""
 
 
-class Ended(Struct, frozen=True):
-    """What was seen at the end, while both ends still ran."""
+class EndState(Struct, frozen=True):
+    """What was observed at the end, while both ends still ran."""
 
     undrained: Sequence[str]
     listed: Sequence[str]
@@ -85,7 +85,7 @@ class Ended(Struct, frozen=True):
 
 
 class Campaign:
-    """One run in ``folder``, which is empty or not there. ``say`` is told how it goes."""
+    """One run in ``folder``, which is empty or does not exist. ``say`` receives its progress."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Campaign:
         self._say = say
         self._sleep = sleep
         self._clock = clock
-        self._rand = random.Random(settings.seed)  # noqa: S311 (makes events, guards nothing)
+        self._rand = random.Random(settings.seed)  # noqa: S311 (makes events, no secrets)
         self.oracle = Oracle(random.Random(f"{settings.seed}/events"), time.time)  # noqa: S311 (as above)
         self.traffic = Traffic()
         least = wanted(settings.tracks, real=settings.disks.real)
@@ -112,22 +112,22 @@ class Campaign:
         self._forward_audits = 0
 
     async def run(self) -> Outcome:
-        """Run it. Raises EndError if an end cannot be started at all, DiskError if a disk cannot be made."""
-        house = self._build()
-        ends = (*house.terminals, house.receiver)
+        """Run it. Raises EndError if an end cannot be started, DiskError if a disk cannot be made."""
+        system = self._build()
+        ends = (*system.terminals, system.receiver)
         try:
             for end in ends:
                 if self.settings.disks.real:
-                    end.disk = Mounted(end.folder, self.settings.disks.size)
+                    end.disk = MountedDisk(end.folder, self.settings.disks.size)
                 end.disk.open()
-            return await self._run(house)
+            return await self._run(system)
         finally:
             for end in ends:
                 end.disk.close(keep=self.settings.keep)
 
-    async def _run(self, house: House) -> Outcome:
+    async def _run(self, system: SystemUnderTest) -> Outcome:
         issuers = [
-            Issuer(
+            EventSource(
                 number,
                 end,
                 self.oracle,
@@ -135,43 +135,43 @@ class Campaign:
                 rand=random.Random(f"{self.settings.seed}/{number}"),  # noqa: S311 (as above)
                 sleep=self._sleep,
             )
-            for number, end in enumerate(house.terminals)
+            for number, end in enumerate(system.terminals)
         ]
-        house.issuers = issuers
+        system.issuers = issuers
         began = self._clock()
         try:
-            await self._start(house)
+            await self._start(system)
             issuing = [asyncio.create_task(issuer.run()) for issuer in issuers]
-            auditing = asyncio.create_task(self._audit(house))
-            await self._torment(house)
-            await self._heal(house)
-            kept = await self._given_up(house)
+            auditing = asyncio.create_task(self._audit(system))
+            await self._torment(system)
+            await self._heal(system)
+            kept = await self._given_up(system)
             for issuer in issuers:
                 issuer.stop()
             await asyncio.wait_for(asyncio.gather(*issuing), DRAIN_S)
-            undrained = await self._drain(house)
-            listed = await read_api.listed(house.receiver.address, house.receiver.folder)
-            undrained += await self._forwarded(house)
+            undrained = await self._drain(system)
+            listed = await read_api.listed(system.receiver.address, system.receiver.folder)
+            undrained += await self._forwarded(system)
             auditing.cancel()
             await asyncio.gather(auditing, return_exceptions=True)
-            late = [end.name for end in (*house.terminals, house.receiver) if not await end.term()]
+            late = [end.name for end in (*system.terminals, system.receiver) if not await end.term()]
         finally:
-            await self._clear(house)
-        house.late += late
+            await self._clear(system)
+        system.late += late
         return await asyncio.to_thread(
-            self._judge, house, Ended(undrained, listed, kept, self._clock() - began)
+            self._judge, system, EndState(undrained, listed, kept, self._clock() - began)
         )
 
     # -- before
 
-    def _build(self) -> House:
+    def _build(self) -> SystemUnderTest:
         settings = self.settings
         self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "terminal.toml"
         config.write_text(TERMINAL, encoding="utf-8")
         data = self._folder / "receiver"
         serve: tuple[str, ...] = ("serve", "--data", str(data), "--listen", "127.0.0.1:{port}")
-        # The destination is on this machine, where no request goes unless it is named.
+        # The destination is on this machine. The receiver sends nothing there unless it is allowed by name.
         self._settings_file.write_text('forward_networks = ["127.0.0.0/8"]\n', encoding="utf-8")
         serve += ("--config", str(self._settings_file))
         receiver = End("receiver", serve, data, launcher=settings.launcher)
@@ -182,77 +182,77 @@ class Campaign:
             run += ("--listen", "127.0.0.1:{port}", "--config", str(config))
             terminals.append(End(f"terminal {number}", run, data, launcher=settings.launcher))
         lines = [
-            Line(lambda: Target.parse(f"{receiver.address}/Record"), self.traffic, sleep=self._sleep)
+            Proxy(lambda: Target.parse(f"{receiver.address}/Record"), self.traffic, sleep=self._sleep)
             for _ in terminals
         ]
-        return House(terminals, lines, receiver, traffic=self.traffic, sleep=self._sleep)
+        return SystemUnderTest(terminals, lines, receiver, traffic=self.traffic, sleep=self._sleep)
 
-    async def _start(self, house: House) -> None:
-        await house.receiver.start()
-        await house.destination.open()
+    async def _start(self, system: SystemUnderTest) -> None:
+        await system.receiver.start()
+        await system.destination.open()
         await asyncio.to_thread(
-            _add_destination, house.receiver.folder, house.destination.url, self._settings_file
+            _add_destination, system.receiver.folder, system.destination.url, self._settings_file
         )
-        for number, (end, line) in enumerate(zip(house.terminals, house.lines, strict=True)):
+        for number, (end, line) in enumerate(zip(system.terminals, system.lines, strict=True)):
             await line.open()
             await end.start()
-            if not await subscribe(house, number):
+            if not await subscribe(system, number):
                 raise EndError(f"{end.name} does not let itself be subscribed")
 
     # -- during
 
-    async def _torment(self, house: House) -> None:
+    async def _torment(self, system: SystemUnderTest) -> None:
         ends = self._clock() + self.settings.seconds
         try:
             async with asyncio.TaskGroup() as tracks:
                 for track in self.settings.tracks:
-                    tracks.create_task(self._track(house, track, ends))
+                    tracks.create_task(self._track(system, track, ends))
         except* (EndError, DiskError) as errors:
             raise errors.exceptions[0] from None
 
-    async def _track(self, house: House, track: tuple[Kind, ...], ends: float) -> None:
+    async def _track(self, system: SystemUnderTest, track: tuple[Kind, ...], ends: float) -> None:
         faults = plan(self.settings.seed, track, terminals=self.settings.terminals)
-        # On a slow machine too little may have happened by then; a run goes on for that, but not without an end.
+        # On a slow machine too little may have happened by then. The run goes on, with a limit.
         last = ends + (self.settings.seconds if self.settings.longer is None else self.settings.longer)
-        while (now := self._clock()) < ends or (now < last and self._missing(house)):
+        while (now := self._clock()) < ends or (now < last and self._missing(system)):
             fault = next(faults)
-            await inflict(house, fault)
-            self._say(f"{house.done.total()} {fault.kind} {fault.target}")
+            await inflict(system, fault)
+            self._say(f"{system.done.total()} {fault.kind} {fault.target}")
 
-    def _happened(self, house: House) -> Counter[str]:
-        """Count what happened so far, as far as it can be seen from here."""
-        happened: Counter[str] = house.done + house.met
+    def _happened(self, system: SystemUnderTest) -> Counter[str]:
+        """Count what happened so far, as far as it can be observed from outside."""
+        happened: Counter[str] = system.done + system.met
         happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
-        happened.update(house.destination.met)
-        happened["refused always"] = house.destination.refusals
+        happened.update(system.destination.met)
+        happened["refused always"] = system.destination.refusals
         happened["pushes"] = self.traffic.pushes
         happened["resends"] = self.traffic.resends
         happened["audits"] = self._audits
         happened["audits of the destination"] = self._forward_audits
-        happened["interruptions"] = sum(issuer.interruptions for issuer in house.issuers)
-        for issuer in house.issuers:
+        happened["interruptions"] = sum(issuer.interruptions for issuer in system.issuers)
+        for issuer in system.issuers:
             happened.update({f"refused {kind}": count for kind, count in issuer.refusals.items()})
         return happened
 
-    def _missing(self, house: House) -> bool:
-        """Tell whether something has to happen yet that only faults bring about."""
-        happened = self._happened(house)
+    def _missing(self, system: SystemUnderTest) -> bool:
+        """Tell whether something has to happen yet that only faults cause."""
+        happened = self._happened(system)
         return any(happened[name] < least for name, least in self._wanted.items() if name not in AFTERWARDS)
 
-    async def _audit(self, house: House) -> None:
-        """Look at the ledgers while everything goes on."""
+    async def _audit(self, system: SystemUnderTest) -> None:
+        """Check the ledgers while everything runs."""
         while True:
-            for end in house.terminals:
+            for end in system.terminals:
                 if not end.up.is_set():
                     continue
                 try:
                     status = await asyncio.to_thread(door_client.ask, end.folder, "status", timeout_s=2.0)
-                except Exception:  # noqa: S112 (it was killed or stopped meanwhile: nothing to look at)
+                except Exception:  # noqa: S112 (it was killed or stopped meanwhile)
                     continue
                 self._balance(end.name, status)
-            with contextlib.suppress(sqlite3.Error, ValueError):  # it is only starting, or its disk fails
+            with contextlib.suppress(sqlite3.Error, ValueError):  # it is starting, or its disk fails
                 self._balance_of_destination(
-                    await asyncio.to_thread(read_disk.forwarded, house.receiver.folder)
+                    await asyncio.to_thread(read_disk.forwarded, system.receiver.folder)
                 )
             await self._sleep(0.5)
 
@@ -269,24 +269,24 @@ class Campaign:
 
     # -- after
 
-    async def _heal(self, house: House) -> None:
-        for end in (*house.terminals, house.receiver):
+    async def _heal(self, system: SystemUnderTest) -> None:
+        for end in (*system.terminals, system.receiver):
             end.resume()
             end.limit(None)
             if not end.up.is_set():
-                await end.start()  # it died, which is noted
-        for number in range(len(house.terminals)):
+                await end.start()  # it died, which is recorded
+        for number in range(len(system.terminals)):
             for _ in range(50):
-                if await subscribe(house, number):
+                if await subscribe(system, number):
                     break
                 await self._sleep(0.2)
 
-    async def _given_up(self, house: House) -> list[str]:
+    async def _given_up(self, system: SystemUnderTest) -> list[str]:
         """Wait until the events that the destination always refuses are dead letters; return which are not.
 
-        Others still come meanwhile: the receiver gives none up before others of its kind were accepted.
+        Other events still come meanwhile, because the receiver gives none up before others of its kind were accepted.
         """
-        data, destination = house.receiver.folder, house.destination
+        data, destination = system.receiver.folder, system.destination
         destination.expect_dead_letters()
         names = frozenset(filter(is_refused, await asyncio.to_thread(read_disk.waiting, data)))
         before, ends = None, 0.0
@@ -299,9 +299,9 @@ class Campaign:
             names &= await asyncio.to_thread(read_disk.waiting, data)
         return destination.overdue
 
-    async def _drain(self, house: House) -> list[str]:
+    async def _drain(self, system: SystemUnderTest) -> list[str]:
         undrained = []
-        for end in house.terminals:
+        for end in system.terminals:
             pending, ends = None, 0.0
             while True:
                 status = await asyncio.to_thread(door_client.ask, end.folder, "status", timeout_s=30.0)
@@ -315,53 +315,53 @@ class Campaign:
                 await self._sleep(0.1)
         return undrained
 
-    async def _forwarded(self, house: House) -> list[str]:
-        """Wait until the destination has been sent everything."""
-        data, before, ends = house.receiver.folder, None, 0.0
+    async def _forwarded(self, system: SystemUnderTest) -> list[str]:
+        """Wait until the destination has received everything."""
+        data, before, ends = system.receiver.folder, None, 0.0
         while True:
             ledger = await asyncio.to_thread(read_disk.forwarded, data)
             if not ledger.waiting + ledger.unread:
                 return []
             if ledger != before:
                 before, ends = ledger, self._clock() + DRAIN_S
-            if house.destination.refuses and not ledger.unread:
+            if system.destination.refuses and not ledger.unread:
                 names = await asyncio.to_thread(read_disk.waiting, data)
-                house.destination.refuses = len(names) < ledger.waiting or not all(map(is_refused, names))
+                system.destination.refuses = len(names) < ledger.waiting or not all(map(is_refused, names))
             if self._clock() > ends:
                 return [f"the destination: {ledger}"]
             await self._sleep(0.1)
 
-    async def _clear(self, house: House) -> None:
-        for end in (*house.terminals, house.receiver):
+    async def _clear(self, system: SystemUnderTest) -> None:
+        for end in (*system.terminals, system.receiver):
             await end.kill()
             end.clock.close()
-        for line in house.lines:
+        for line in system.lines:
             await line.close()
-        await house.destination.close()
+        await system.destination.close()
 
-    def _judge(self, house: House, ended: Ended) -> Outcome:
-        data = house.receiver.folder
-        happened = self._happened(house)
+    def _judge(self, system: SystemUnderTest, ended: EndState) -> Outcome:
+        data = system.receiver.folder
+        happened = self._happened(system)
         happened["duplicates recognised"] = read_disk.duplicates_seen(data)
-        ledgers = [read_disk.ledger(end.folder) for end in house.terminals]
-        for end, each in zip(house.terminals, ledgers, strict=True):
+        ledgers = [read_disk.ledger(end.folder) for end in system.terminals]
+        for end, each in zip(system.terminals, ledgers, strict=True):
             self._balance(end.name, each)
         evidence = Evidence(
             issued=self.oracle.issued,
             fates=self.oracle.fates,
             stored=read_disk.stored(data),
             quarantined=read_disk.quarantined(data),
-            pending=frozenset().union(*(read_disk.held(end.folder, "pending") for end in house.terminals)),
-            dead=frozenset().union(*(read_disk.held(end.folder, "dead") for end in house.terminals)),
+            pending=frozenset().union(*(read_disk.held(end.folder, "pending") for end in system.terminals)),
+            dead=frozenset().union(*(read_disk.held(end.folder, "dead") for end in system.terminals)),
             ledgers=ledgers,
             unbalanced=self._unbalanced,
             acknowledged=frozenset(self.traffic.acknowledged),
             disordered=self.traffic.disordered,
-            died=[died for end in (*house.terminals, house.receiver) for died in end.died],
-            late=house.late,
-            defects=[*self.traffic.defects, *house.destination.defects],
-            passed_on=house.destination.taken,
-            several_ids=frozenset(name for name, ids in house.destination.ids.items() if len(ids) > 1),
+            died=[died for end in (*system.terminals, system.receiver) for died in end.died],
+            late=system.late,
+            defects=[*self.traffic.defects, *system.destination.defects],
+            passed_on=system.destination.taken,
+            several_ids=frozenset(name for name, ids in system.destination.ids.items() if len(ids) > 1),
             given_up=read_disk.dead_letters(data),
             seen=read_disk.forwarded(data).seen - read_disk.notices(data),
             undrained=ended.undrained,
@@ -373,7 +373,7 @@ class Campaign:
         return Outcome(
             seed=self.settings.seed,
             seconds=round(ended.seconds, 1),
-            faults=house.done.total(),
+            faults=system.done.total(),
             happened=dict(happened),
             judgement=judge(evidence),
             disks=self.settings.disks,
@@ -381,7 +381,7 @@ class Campaign:
 
 
 def _add_destination(folder: Path, url: str, settings: Path) -> None:
-    """Have a receiver pass everything on. Raises EndError."""
+    """Add a destination to a receiver, for all events. Raises EndError."""
     words = ["forward", "add", "torture", "--data", str(folder), "--url", url, "--config", str(settings)]
     for option in destination.OPTIONS:
         words += ["--set", option]

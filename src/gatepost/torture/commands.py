@@ -1,6 +1,6 @@
-"""``gatepost torture``: run it, cut the power, say what came of both; exit code 1 on any difference.
+"""``gatepost torture``: run it, cut the power, print the result. Exit code 1 on any difference.
 
-Rules: standard output is the result, standard error the progress, if a person is looking. Modules of the ends are
+Rules: the result goes to standard output, progress to standard error if that is a terminal. Modules of the ends are
 imported when the command runs.
 """
 
@@ -23,29 +23,29 @@ from gatepost.torture.options import AcknowledgeAfter, DiskChoice
 
 if TYPE_CHECKING:
     from gatepost.torture.campaign import Settings
-    from gatepost.torture.judge import Blackout
+    from gatepost.torture.judge import PowerCuts
     from gatepost.torture.report import Outcome
     from gatepost.torture.system.disks import Disks
 
 __all__ = ["register"]
 
 TORTURE = t(
-    "Run a receiver and terminals as processes, break everything that can break, then count. Exit code 1 on any "
+    "Run a receiver and terminals as processes under every kind of fault, then compare. Exit code 1 on any "
     "difference, or if too little happened.",
     "以真实进程运行接收端与终端，制造各种故障，然后核对数量；有任何差异或故障不足时退出码为 1。",
 )
 
 
 class NotEmpty(GatepostError):
-    """The folder for a run holds something already."""
+    """The folder for a run is not empty."""
 
 
 class NoRealDisk(GatepostError):
-    """``--disks real``, and this machine does not let us mount."""
+    """``--disks real`` was given, and this machine allows no mounts."""
 
 
 class NotForCluster(GatepostError):
-    """An option that ``--cluster`` does not have."""
+    """The option does not apply to ``--cluster``."""
 
 
 class NeedsApsw(GatepostError):
@@ -65,7 +65,7 @@ def torture(
     times: options.Times = 1,
     data: options.Data = None,
 ) -> None:
-    """Break everything, then count."""
+    """Run both ends under faults, then compare."""
     if data is not None and data.exists() and any(data.iterdir()):
         raise NotEmpty(f"{data} is not empty; give --data an empty folder, or one that does not exist")
     if cluster:
@@ -86,12 +86,12 @@ def torture(
     )  # fmt: skip
     with _folder(data) as folder:
         outcome = asyncio.run(until_told(_campaign(folder / "run", settings)))
-        blackouts = _blackouts(folder, seed=seed, cuts=power_cuts) if power_cuts else []
+        power_cut_results = _power_cuts(folder, seed=seed, cuts=power_cuts) if power_cuts else []
     if report is not None:
-        report.write_bytes(as_json(outcome, blackouts))
-    for line in as_lines(outcome, blackouts):
+        report.write_bytes(as_json(outcome, power_cut_results))
+    for line in as_lines(outcome, power_cut_results):
         typer.echo(line)
-    if not (outcome.judgement.ok and all(blackout.ok for blackout in blackouts)):
+    if not (outcome.judgement.ok and all(cut.ok for cut in power_cut_results)):
         raise typer.Exit(1)
 
 
@@ -147,7 +147,7 @@ def _told(what: str) -> None:
         typer.echo(what, err=True)
 
 
-def _blackouts(folder: Path, *, seed: int, cuts: int) -> "list[Blackout]":
+def _power_cuts(folder: Path, *, seed: int, cuts: int) -> "list[PowerCuts]":
     try:
         from gatepost.torture.power_loss import run
     except ModuleNotFoundError as error:

@@ -1,8 +1,8 @@
-"""Hands events in at a terminal's door, as fast as it is told, and notes the answers.
+"""Hand events in at a terminal's local socket, at the given rate, and record the replies.
 
-Rules: an event without an answer stays ``UNKNOWN``, and is not handed in again: what became of it is for the judge.
+Rules: an event without a reply stays ``UNKNOWN``, and is not handed in again. The judge finds out what became of it.
 
-Flow: ``run``: wait until the terminal is up → ``visit``: lines out, answers in, until the connection breaks → again.
+Flow: ``run``: wait until the terminal is up → ``visit``: lines out, replies in, until the connection breaks → again.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from gatepost.terminal.local_socket.client import address
 from gatepost.torture.oracle import Fate, Oracle
 from gatepost.torture.system.processes import End
 
-__all__ = ["Issuer"]
+__all__ = ["EventSource"]
 
 PIPELINE = 32
-"""Lines without an answer, at most."""
+"""Lines without a reply, at most."""
 BURST = 12
 
 
-class Issuer:
-    """Issues for terminal number ``terminal``, some ``rate`` events a second, in bursts."""
+class EventSource:
+    """Issues events for terminal number ``terminal``, some ``rate`` per second, in bursts."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Issuer:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.interruptions = 0
-        """How often the door closed on events that waited for their answer."""
+        """How often the socket closed while events waited for their reply."""
         self.refusals: Counter[str] = Counter()
         self._terminal = terminal
         self._end = end
@@ -53,31 +53,31 @@ class Issuer:
         self._surging = asyncio.Event()
 
     def surge(self, on: bool) -> None:
-        """Issue without a pause: whatever is done to the terminal then meets events that wait for their answer."""
+        """Issue without a pause, so that a fault at the terminal meets events that wait for their reply."""
         if on:
             self._surging.set()
         else:
             self._surging.clear()
 
     async def run(self) -> None:
-        """Issue until :meth:`stop`, whatever happens to the terminal."""
+        """Issue until :meth:`stop`, in every state of the terminal."""
         while not self._stopping:
             await self._end.up.wait()
             await self.visit()
             await self._sleep(0.05)
 
     def stop(self) -> None:
-        """Issue no more; ``run`` ends when the answers are there, or the door is closed."""
+        """Issue no more. ``run`` ends when the replies are there, or the socket is closed."""
         self._stopping = True
         self._room.set()
 
     async def visit(self) -> None:
-        """Issue over one connection until it breaks, or until told to stop."""
+        """Issue over one connection until it breaks, or until :meth:`stop`."""
         try:
             with address(self._end.folder) as path:
                 reader, writer = await asyncio.open_unix_connection(path)
         except OSError:
-            return  # killed between the event and the connection
+            return  # killed before the connection
         self._open = True
         answers = asyncio.create_task(self._listen(reader))
         try:
@@ -107,7 +107,7 @@ class Issuer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._rand.expovariate(2 * self._rate / (1 + BURST))):
                     await self._surging.wait()
-            await self._sleep(0)  # while it surges nothing else here need ever wait
+            await self._sleep(0)  # without this, a surge never lets other tasks run
 
     def _may_talk(self) -> bool:
         return self._open and not self._stopping

@@ -1,7 +1,7 @@
-"""Carries a fault out, and takes it back.
+"""Carry a fault out, and take it back.
 
-Rules: each fault lasts as long as the plan says and is healed by whoever made it, also when the run ends in its middle.
-What could not be done (a terminal that is down cannot be subscribed) is not counted as done.
+Rules: a fault lasts as long as the plan says. Its task heals it, also when the run ends during it. A fault that was not
+possible is not counted: a terminal that is down cannot be subscribed, for example.
 """
 
 import asyncio
@@ -14,29 +14,29 @@ from contextlib import contextmanager, nullcontext
 from gatepost.conformance.acknowledgement import JSON
 from gatepost.conformance.raw_http import Answer, Connection, NoResponse, Target, request
 from gatepost.conformance.terminal.session import SUBSCRIBE, code_of
-from gatepost.torture.event_source import Issuer
+from gatepost.torture.event_source import EventSource
 from gatepost.torture.fault_plan import ALL, DESTINATION, LINE, Fault, Kind
 from gatepost.torture.system.destination import Destination
 from gatepost.torture.system.processes import End, EndError
-from gatepost.torture.system.proxy import Line, Traffic
+from gatepost.torture.system.proxy import Proxy, Traffic
 
-__all__ = ["House", "inflict", "subscribe"]
+__all__ = ["SystemUnderTest", "inflict", "subscribe"]
 
 ASK_S = 5.0
 SURGE_S = 0.1
 LOOK_S = 0.05
-"""How often is looked whether a full disk has refused something."""
+"""Seconds between two looks whether a full disk has refused something."""
 MET_S = 10.0
-"""For how long it may stay full for that, at most."""
+"""Seconds for which it stays full for that, at most."""
 
 
-class House:
-    """Everything that faults are done to. ``done`` counts those that were, ``met`` what came of some."""
+class SystemUnderTest:
+    """Everything that faults are applied to. ``done`` counts faults, ``met`` counts what they hit."""
 
     def __init__(
         self,
         terminals: Sequence[End],
-        lines: Sequence[Line],
+        lines: Sequence[Proxy],
         receiver: End,
         *,
         traffic: Traffic | None = None,
@@ -52,29 +52,29 @@ class House:
         self.done: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
         self.late: list[str] = []
-        """Ends that did not stop in time when asked to."""
-        self.issuers: Sequence[Issuer] = ()
+        """Ends that did not stop in time after SIGTERM."""
+        self.issuers: Sequence[EventSource] = ()
         self.places = [0] * len(terminals)
-        """At which of the two ports of its line each terminal is subscribed."""
+        """Which of the two ports of its proxy each terminal is subscribed to."""
 
 
-async def inflict(house: House, fault: Fault) -> None:
-    """Do it, wait as long as it lasts, undo it."""
-    await house.sleep(fault.pause)
+async def inflict(system: SystemUnderTest, fault: Fault) -> None:
+    """Carry a fault out, wait as long as it lasts, and take it back."""
+    await system.sleep(fault.pause)
     if fault.kind in LINE:
-        await _on_the_line(house, fault)
+        await _on_the_line(system, fault)
     elif fault.kind in DESTINATION:
-        await _at_the_destination(house, fault)
+        await _at_the_destination(system, fault)
     elif fault.kind in _PROCESSES:
-        await _PROCESSES[fault.kind](house, fault)
+        await _PROCESSES[fault.kind](system, fault)
     else:
-        await _STATE[fault.kind](house, fault)
+        await _STATE[fault.kind](system, fault)
 
 
-async def subscribe(house: House, number: int, *, enabled: bool = True) -> bool:
-    """Subscribe terminal ``number`` at its place, through its HTTP service; tell whether it said yes."""
-    end = house.terminals[number]
-    dest = f"http://127.0.0.1:{house.lines[number].ports[house.places[number]]}/Record"
+async def subscribe(system: SystemUnderTest, number: int, *, enabled: bool = True) -> bool:
+    """Subscribe terminal ``number`` to its port, through its HTTP service; tell whether it agreed."""
+    end = system.terminals[number]
+    dest = f"http://127.0.0.1:{system.lines[number].ports[system.places[number]]}/Record"
     answer = await _ask(end, {"event_dest": dest, "enabled": enabled})
     return code_of(answer) == 200
 
@@ -90,208 +90,211 @@ async def _ask(end: End, value: dict[str, object]) -> Answer:
         return NoResponse(str(error))
 
 
-async def _on_the_line(house: House, fault: Fault) -> None:
-    lines = house.lines if fault.target == ALL else [house.lines[fault.target]]
+async def _on_the_line(system: SystemUnderTest, fault: Fault) -> None:
+    lines = system.lines if fault.target == ALL else [system.lines[fault.target]]
     try:
         for line in lines:
             await line.break_(fault.kind, fault.amount)
-        house.done[fault.kind] += 1
-        await house.sleep(fault.seconds)
+        system.done[fault.kind] += 1
+        await system.sleep(fault.seconds)
     finally:
         for line in lines:
             await line.heal()
 
 
-async def _at_the_destination(house: House, fault: Fault) -> None:
-    """Break it until it was asked for something: after other faults a forwarder waits for a while."""
-    met = house.destination.met
-    await house.destination.break_(fault.kind)
+async def _at_the_destination(system: SystemUnderTest, fault: Fault) -> None:
+    """Break the destination until it received a request: after other faults a forwarder waits for a while."""
+    met = system.destination.met
+    await system.destination.break_(fault.kind)
     try:
-        house.done[fault.kind] += 1
+        system.done[fault.kind] += 1
         before = met.total()
-        await house.sleep(fault.seconds)
+        await system.sleep(fault.seconds)
         passed = 0.0
         while fault.kind is not Kind.DESTINATION_REFUSE and met.total() == before and passed < MET_S:
-            await house.sleep(LOOK_S)
+            await system.sleep(LOOK_S)
             passed += LOOK_S
     finally:
-        await house.destination.heal()
+        await system.destination.heal()
 
 
-def _end(house: House, fault: Fault) -> End:
-    return house.receiver if "receiver" in fault.kind else house.terminals[fault.target]
+def _end(system: SystemUnderTest, fault: Fault) -> End:
+    return system.receiver if "receiver" in fault.kind else system.terminals[fault.target]
 
 
-def _hit(house: House, fault: Fault) -> Sequence[Issuer]:
-    """Whose events meet the fault."""
-    return house.issuers if "receiver" in fault.kind else [house.issuers[fault.target]]
+def _hit(system: SystemUnderTest, fault: Fault) -> Sequence[EventSource]:
+    """Return the event sources whose events meet the fault."""
+    return system.issuers if "receiver" in fault.kind else [system.issuers[fault.target]]
 
 
 @contextmanager
-def _surge(house: House, fault: Fault) -> Iterator[None]:
-    for issuer in _hit(house, fault):
+def _surge(system: SystemUnderTest, fault: Fault) -> Iterator[None]:
+    for issuer in _hit(system, fault):
         issuer.surge(True)
     try:
         yield
     finally:
-        for issuer in _hit(house, fault):
+        for issuer in _hit(system, fault):
             issuer.surge(False)
 
 
-async def _kill(house: House, fault: Fault) -> None:
-    end = _end(house, fault)
-    # Between two events a kill proves little, so it comes in the middle of many.
-    with _surge(house, fault):
-        await house.sleep(SURGE_S * (1 + fault.amount))
+async def _kill(system: SystemUnderTest, fault: Fault) -> None:
+    end = _end(system, fault)
+    # A kill between two events proves little, so it comes during a surge.
+    with _surge(system, fault):
+        await system.sleep(SURGE_S * (1 + fault.amount))
         await end.kill()
-    house.done[fault.kind] += 1
-    await house.sleep(fault.seconds * 0.3)
+    system.done[fault.kind] += 1
+    await system.sleep(fault.seconds * 0.3)
     await _start(end)
 
 
-async def _term(house: House, fault: Fault) -> None:
-    end = _end(house, fault)
-    await _ended(house, end)
-    house.done[fault.kind] += 1
-    await house.sleep(fault.seconds * 0.3)
+async def _term(system: SystemUnderTest, fault: Fault) -> None:
+    end = _end(system, fault)
+    await _ended(system, end)
+    system.done[fault.kind] += 1
+    await system.sleep(fault.seconds * 0.3)
     await _start(end)
 
 
-async def _ended(house: House, end: End) -> None:
+async def _ended(system: SystemUnderTest, end: End) -> None:
     if not await end.term():
-        house.late.append(end.name)
+        system.late.append(end.name)
 
 
 async def _start(end: End) -> None:
-    """Start it, once there is space: whether it starts without is another question, which other tests ask."""
+    """Start an end once its disk has space. Other tests start one on a full disk."""
     await end.well.wait()
     await end.start()
 
 
-async def _stop(house: House, fault: Fault) -> None:
-    end = _end(house, fault)
+async def _stop(system: SystemUnderTest, fault: Fault) -> None:
+    end = _end(system, fault)
     end.pause()
     try:
-        house.done[fault.kind] += 1
-        await house.sleep(fault.seconds)
+        system.done[fault.kind] += 1
+        await system.sleep(fault.seconds)
     finally:
         end.resume()
 
 
-async def _read_only(house: House, fault: Fault) -> None:
-    """Under the running process; and, on a real disk, under one that is started there, once it was killed."""
-    end = _end(house, fault)
+async def _read_only(system: SystemUnderTest, fault: Fault) -> None:
+    """Make the disk read-only for the running process.
+
+    On a real disk also for one that is started there after a kill.
+    """
+    end = _end(system, fault)
     if not end.well.is_set() or not end.up.is_set():
         return
     end.well.clear()
     try:
         if not end.disk.protect():
             return
-        house.done[fault.kind] += 1
-        await house.sleep(fault.seconds / 2)
+        system.done[fault.kind] += 1
+        await system.sleep(fault.seconds / 2)
         if end.disk.real:
-            house.met["EROFS"] += 1
+            system.met["EROFS"] += 1
             await end.kill()
-            await _start_there(house, end)
-        await house.sleep(fault.seconds / 2)
+            await _start_there(system, end)
+        await system.sleep(fault.seconds / 2)
     finally:
         end.disk.release()
         end.well.set()
     if end.disk.real:
-        # A terminal that began on a read-only disk has no door until it is started again, as its log says.
+        # A terminal that started on a read-only disk has no local socket until it is started again, as its log says.
         if end.up.is_set():
-            await _ended(house, end)
+            await _ended(system, end)
         await _start(end)
 
 
-async def _start_there(house: House, end: End) -> None:
-    """A terminal starts on a read-only disk and pushes what it has; a receiver says that it cannot be."""
+async def _start_there(system: SystemUnderTest, end: End) -> None:
+    """Start an end on a read-only disk: a terminal pushes its backlog, a receiver refuses to start."""
     try:
         await end.start()
     except EndError as error:
-        if end is not house.receiver or "cannot be written to" not in str(error):
+        if end is not system.receiver or "cannot be written to" not in str(error):
             raise
-        house.met["refused to start"] += 1
+        system.met["refused to start"] += 1
     else:
-        house.met["started read-only"] += 1
+        system.met["started read-only"] += 1
 
 
-async def _subscribe_again(house: House, fault: Fault) -> None:
-    if await subscribe(house, fault.target):
-        house.done[fault.kind] += 1
+async def _subscribe_again(system: SystemUnderTest, fault: Fault) -> None:
+    if await subscribe(system, fault.target):
+        system.done[fault.kind] += 1
 
 
-async def _move(house: House, fault: Fault) -> None:
-    house.places[fault.target] ^= 1
-    if await subscribe(house, fault.target):
-        house.done[fault.kind] += 1
+async def _move(system: SystemUnderTest, fault: Fault) -> None:
+    system.places[fault.target] ^= 1
+    if await subscribe(system, fault.target):
+        system.done[fault.kind] += 1
 
 
-async def _switch_off(house: House, fault: Fault) -> None:
-    if await subscribe(house, fault.target, enabled=False):
-        house.done[fault.kind] += 1
-    await house.sleep(fault.seconds)
-    await subscribe(house, fault.target)
+async def _switch_off(system: SystemUnderTest, fault: Fault) -> None:
+    if await subscribe(system, fault.target, enabled=False):
+        system.done[fault.kind] += 1
+    await system.sleep(fault.seconds)
+    await subscribe(system, fault.target)
 
 
-async def _disk_full(house: House, fault: Fault) -> None:
-    end = _end(house, fault)
+async def _disk_full(system: SystemUnderTest, fault: Fault) -> None:
+    end = _end(system, fault)
     if not end.well.is_set() or not end.up.is_set():
         return
     end.well.clear()
     try:
         if end.disk.fill():
-            house.done[fault.kind] += 1
-            house.met["ENOSPC"] += end.disk.real
-            house.met[f"met {fault.kind}"] += await _met(house, fault)
+            system.done[fault.kind] += 1
+            system.met["ENOSPC"] += end.disk.real
+            system.met[f"met {fault.kind}"] += await _met(system, fault)
     finally:
         end.disk.free()
         end.well.set()
 
 
-async def _met(house: House, fault: Fault) -> bool:
+async def _met(system: SystemUnderTest, fault: Fault) -> bool:
     """Wait as long as the fault lasts; tell whether an end refused something meanwhile.
 
-    A real disk stays full until that was so, for a slow machine may bring nothing there in the time of the plan. A
-    terminal lets delivered history go first, so it gets a surge of events.
+    A real disk stays full until that happened, because a slow machine may write nothing there in the planned time. A
+    terminal deletes delivered history first, so it gets a surge of events.
     """
-    end, before = _end(house, fault), _refusals(house, fault)
+    end, before = _end(system, fault), _refusals(system, fault)
     longest = MET_S if end.disk.real else fault.seconds
     passed = 0.0
-    with _surge(house, fault) if end is not house.receiver else nullcontext():
-        while passed < longest and end.up.is_set() and _refusals(house, fault) == before:
-            await house.sleep(LOOK_S)
+    with _surge(system, fault) if end is not system.receiver else nullcontext():
+        while passed < longest and end.up.is_set() and _refusals(system, fault) == before:
+            await system.sleep(LOOK_S)
             passed += LOOK_S
     if passed < fault.seconds:
-        await house.sleep(fault.seconds - passed)
-    return _refusals(house, fault) > before
+        await system.sleep(fault.seconds - passed)
+    return _refusals(system, fault) > before
 
 
-def _refusals(house: House, fault: Fault) -> int:
+def _refusals(system: SystemUnderTest, fault: Fault) -> int:
     if "receiver" in fault.kind:
-        return house.traffic.turned_away
-    return house.issuers[fault.target].refusals["outbox-unavailable"]
+        return system.traffic.turned_away
+    return system.issuers[fault.target].refusals["outbox-unavailable"]
 
 
-async def _disk_fails(house: House, fault: Fault) -> None:
-    end = _end(house, fault)
+async def _disk_fails(system: SystemUnderTest, fault: Fault) -> None:
+    end = _end(system, fault)
     if end.limit(0):
-        house.done[fault.kind] += 1
+        system.done[fault.kind] += 1
     try:
-        await house.sleep(fault.seconds)
+        await system.sleep(fault.seconds)
     finally:
         end.limit(None)
 
 
-async def _turn_clock(house: House, fault: Fault) -> None:
-    end = _end(house, fault)
-    # Small jumps are as bad as large ones, and more frequent.
+async def _turn_clock(system: SystemUnderTest, fault: Fault) -> None:
+    end = _end(system, fault)
+    # Small jumps do as much harm as large ones, and are more frequent.
     scale = random.Random(fault.amount).choice((1.0, 0.01, 0.0001))  # noqa: S311 (a plan, no secret)
     end.clock.set(fault.amount * scale)
-    house.done[fault.kind] += 1
+    system.done[fault.kind] += 1
 
 
-Deed = Callable[[House, Fault], Awaitable[None]]
+Deed = Callable[[SystemUnderTest, Fault], Awaitable[None]]
 
 _PROCESSES: dict[Kind, Deed] = {
     Kind.KILL_TERMINAL: _kill,

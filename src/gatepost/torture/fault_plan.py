@@ -1,12 +1,12 @@
-"""Plan what is done, to whom, when, from a seed. Pure.
+"""Plan which fault happens to what, and when, from a seed. Pure.
 
 Rules:
 
-- Four tracks run at the same time, so that faults meet: the line, the processes, what the ends stand on (subscription,
-  disk, clock), and the destination that events are passed on to. The faults of one track never overlap.
-- A track begins with each of its kinds once, in an order drawn from the seed, so that a short run misses none; then it
-  goes on at random.
-- The same seed makes the same plan. How far a run gets in it depends on the machine.
+- Four tracks run at the same time, so that faults coincide: the network, the processes, the state of the ends
+  (subscription, disk, clock), and the destination. The faults of one track never overlap.
+- A track begins with each of its kinds once, in an order drawn from the seed, so that a short run misses none. It goes
+  on at random.
+- The same seed makes the same plan. How much of the plan is carried out depends on the machine.
 """
 
 import random
@@ -18,11 +18,11 @@ from msgspec import Struct
 __all__ = ["ALL", "DESTINATION", "LINE", "PROCESSES", "STATE", "TRACKS", "Fault", "Kind", "plan"]
 
 ALL = -1
-"""The target of a fault that is done to every line."""
+"""The target of a fault of every proxy."""
 
 
 class Kind(StrEnum):
-    """What can be done."""
+    """The kinds of faults."""
 
     REFUSE = "refuse"
     HANG = "hang"
@@ -65,25 +65,25 @@ LINE = (
     Kind.REFUSE, Kind.HANG, Kind.RESET, Kind.DELAY, Kind.DUPLICATE, Kind.TRUNCATE, Kind.LOSE_REPLY, Kind.CUT_REPLY,
     Kind.THROTTLE, Kind.IMPOSTOR,
 )  # fmt: skip
-"""Done by the proxy."""
+"""Faults by the proxies."""
 
 PROCESSES = (
     Kind.KILL_TERMINAL, Kind.TERM_TERMINAL, Kind.STOP_TERMINAL, Kind.KILL_RECEIVER, Kind.TERM_RECEIVER,
     Kind.STOP_RECEIVER, Kind.TERMINAL_READ_ONLY, Kind.RECEIVER_READ_ONLY,
 )  # fmt: skip
-"""Done by signals. A read-only disk is among them, for a process is started there: two tracks must not start one."""
+"""Faults by signals. A read-only disk is among them, because two tracks must not start one process."""
 
 STATE = (
     Kind.SUBSCRIBE_AGAIN, Kind.MOVE, Kind.SWITCH_OFF, Kind.TERMINAL_DISK_FULL, Kind.TERMINAL_DISK_FAILS,
     Kind.RECEIVER_DISK_FULL, Kind.RECEIVER_DISK_FAILS, Kind.TERMINAL_CLOCK, Kind.RECEIVER_CLOCK,
 )  # fmt: skip
-"""Done to what the ends stand on."""
+"""Faults of subscription, disk and clock."""
 
 DESTINATION = (
     Kind.DESTINATION_REFUSE, Kind.DESTINATION_HANGS, Kind.DESTINATION_LOSES_REPLY, Kind.DESTINATION_BUSY,
     Kind.DESTINATION_FAILS,
 )  # fmt: skip
-"""Done by the destination that the receiver passes events on to."""
+"""Faults by the destination."""
 
 TRACKS = (LINE, PROCESSES, STATE, DESTINATION)
 
@@ -93,7 +93,7 @@ LONGEST_PAUSE_S = 0.8
 
 TERMINAL_CLOCK_S = 30 * 86_400.0
 RECEIVER_CLOCK_S = 1.5 * 86_400.0
-"""A receiver whose clock is months off deletes by its retention, as it must."""
+"""Not more: a receiver whose clock is months off deletes by its retention, as it must."""
 
 
 class Fault(Struct, frozen=True):
@@ -101,17 +101,17 @@ class Fault(Struct, frozen=True):
 
     kind: Kind
     target: int
-    """The number of the terminal or line, or :data:`ALL`."""
+    """The number of the terminal or proxy, or :data:`ALL`."""
     seconds: float
-    """How long it lasts."""
+    """Its duration."""
     pause: float
-    """Seconds of peace before it."""
+    """Seconds without a fault before it."""
     amount: float
-    """What the kind makes of it: seconds that a clock is off, seconds of delay, a number to choose by."""
+    """By kind: seconds that a clock is off, seconds of delay, or a number to choose by."""
 
 
 def plan(seed: int, track: tuple[Kind, ...], *, terminals: int) -> Iterator[Fault]:
-    """Answer the faults of one track, without an end."""
+    """Return the faults of one track, without an end."""
     rand = random.Random(f"{seed}/{track[0]}/{len(track)}")  # noqa: S311 (a plan, no secret)
     for kind in rand.sample(track, len(track)):
         yield _fault(kind, rand, terminals)

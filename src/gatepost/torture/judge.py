@@ -17,7 +17,7 @@ from msgspec import Struct
 from gatepost.torture.oracle import Fate, Issued
 from gatepost.torture.system.processes import Died
 
-__all__ = ["Blackout", "Evidence", "Found", "Judgement", "differs", "judge", "said"]
+__all__ = ["PowerCuts", "Evidence", "Found", "Judgement", "differs", "judge", "said"]
 
 FEW = 5
 
@@ -72,7 +72,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class Judgement(Struct, frozen=True):
-    """The verdict: no differences, or which."""
+    """The verdict: the differences, none if all is well."""
 
     differences: tuple[str, ...]
     figures: dict[str, int]
@@ -82,7 +82,7 @@ class Judgement(Struct, frozen=True):
         return not self.differences
 
 
-class Blackout(Struct, frozen=True):
+class PowerCuts(Struct, frozen=True):
     """The result of the power cuts at one end."""
 
     end: str

@@ -1,11 +1,11 @@
-"""What was issued, what was answered, and how to recognise it again.
+"""The expected events: what was issued, what was replied, and how to recognise it again.
 
 Rules:
 
-- An event is known before it is sent, so that nothing that the ends do can be news to the oracle.
-- ``ACCEPTED`` is only said of an event for which the terminal answered that it is on disk. No answer (the terminal was
-  killed) is ``UNKNOWN``: it may be there or not. A refusal is a promise that it is not.
-- Of an image, a digest is kept: memory does not grow with the images.
+- The oracle knows an event before it is sent, so no end can store an event that it does not know.
+- ``ACCEPTED``: the terminal replied that the event is on disk. ``UNKNOWN``: there was no reply, because the terminal
+  was killed; the event may be there or not. ``REFUSED``: the terminal promised that it is not there.
+- Of an image only a digest is kept, so that memory does not grow with the images.
 """
 
 import base64
@@ -27,7 +27,7 @@ LARGEST_IMAGE = 60_000
 
 
 class Fate(StrEnum):
-    """What is known of an event."""
+    """What the terminal said of an event."""
 
     UNKNOWN = "unknown"
     ACCEPTED = "accepted"
@@ -46,7 +46,7 @@ class Issued(Struct, frozen=True):
 
 
 class Oracle:
-    """Makes events for the terminals and remembers what became of them. ``now``: Unix seconds."""
+    """Makes events for the terminals and keeps their fates. ``now``: Unix seconds."""
 
     def __init__(self, rand: random.Random, now: Callable[[], float]) -> None:
         self.issued: dict[str, Issued] = {}
@@ -56,7 +56,7 @@ class Oracle:
         self._alarms: dict[int, tuple[str, int]] = {}
 
     def next(self, terminal: int) -> tuple[str, bytes]:
-        """Answer the name of a new event for that terminal, and the line to hand in."""
+        """Return the name of a new event for that terminal, and the line to hand in."""
         roll = self._rand.random()
         if terminal in self._alarms and roll < 0.2:
             return self._alarm(terminal)
@@ -67,11 +67,11 @@ class Oracle:
         return self._record(terminal)
 
     def settle(self, name: str, fate: Fate) -> None:
-        """Note what the terminal answered."""
+        """Record the terminal's reply."""
         self.fates[name] = fate
 
     def names(self, fate: Fate) -> set[str]:
-        """Answer the events of that fate."""
+        """Return the events of that fate."""
         return {name for name, known in self.fates.items() if known is fate}
 
     def _record(self, terminal: int) -> tuple[str, bytes]:
@@ -110,7 +110,7 @@ class Oracle:
     def _issue(
         self, name: str, terminal: int, kind: int, data: dict[str, Any], field: str
     ) -> tuple[str, bytes]:
-        # Most portraits are small here, for the run is about events; some are as large as real ones.
+        # Most portraits are small, to have more events. Some are as large as real ones.
         size = int(LARGEST_IMAGE * self._rand.random() ** 4)
         image = jpeg(size)[:-2] + self._rand.randbytes(16) + b"\xff\xd9" if size > 2000 else None
         self.issued[name] = Issued(name, terminal, data, None if image is None else digest(image))
@@ -120,12 +120,12 @@ class Oracle:
 
 
 def digest(image: bytes) -> str:
-    """Answer what stands for an image."""
+    """Return a digest that stands for an image."""
     return hashlib.blake2b(image, digest_size=16).hexdigest()
 
 
 def name_of(data: dict[str, Any]) -> str:
-    """Answer the name of an event by what it says."""
+    """Return the name of an event from its data."""
     if "uuid" in data:
         return str(data["uuid"])
     return f"{data.get('trace_id')}/{data.get('status')}"

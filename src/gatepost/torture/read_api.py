@@ -1,6 +1,6 @@
-"""What the receiver lists, through its API, as whoever looks at it would see it.
+"""The events that the receiver lists, read through its API.
 
-Flow: a token for looking → ``/api/v1/records`` and ``/api/v1/alarms``, page by page → names.
+Flow: a token that may read → ``/api/v1/records`` and ``/api/v1/alarms``, page by page → names.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ REPLY_S = 60.0
 
 
 class ListingError(GatepostError):
-    """The receiver does not list what it has."""
+    """The receiver does not list its events."""
 
 
 async def listed(address: str, folder: Path) -> list[str]:
-    """Answer the name of every event that the receiver at ``address``, with its data in ``folder``, lists.
+    """Return the name of every event that the receiver lists. ``folder``: its data folder.
 
     Raises ListingError.
     """

@@ -1,7 +1,7 @@
-"""What is left on disk when both ends have stopped: the receiver's store, the terminals' outboxes.
+"""What is on disk when both ends have stopped: the receiver's store, the terminals' outboxes.
 
 Rules: the store is read with plain SQL and without the code that wrote it, so that a mistake in that code cannot hide
-itself. The outboxes are read through the commands that their owner would use.
+itself. The outboxes are read through the commands of the terminal.
 """
 
 import json
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def stored(folder: Path) -> list[Found]:
-    """Answer every event of the receiver's store in ``folder``."""
+    """Return every event of the receiver's store in ``folder``."""
     with closing(_open(folder / "gatepost.db")) as db:
         return list(_stored(db, folder / "journal" / "packs"))
 
@@ -62,33 +62,33 @@ def _image(packs: Path, name: str | None, offset: int, length: int, key: bytes) 
 
 
 def quarantined(folder: Path) -> list[str]:
-    """Answer why each push in the receiver's quarantine is there."""
+    """Return the reason of each push in the receiver's quarantine."""
     with closing(_open(folder / "gatepost.db")) as db:
         return [str(row[0]) for row in db.execute("SELECT problems FROM quarantine")]
 
 
 def duplicates_seen(folder: Path) -> int:
-    """Answer how many pushes the receiver recognised as known already."""
+    """Return how many pushes the receiver recognised as duplicates."""
     with closing(_open(folder / "gatepost.db")) as db:
         return int(db.execute("SELECT coalesce(sum(duplicates), 0) FROM tallies").fetchone()[0])
 
 
 class Forwarded(Struct, frozen=True):
-    """The ledger of the one destination, as it is stored."""
+    """The stored ledger of the only destination."""
 
     seen: int
     filtered: int
     delivered: int
     waiting: int
-    """In rows: what was read and waits for another attempt, or was left aside."""
+    """Rows of events that were read and wait for another attempt, or are aside."""
     dead: int
     dropped: int
     unread: int
-    """Events behind its places."""
+    """Events after its positions."""
 
     @property
     def adds_up(self) -> bool:
-        """Return whether what was seen is the sum of what became of it."""
+        """Return whether the seen events are the sum of the others."""
         return self.seen == self.filtered + self.delivered + self.waiting + self.dead + self.dropped
 
 
@@ -110,7 +110,7 @@ def forwarded(folder: Path) -> Forwarded:
 
 
 def notices(folder: Path) -> int:
-    """Return how many notices the ledger of the destination has, apart from what terminals sent."""
+    """Return how many notices the ledger of the destination has."""
     with closing(_open(folder / "gatepost.db")) as db:
         there = "SELECT count(*) FROM notices, destination_places WHERE destination_places.kind = 'notice'"
         return int(db.execute(f"{there} AND id > begin_id AND id <= place").fetchone()[0])
@@ -143,13 +143,13 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def held(folder: Path, state: str) -> frozenset[str]:
-    """Answer the events of that state (``pending``, ``dead``) in the outbox of a terminal that has stopped."""
+    """Return the events of that state (``pending``, ``dead``) in the outbox of a stopped terminal."""
     lines = _command("export", "-", "--state", state, "--data", str(folder)).splitlines()
     return frozenset(name_of(json.loads(line)["data"]) for line in lines)
 
 
 def ledger(folder: Path) -> dict[str, int]:
-    """Answer the ledger of a terminal that has stopped."""
+    """Return the ledger of a stopped terminal."""
     value: dict[str, int] = json.loads(_command("status", "--json", "--data", str(folder)))
     return value
 

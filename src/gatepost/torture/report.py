@@ -1,9 +1,9 @@
-"""What came of a run, for people and for programs.
+"""The result of a run, for people and for programs.
 
-JSON: ``{"seed", "seconds", "faults", "ok", "disks", "differences", "figures", "happened", "power_cuts"}``; ``disks``
-says whether full and read-only ones were ``real``, and if not ``why``; ``figures`` are the judge's counts, ``happened``
-says how often each fault was done (``kill-terminal``), met something (``met refuse``) or had a consequence
-(``resends``), ``power_cuts`` has one entry an end.
+JSON: ``{"seed", "seconds", "faults", "ok", "disks", "differences", "figures", "happened", "power_cuts"}``. ``disks``
+tells whether full and read-only disks were ``real``, and if not ``why``. ``figures`` are the judge's counts.
+``happened`` tells how often each fault was done (``kill-terminal``), met something (``met refuse``) or had a
+consequence (``resends``). ``power_cuts`` has one entry per end.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.cli_text import t
-from gatepost.torture.judge import Blackout, Judgement
+from gatepost.torture.judge import Judgement, PowerCuts
 from gatepost.torture.system.disks import Disks
 
 __all__ = ["Outcome", "as_json", "as_lines"]
 
 
 class Outcome(Struct, frozen=True):
-    """What came of a run."""
+    """The result of a run."""
 
     seed: int
     seconds: float
@@ -29,24 +29,24 @@ class Outcome(Struct, frozen=True):
     disks: Disks
 
 
-def as_json(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> bytes:
-    """Write what came of a run, and of power cuts."""
+def as_json(outcome: Outcome, power_cuts: Sequence[PowerCuts] = ()) -> bytes:
+    """Return the result of a run and of power cuts as JSON."""
     value = {
         "seed": outcome.seed,
         "seconds": outcome.seconds,
         "faults": outcome.faults,
-        "ok": outcome.judgement.ok and all(blackout.ok for blackout in blackouts),
+        "ok": outcome.judgement.ok and all(cut.ok for cut in power_cuts),
         "disks": {"real": outcome.disks.real, "why": outcome.disks.why},
         "differences": outcome.judgement.differences,
         "figures": outcome.judgement.figures,
         "happened": dict(sorted(outcome.happened.items())),
-        "power_cuts": list(blackouts),
+        "power_cuts": list(power_cuts),
     }
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def as_lines(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> list[str]:
-    """Answer what came of a run, and of power cuts, in a few lines, in the language of the person."""
+def as_lines(outcome: Outcome, power_cuts: Sequence[PowerCuts] = ()) -> list[str]:
+    """Return the result of a run and of power cuts in a few lines, in the language of the environment."""
     pushes, again = outcome.happened.get("pushes", 0), outcome.happened.get("resends", 0)
     lines = [
         t(
@@ -60,13 +60,13 @@ def as_lines(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> list[str]:
     ]
     lines += [
         t(
-            f"{blackout.end}: {blackout.cuts} power cuts, {blackout.survived} events that had to be there looked for",
-            f"{blackout.end}：{blackout.cuts} 次断电，逐一查找必须存在的事件 {blackout.survived} 条次",
+            f"{cut.end}: {cut.cuts} power cuts, {cut.survived} events that had to be there looked for",
+            f"{cut.end}：{cut.cuts} 次断电，逐一查找必须存在的事件 {cut.survived} 条次",
         )
-        for blackout in blackouts
+        for cut in power_cuts
     ]
     differences = list(outcome.judgement.differences)
-    differences += [f"{blackout.end}, {what}" for blackout in blackouts for what in blackout.differences]
+    differences += [f"{cut.end}, {what}" for cut in power_cuts for what in cut.differences]
     lines += [t("DIFFERENCE: ", "差异：") + difference for difference in differences]
     lines.append(t("not as it should be", "结果不符") if differences else t("nothing was lost", "没有丢失"))
     return lines

@@ -1,4 +1,4 @@
-"""Tell what has to have happened in a run at least: each kind of fault once, and what follows from it. Pure."""
+"""Tell what has to happen in a run at least: each kind of fault once, and what follows from it. Pure."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from gatepost.torture.fault_plan import DESTINATION, LINE, PROCESSES, STATE, Kin
 __all__ = ["wanted"]
 
 FULL = ("ENOSPC", f"met {Kind.TERMINAL_DISK_FULL}", f"met {Kind.RECEIVER_DISK_FULL}")
-"""What real disks that are full bring about: the error, and events refused at either end."""
+"""What full real disks cause: the error, and refused events at either end."""
 READ_ONLY = ("EROFS", "refused to start", "started read-only")
-"""And those that are read-only: the error, a receiver that did not start and a terminal that did."""
+"""What read-only real disks cause: the error, a receiver that did not start and a terminal that did."""
 
 
 def wanted(tracks: Sequence[tuple[Kind, ...]], *, real: bool = False) -> dict[str, int]:
-    """Return how often each thing has to have happened at least. ``real``: real disks."""
+    """Return how often each thing has to happen at least. ``real``: with real disks."""
     least = {str(kind): 1 for track in tracks for kind in track}
     least.update({"pushes": 100, "audits": 5})
     if LINE in tracks:

@@ -5,12 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.torture.power_loss.disk_model import Create, Delete, Disk, Mark, Op, Rest, Sync, Truncate, Write
+from gatepost.torture.power_loss.disk_model import (
+    CrashState,
+    Create,
+    Delete,
+    DiskModel,
+    Mark,
+    Op,
+    Sync,
+    Truncate,
+    Write,
+)
 
 
 def left(*ops: Op, tries: int = 300) -> set[bytes | None]:
     """Everything that may be left of the file ``f`` after these."""
-    disk = Disk()
+    disk = DiskModel()
     disk.ops.extend(ops)
     return {next(iter(disk.cuts([len(ops)], random.Random(seed)))).files.get("f") for seed in range(tries)}
 
@@ -69,7 +79,7 @@ def test_the_first_sync_of_a_new_file_syncs_the_folder_and_what_was_deleted_in_i
 
 
 def test_only_what_was_marked_before_the_cut_must_survive() -> None:
-    disk = Disk()
+    disk = DiskModel()
     disk.ops.extend([Mark("a"), Create("f"), Mark("b")])
     assert [sorted(rest.safe) for rest in disk.cuts([0, 1, 2, 3], random.Random(1))] == [
         [],
@@ -80,14 +90,14 @@ def test_only_what_was_marked_before_the_cut_must_survive() -> None:
 
 
 def test_the_same_seed_makes_the_same_cuts() -> None:
-    disk = Disk()
+    disk = DiskModel()
     disk.ops.extend(Write("f", number * 512, A) for number in range(50))
     first, again = (list(disk.cuts(range(0, 50, 5), random.Random(3))) for _ in range(2))
     assert first == again
 
 
 def test_what_is_left_can_be_written_to_a_folder(tmp_path: Path) -> None:
-    Rest(1, {"f": A, "sub/g": B}, frozenset()).write(tmp_path)
+    CrashState(1, {"f": A, "sub/g": B}, frozenset()).write(tmp_path)
     assert (tmp_path / "f").read_bytes() == A
     assert (tmp_path / "sub" / "g").read_bytes() == B
 

@@ -10,9 +10,9 @@ import pytest
 from tests.torture import mutants
 
 from gatepost.terminal.outbox.outbox import Outbox
-from gatepost.torture.judge import Blackout
+from gatepost.torture.judge import PowerCuts
 from gatepost.torture.power_loss import run
-from gatepost.torture.power_loss.sqlite_vfs import Connection, NotedFiles
+from gatepost.torture.power_loss.sqlite_vfs import Connection, RecordingFiles
 
 ENDS = {"terminal": run.terminal, "receiver": run.receiver}
 
@@ -65,7 +65,7 @@ def test_synchronous_normal_or_off_is_noticed(
 def test_a_terminal_that_does_not_sync_is_noticed(
     tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(NotedFiles, what, lambda self, path: None)
+    monkeypatch.setattr(RecordingFiles, what, lambda self, path: None)
     assert _noticed(run.terminal(tmp_path, seed=1, cuts=60))
 
 
@@ -117,5 +117,5 @@ def test_a_defect_of_the_receiver_is_noticed(
     assert any(said in difference for difference in found.differences)
 
 
-def _noticed(found: Blackout) -> bool:
+def _noticed(found: PowerCuts) -> bool:
     return any("not there" in difference for difference in found.differences)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from gatepost.torture.power_loss.disk_model import Delete, Disk, Sync, Write
+from gatepost.torture.power_loss.disk_model import Delete, DiskModel, Sync, Write
 from gatepost.torture.power_loss.sqlite_vfs import Connection, lossy
 
 TRUE = sqlite3.connect
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    made = Disk()
+def disk(tmp_path: Path) -> Iterator[DiskModel]:
+    made = DiskModel()
     with lossy(made, tmp_path):
         yield made
 
@@ -63,7 +63,7 @@ def script(db: Any) -> list[Any]:
     return seen
 
 
-def test_it_answers_as_the_true_one_does(disk: Disk, tmp_path: Path) -> None:
+def test_it_answers_as_the_true_one_does(disk: DiskModel, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "one.db", isolation_level=None)) as ours:
         assert isinstance(ours, Connection)
         mine = script(ours)
@@ -71,14 +71,14 @@ def test_it_answers_as_the_true_one_does(disk: Disk, tmp_path: Path) -> None:
         assert script(true) == mine
 
 
-def test_what_it_wrote_is_a_file_that_the_true_one_reads(disk: Disk, tmp_path: Path) -> None:
+def test_what_it_wrote_is_a_file_that_the_true_one_reads(disk: DiskModel, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "one.db", isolation_level=None)) as ours:
         script(ours)
     with closing(TRUE(tmp_path / "one.db")) as true:
         assert true.execute("SELECT count(*) FROM u").fetchone() == (3,)
 
 
-def test_a_connection_that_only_reads_cannot_write_and_can_be_closed(disk: Disk, tmp_path: Path) -> None:
+def test_a_connection_that_only_reads_cannot_write_and_can_be_closed(disk: DiskModel, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "one.db", isolation_level=None)) as ours:
         script(ours)
         reader = sqlite3.connect(f"{(tmp_path / 'one.db').as_uri()}?mode=ro", uri=True)
@@ -89,7 +89,7 @@ def test_a_connection_that_only_reads_cannot_write_and_can_be_closed(disk: Disk,
     reader.close()
 
 
-def test_the_noted_operations_make_the_same_file_again(disk: Disk, tmp_path: Path) -> None:
+def test_the_noted_operations_make_the_same_file_again(disk: DiskModel, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "one.db", isolation_level=None)) as ours:
         script(ours)
     kinds = {type(op) for op in disk.ops}
@@ -100,6 +100,6 @@ def test_the_noted_operations_make_the_same_file_again(disk: Disk, tmp_path: Pat
 
 
 def test_outside_of_it_sqlite_is_the_true_one(tmp_path: Path) -> None:
-    with lossy(Disk(), tmp_path):
+    with lossy(DiskModel(), tmp_path):
         assert sqlite3.connect is not TRUE
     assert sqlite3.connect is TRUE

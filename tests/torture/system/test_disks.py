@@ -16,8 +16,8 @@ from gatepost.torture.system.disks import (
     WAYS,
     DiskError,
     Disks,
-    Limit,
-    Mounted,
+    MountedDisk,
+    SizeLimit,
     enter,
     room,
 )
@@ -26,7 +26,7 @@ from gatepost.torture.system.disks import (
 SCRIPT = """
 import errno, json, sys
 from pathlib import Path
-from gatepost.torture.system.disks import Mounted
+from gatepost.torture.system.disks import MountedDisk
 
 def write(name, size=100_000):
     try:
@@ -36,7 +36,7 @@ def write(name, size=100_000):
     return "written"
 
 folder = Path(sys.argv[1])
-disk = Mounted(folder, 1 << 24)
+disk = MountedDisk(folder, 1 << 24)
 disk.open()
 said = {"before": write("a")}
 with (folder / "open").open("wb", buffering=0) as file:
@@ -97,7 +97,7 @@ def test_a_real_disk_fills_up_and_becomes_read_only_and_is_well_again(tmp_path: 
         assert (folder / "e").stat().st_size == 100_000
         assert sorted(os.listdir(tmp_path)) == [str(each) for each in range(number + 1)]  # noqa: PTH208
     with pytest.raises(DiskError):
-        Mounted(tmp_path / "not" / "there", SMALLEST).open()
+        MountedDisk(tmp_path / "not" / "there", SMALLEST).open()
 
 
 def test_what_is_not_to_be_kept_leaves_an_empty_folder(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_what_is_not_to_be_kept_leaves_an_empty_folder(tmp_path: Path) -> None:
         words = [*way, sys.executable, "-c", SCRIPT, str(tmp_path), "drop"]
         done = subprocess.run(words, capture_output=True, check=False, timeout=60)
         assert done.returncode == 0
-    Mounted(tmp_path, SMALLEST).close(keep=True)  # nothing was mounted: nothing to do
+    MountedDisk(tmp_path, SMALLEST).close(keep=True)  # nothing was mounted: nothing to do
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
@@ -116,7 +116,7 @@ def test_the_limit_stands_for_both_and_is_lifted() -> None:
         put.append(size)
         return True
 
-    disk = Limit(limit, lambda: 4096)
+    disk = SizeLimit(limit, lambda: 4096)
     disk.open()
     assert (disk.fill(), disk.protect()) == (True, True)
     disk.free()

@@ -11,12 +11,12 @@ from tests.conformance.tiny_receiver import Push, TinyReceiver, good
 from gatepost.conformance.acknowledgement import acknowledged
 from gatepost.conformance.raw_http import Answer, Connection, NoResponse, Response, Target, request
 from gatepost.torture.fault_plan import LINE, Kind
-from gatepost.torture.system.proxy import IMPOSTORS, Line, Traffic
+from gatepost.torture.system.proxy import IMPOSTORS, Proxy, Traffic
 
 
 @dataclass
 class Setting:
-    line: Line
+    line: Proxy
     traffic: Traffic
     received: list[Push]
 
@@ -46,7 +46,7 @@ async def setting() -> AsyncIterator[Setting]:
 
     async with TinyReceiver(decide) as receiver:
         traffic = Traffic()
-        line = Line(lambda: Target.parse(receiver.url), traffic)
+        line = Proxy(lambda: Target.parse(receiver.url), traffic)
         await line.open()
         yield Setting(line, traffic, received)
         await line.close()
@@ -117,7 +117,7 @@ async def test_no_impostor_is_an_acknowledgement_by_the_page(reply: bytes) -> No
 
 
 async def test_a_receiver_that_is_down_looks_like_a_reset(setting: Setting) -> None:
-    gone = Line(lambda: Target.parse("http://127.0.0.1:1/Record"), setting.traffic)
+    gone = Proxy(lambda: Target.parse("http://127.0.0.1:1/Record"), setting.traffic)
     await gone.open(1)
     answer = await Setting(gone, setting.traffic, []).push("a")
     assert isinstance(answer, NoResponse)

@@ -1,15 +1,16 @@
-"""A disk that forgets what was not synced: what SQLite did to it, and what a power cut would leave of that. Pure.
+"""A disk that loses what was not synced: the operations on it, and what a power cut leaves. Pure.
 
 Rules:
 
-- Everything that was done to a file is kept in order, with marks among it at the moments when somebody was told that
-  an event is safe.
-- A cut at any moment leaves what was synced before it, and of what was not a random part: each write is there, or
-  not, or in part (whole sectors of 512 bytes); likewise the size of a file, its creation and its deletion.
-- The first sync of a new file by SQLite also syncs its folder, and with it what was created and deleted there before:
-  SQLite does so with journals and logs, and both ends with their databases. Others sync a folder by itself.
+- All operations on a file are kept in order. A mark among them is the moment at which a caller was told that an event
+  is safe.
+- A cut at any moment leaves everything that was synced before it, and a random part of the rest. A write is there, not
+  there, or there in part (whole sectors of 512 bytes). The same holds for a file's size, creation and deletion.
+- The first sync of a new file by SQLite also syncs its folder, with all earlier creations and deletions there. SQLite
+  does so with journals and logs, and both ends with their databases. Other programs sync the folder themselves.
 
-Flow: a run appends to :class:`Disk` → :meth:`Disk.cuts` walks through it once → :class:`Rest`, written to a folder.
+Flow: a run appends to :class:`DiskModel` → :meth:`DiskModel.cuts` goes through it once → :class:`CrashState`, written
+to a folder.
 """
 
 import random
@@ -22,10 +23,10 @@ __all__ = [
     "SECTOR",
     "Create",
     "Delete",
-    "Disk",
+    "DiskModel",
     "Mark",
     "Op",
-    "Rest",
+    "CrashState",
     "Sync",
     "SyncFolder",
     "Truncate",
@@ -50,14 +51,14 @@ class Write(Struct, frozen=True):
 
 
 class Truncate(Struct, frozen=True):
-    """A new size; smaller or larger."""
+    """A new size, smaller or larger."""
 
     file: str
     size: int
 
 
 class Sync(Struct, frozen=True):
-    """Everything done to this file before is durable from now on."""
+    """Every earlier operation on this file is durable from now on."""
 
     file: str
     with_folder: bool = True
@@ -65,13 +66,13 @@ class Sync(Struct, frozen=True):
 
 
 class SyncFolder(Struct, frozen=True):
-    """Make durable what was created and deleted in this folder before."""
+    """Every earlier creation and deletion in this folder is durable from now on."""
 
     folder: str
 
 
 class Delete(Struct, frozen=True):
-    """The file's name is gone; for good only once ``durable``, or when something of that name is synced."""
+    """The file's name is gone. It is durably gone if ``durable``, or once a file of that name is synced."""
 
     file: str
     durable: bool
@@ -87,24 +88,24 @@ Op = Create | Write | Truncate | Sync | SyncFolder | Delete | Mark
 
 
 class _File(Struct):
-    """One file: what of it is durable, and what was done since."""
+    """A file: its durable content, and the operations since."""
 
     durable: bytearray = field(default_factory=bytearray)
     named: bool = False
-    """Whether its name is durable."""
+    """Its name is durable."""
     since: list[Write | Truncate] = field(default_factory=list)
     before: "_File | None" = None
-    """What had that name before, and may have it again after a cut."""
+    """The file that had the name before, and may have it again after a cut."""
 
 
-class Rest(Struct, frozen=True):
+class CrashState(Struct, frozen=True):
     """What a cut leaves."""
 
     at: int
-    """How many operations had been done."""
+    """Number of operations before the cut."""
     files: Mapping[str, bytes]
     safe: frozenset[str]
-    """The events that had been marked."""
+    """The events that were marked before the cut."""
 
     def write(self, folder: Path) -> None:
         """Write the files into ``folder``; their names are paths below it."""
@@ -114,14 +115,14 @@ class Rest(Struct, frozen=True):
             path.write_bytes(data)
 
 
-class Disk:
-    """The operations in their order. ``ops`` may be appended to from any thread."""
+class DiskModel:
+    """The operations in their order. Any thread may append to ``ops``."""
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
 
-    def cuts(self, positions: Sequence[int], rand: random.Random) -> Iterator[Rest]:
-        """Answer what a cut after each of ``positions`` (ascending) operations leaves."""
+    def cuts(self, positions: Sequence[int], rand: random.Random) -> Iterator[CrashState]:
+        """Return what a cut after each of ``positions`` (ascending) operations leaves."""
         files: dict[str, _File | None] = {}
         safe: set[str] = set()
         done = 0
@@ -129,10 +130,10 @@ class Disk:
             for op in self.ops[done:position]:
                 _apply(files, safe, op)
             done = position
-            # How much of what is unsynced survives differs from cut to cut: nothing, all, or some of it.
+            # The unsynced part that survives differs from cut to cut: nothing, all, or some of it.
             share = rand.choice((0.0, 1.0, 0.5, rand.random()))
             left = {name: _left(file, share, rand) for name, file in files.items()}
-            yield Rest(
+            yield CrashState(
                 position, {name: data for name, data in left.items() if data is not None}, frozenset(safe)
             )
 
@@ -180,11 +181,11 @@ _GONE = bytearray()
 
 
 def _left(file: _File | None, share: float, rand: random.Random) -> bytes | None:
-    """Answer a file's bytes after a cut, ``None`` where there is none."""
+    """Return a file's bytes after a cut; ``None`` if there is no file."""
     if file is None:
         return None
     if not file.named and rand.random() >= share:
-        # The new file of that name did not get through; nor did, perhaps, the deletion of the old one.
+        # The new file of that name is lost. The deletion of the old one may be lost, too.
         old = file.durable is _GONE or rand.random() < 0.5
         return _left(file.before, share, rand) if old else None
     if file.durable is _GONE:

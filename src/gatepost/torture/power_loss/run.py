@@ -1,17 +1,17 @@
-"""Power cuts by the thousand, at either end: what was said to be safe must be there afterwards.
+"""Power cuts by the thousand, at either end: every acknowledged event must be there afterwards.
 
 Rules:
 
-- One run of the real code on a lossy disk is noted; every cut is made from that. What a cut leaves is opened by the
-  real code on the real disk, which has to recover it, and then read.
-- Terminal: each event that ``put`` returned for is there, and the ledger adds up. What a cut may take is an
-  acknowledgement: such an event is pending again. An event that was being stored may count as dropped.
-- Receiver: each event that ``GroupCommit`` told to be synced is listed, once, with its image, when the projector has
-  listed what the journal holds. No event is listed without its image, and none is counted as a duplicate that was
-  pushed once. Journal and database lie on the same disk.
+- The real code runs once on a lossy disk, which records its operations. Every cut is made from that record. The real
+  code opens on a real disk what a cut leaves, recovers it and reads it.
+- Terminal: each event for which ``put`` returned is there, and the ledger adds up. A cut may lose an acknowledgement of
+  the receiver. Such an event is pending again. An event that was being stored may count as dropped.
+- Receiver: each event that ``GroupCommit`` reported as synced is listed, once, with its image, when the projector has
+  listed the journal. No event is listed without its image, and no event that was pushed once counts as a duplicate.
+  Journal and database are on the same disk.
 - After some cuts one byte of a segment is changed, too. That costs one event at most.
 
-Flow: :func:`terminal` or :func:`receiver` → a run → positions from the seed → cut, recover, compare → a Blackout.
+Flow: :func:`terminal` or :func:`receiver` → a run → positions from the seed → cut, recover, compare → the result.
 """
 
 import asyncio
@@ -45,37 +45,37 @@ from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox, OutboxStatus, State
 from gatepost.terminal.outbox.reader import Reader
 from gatepost.torture import read_disk
-from gatepost.torture.judge import Blackout
+from gatepost.torture.judge import PowerCuts
 from gatepost.torture.oracle import Issued, Oracle, digest, name_of
-from gatepost.torture.power_loss.disk_model import Disk, Mark, Rest, Sync
-from gatepost.torture.power_loss.sqlite_vfs import NotedFiles, lossy
+from gatepost.torture.power_loss.disk_model import CrashState, DiskModel, Mark, Sync
+from gatepost.torture.power_loss.sqlite_vfs import RecordingFiles, lossy
 
-__all__ = ["Blackout", "receiver", "terminal"]
+__all__ = ["PowerCuts", "receiver", "terminal"]
 
 FEW = 5
 ACCEPTED_AT = 1_700_000_000.0
 
 _AGAIN = "again "
-"""How the mark begins that is set before an event is pushed again."""
+"""Prefix of the mark that is set before an event is pushed again."""
 
 Event = tuple[str, "wire.Record | wire.Alarm"]
 
 
-def terminal(folder: Path, *, seed: int, cuts: int, events: int = 120) -> Blackout:
-    """Cut a terminal's power. ``folder`` is empty, or not there."""
+def terminal(folder: Path, *, seed: int, cuts: int, events: int = 120) -> PowerCuts:
+    """Cut a terminal's power. ``folder`` is empty or does not exist."""
     run = folder / "run"
     run.mkdir(parents=True)
-    disk = Disk()
+    disk = DiskModel()
     oracle = Oracle(random.Random(f"{seed}/blackout"), lambda: ACCEPTED_AT)  # noqa: S311 (events, no secrets)
     asyncio.run(_record(run, disk, oracle, events))
     return _cut(folder, "terminal", disk, oracle, seed=seed, cuts=cuts, look=_look_at_terminal, harm=_harmed)
 
 
-def receiver(folder: Path, *, seed: int, cuts: int, events: int = 120) -> Blackout:
-    """Cut a receiver's power. ``folder`` is empty, or not there."""
+def receiver(folder: Path, *, seed: int, cuts: int, events: int = 120) -> PowerCuts:
+    """Cut a receiver's power. ``folder`` is empty or does not exist."""
     run = folder / "run"
     run.mkdir(parents=True)
-    disk = Disk()
+    disk = DiskModel()
     oracle = Oracle(random.Random(f"{seed}/blackout"), lambda: ACCEPTED_AT)  # noqa: S311 (events, no secrets)
     with lossy(disk, run):
         asyncio.run(_receive(run, disk, oracle, events, random.Random(seed)))  # noqa: S311 (as above)
@@ -85,11 +85,11 @@ def receiver(folder: Path, *, seed: int, cuts: int, events: int = 120) -> Blacko
 # -- the runs
 
 
-async def _record(run: Path, disk: Disk, oracle: Oracle, events: int) -> None:
-    """Accept events, alone and together, deliver some of them, and start anew twice."""
-    # Segments are small, so that some are deleted; all that waits at the end has room.
+async def _record(run: Path, disk: DiskModel, oracle: Oracle, events: int) -> None:
+    """Accept events, alone and together, deliver some of them, and restart twice."""
+    # Segments are small, so that some are deleted. Everything that waits at the end has space.
     settings = TerminalSettings(history_events=20, capacity_bytes=8_500 * events)
-    files = NotedFiles(disk, run)
+    files = RecordingFiles(disk, run)
     for session in range(3):
         outbox = await Outbox.open(run / FOLDER, settings=settings, now=lambda: ACCEPTED_AT, files=files)
         if session == 0:
@@ -108,11 +108,11 @@ async def _record(run: Path, disk: Disk, oracle: Oracle, events: int) -> None:
         await outbox.close()
 
 
-async def _receive(run: Path, disk: Disk, oracle: Oracle, events: int, rand: random.Random) -> None:
-    """Take pushes at two writers, some twice, over two days, list now and then, and start anew twice."""
+async def _receive(run: Path, disk: DiskModel, oracle: Oracle, events: int, rand: random.Random) -> None:
+    """Take pushes at two writers, some twice, over two days, list now and then, and restart twice."""
     left = events
     known: list[tuple[str, Arrival]] = []
-    journal = Folder.open(run / JOURNAL, files=NotedFiles(disk, run))
+    journal = Folder.open(run / JOURNAL, files=RecordingFiles(disk, run))
     for life in range(3):
         with (
             closing(SqliteStore.open(run)) as store,
@@ -192,7 +192,7 @@ def _arrival(oracle: Oracle, terminal_id: int, *, day: int) -> tuple[str, Arriva
 # -- the cuts
 
 Look = Callable[[Path, frozenset[str], dict[str, Issued], int], Iterator[str]]
-"""Opens what is left, and yields what is wrong; so many events that were safe may be missing."""
+"""Opens what is left, and yields what is wrong. The number: safe events that may be missing."""
 
 Harm = Callable[[Path, random.Random], int]
 """Damages what is left, and returns how many events that may cost."""
@@ -217,14 +217,14 @@ def _harmed(place: Path, rand: random.Random) -> int:
 def _cut(
     folder: Path,
     end: str,
-    disk: Disk,
+    disk: DiskModel,
     oracle: Oracle,
     *,
     seed: int,
     cuts: int,
     look: Look,
     harm: Harm = _unharmed,
-) -> Blackout:
+) -> PowerCuts:
     rand = random.Random(f"{seed}/{end}")  # noqa: S311 (a plan, no secret)
     harming = random.Random(f"{seed}/{end}/harm")  # noqa: S311 (as above)
     first = next(number for number, op in enumerate(disk.ops) if isinstance(op, Mark))
@@ -236,7 +236,7 @@ def _cut(
             found = _looked(look, place, rest.safe, oracle.issued, harm(place, harming))
         survived += len(rest.safe & oracle.issued.keys())
         differences += [f"after {rest.at} operations: {difference}" for difference in found]
-    return Blackout(
+    return PowerCuts(
         end=end,
         operations=len(disk.ops),
         syncs=sum(isinstance(op, Sync) for op in disk.ops),
@@ -258,7 +258,7 @@ def _looked(look: Look, place: Path, safe: frozenset[str], issued: dict[str, Iss
 
 
 @contextmanager
-def _left_over(place: Path, rest: Rest) -> Iterator[Path]:
+def _left_over(place: Path, rest: CrashState) -> Iterator[Path]:
     rest.write(place)
     try:
         yield place
@@ -270,7 +270,7 @@ def _look_at_terminal(
     place: Path, safe: frozenset[str], issued: dict[str, Issued], harm: int
 ) -> Iterator[str]:
     try:
-        with capture_logs():  # what is damaged on purpose need not be told to the operator
+        with capture_logs():  # the log is about deliberate damage
             status, rows = asyncio.run(_recover(place))
             reader = Reader(place / FOLDER)
     except GatepostError as error:
@@ -287,7 +287,7 @@ def _look_at_terminal(
         yield f"the ledger does not add up: {status}"
     if (rows["pending"], rows["dead"], rows["delivered"]) != (status.pending, status.dead, status.history):
         yield f"the ledger says {status}, the events are {rows}"
-    torn = max(0, status.accepted - len(safe))  # had a number when the power went, and was told to no caller
+    torn = max(0, status.accepted - len(safe))  # it had an id when the power went, and no caller knew
     if status.dropped > harm + torn:
         yield f"dropped without being damaged: {status.drops}"
     gone = status.delivered - status.history  # delivered, and no longer kept in the history
@@ -310,7 +310,7 @@ def _look_at_receiver(
     place: Path, safe: frozenset[str], issued: dict[str, Issued], harm: int
 ) -> Iterator[str]:
     try:
-        # What is damaged on purpose need not be told to the operator.
+        # The log is about deliberate damage.
         with (
             capture_logs(),
             closing(SqliteStore.open(place)) as store,

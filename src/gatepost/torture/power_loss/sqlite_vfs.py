@@ -1,14 +1,14 @@
-"""SQLite and a journal on a :class:`~gatepost.torture.power_loss.disk_model.Disk`.
+"""SQLite and a journal on a :class:`~gatepost.torture.power_loss.disk_model.DiskModel`.
 
-SQLite: a VFS by apsw, behind the face of ``sqlite3``. A journal: the calls to the disk that it makes.
+SQLite: a VFS through apsw, with the interface of ``sqlite3``. Journal: its calls to the disk.
 
 Rules:
 
-- The code under test is not changed. While :func:`lossy` is in force, ``sqlite3.connect`` opens through apsw and the
-  VFS; the connection offers of ``sqlite3`` what both ends use, and raises its errors.
-- Files really exist, and work; what is done to them is only noted on its way to the disk.
-- Only what goes through SQLite and the journal is seen. That SQLite syncs the folder of a new file is beyond its VFS,
-  and assumed; that the journal does so is seen.
+- The code under test is not changed. While :func:`lossy` is active, ``sqlite3.connect`` opens through apsw and the
+  VFS. The connection has the part of ``sqlite3`` that both ends use, and raises its errors.
+- Files really exist and work. The operations on them are also recorded.
+- Only operations of SQLite and the journal are recorded. SQLite's sync of a new file's folder is not visible to a VFS,
+  and assumed. The journal's is recorded.
 
 Source: apsw's VFS documentation; SQLite, "The OS Backend (VFS)".
 """
@@ -24,23 +24,31 @@ from urllib.parse import unquote, urlsplit
 import apsw
 
 from gatepost.journal.files import Files
-from gatepost.torture.power_loss.disk_model import Create, Delete, Disk, Sync, SyncFolder, Truncate, Write
+from gatepost.torture.power_loss.disk_model import (
+    Create,
+    Delete,
+    DiskModel,
+    Sync,
+    SyncFolder,
+    Truncate,
+    Write,
+)
 
-__all__ = ["Connection", "Cursor", "NotedFiles", "lossy"]
+__all__ = ["Connection", "Cursor", "RecordingFiles", "lossy"]
 
 VFS_NAME = "gatepost-powercut"
 
 
-class NotedFiles(Files):
-    """The real disk below ``folder``, noted on ``disk``. What is noted as synced was not: no power is cut here."""
+class RecordingFiles(Files):
+    """The real disk below ``folder``, recorded on ``disk``. Syncs are recorded, not done: no power is cut here."""
 
-    def __init__(self, disk: Disk, folder: Path) -> None:
+    def __init__(self, disk: DiskModel, folder: Path) -> None:
         self._disk = disk
         self._folder = folder
         self._names: dict[int, str] = {}
 
     def create(self, path: Path) -> int:
-        """Make a file, and note it."""
+        """Make a file, and record it."""
         handle = super().create(path)
         self._names[handle] = self._relative(path)
         self._disk.ops.append(Create(self._names[handle]))
@@ -53,13 +61,13 @@ class NotedFiles(Files):
         return handle
 
     def link(self, path: Path, name: Path) -> None:
-        """Give a file that was synced a second name, and note that as a new file with synced content."""
+        """Give a synced file a second name, and record that as a new file with synced content."""
         super().link(path, name)
         to = self._relative(name)
         self._disk.ops += [Create(to), Write(to, 0, path.read_bytes()), Sync(to, with_folder=False)]
 
     def rename(self, path: Path, name: Path) -> None:
-        """Give a file that was synced another name, and note that as a new file with synced content."""
+        """Give a synced file another name, and record that as a new file with synced content."""
         super().rename(path, name)
         to = self._relative(name)
         self._disk.ops += [Create(to), Write(to, 0, name.read_bytes()), Sync(to, with_folder=False)]
@@ -67,35 +75,35 @@ class NotedFiles(Files):
         self._names.update({handle: to for handle, at in self._names.items() if at == self._relative(path)})
 
     def write(self, handle: int, data: bytes, offset: int) -> None:
-        """Write, and note it."""
+        """Write, and record it."""
         super().write(handle, data, offset)
         self._disk.ops.append(Write(self._names[handle], offset, data))
 
     def sync(self, handle: int) -> None:
-        """Note a sync of a file, without its name."""
+        """Record a sync of a file, without its name."""
         self._disk.ops.append(Sync(self._names[handle], with_folder=False))
 
     def sync_all(self, handles: Sequence[int]) -> None:
-        """Note syncs of files, one after the other: the order is the same in each run."""
+        """Record syncs of files, in the same order in each run."""
         for handle in handles:
             self.sync(handle)
 
     def truncate(self, handle: int, size: int) -> None:
-        """Cut a file off, and note it."""
+        """Cut a file off, and record it."""
         super().truncate(handle, size)
         self._disk.ops.append(Truncate(self._names[handle], size))
 
     def punch(self, handle: int, offset: int, size: int) -> None:
-        """Make a hole, and note it as zeros that were written."""
+        """Make a hole, and record it as zeros that were written."""
         super().punch(handle, offset, size)
         self._disk.ops.append(Write(self._names[handle], offset, bytes(size)))
 
     def sync_folder(self, path: Path) -> None:
-        """Note a sync of the names in a folder."""
+        """Record a sync of the names in a folder."""
         self._disk.ops.append(SyncFolder(self._relative(path)))
 
     def remove(self, path: Path) -> None:
-        """Delete a file, and note that."""
+        """Delete a file, and record it."""
         super().remove(path)
         self._disk.ops.append(Delete(self._relative(path), durable=False))
 
@@ -104,9 +112,9 @@ class NotedFiles(Files):
 
 
 class _File(apsw.VFSFile):
-    """One open file; notes what is written to it."""
+    """An open file that records what is written to it."""
 
-    def __init__(self, disk: Disk, name: str, filename: Any, flags: list[int]) -> None:
+    def __init__(self, disk: DiskModel, name: str, filename: Any, flags: list[int]) -> None:
         self._disk = disk
         self._name = name
         super().__init__("", filename, flags)
@@ -125,9 +133,9 @@ class _File(apsw.VFSFile):
 
 
 class _Vfs(apsw.VFS):
-    """The system's files below ``folder``, noted on ``disk``."""
+    """The system's files below ``folder``, recorded on ``disk``."""
 
-    def __init__(self, disk: Disk, folder: Path) -> None:
+    def __init__(self, disk: DiskModel, folder: Path) -> None:
         self._disk = disk
         self._folder = folder.resolve()
         super().__init__(VFS_NAME, base="")
@@ -150,7 +158,7 @@ class _Vfs(apsw.VFS):
 
 
 class Cursor:
-    """A cursor of ``sqlite3``, as far as both ends use it."""
+    """A cursor of ``sqlite3``, with the part that both ends use."""
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
@@ -168,7 +176,7 @@ class Cursor:
         with _errors():
             before = self._connection.inner.total_changes()
             self._inner.execute(self._connection.rewritten(sql), parameters or None)
-            # To the end at once: an unfinished statement keeps others out until its cursor is forgotten.
+            # Read to the end at once: an unfinished statement blocks others until its cursor is deleted.
             self._rows = iter(list(self._inner))
             changed = self._connection.inner.total_changes() - before
             self.rowcount = self._connection.inner.changes() if changed else (-1 if self.description else 0)
@@ -190,19 +198,19 @@ class Cursor:
         return self
 
     def fetchone(self) -> Any:
-        """Answer the next row, None at the end."""
+        """Return the next row; ``None`` at the end."""
         return next(self, None)
 
     def fetchall(self) -> list[Any]:
-        """Answer the rest."""
+        """Return the remaining rows."""
         return list(self)
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        """Answer some of the rest."""
+        """Return some of the remaining rows."""
         return [row for row, _ in zip(self, range(size or self.arraysize), strict=False)]
 
     def close(self) -> None:
-        """Forget the statement."""
+        """Delete the statement."""
         self._inner.close()
 
     def __iter__(self) -> "Cursor":
@@ -218,12 +226,12 @@ class Cursor:
 
 
 class Connection:
-    """A connection of ``sqlite3``, as far as both ends use it."""
+    """A connection of ``sqlite3``, with the part that both ends use."""
 
     isolation_level = None
     row_factory = None
     rewrite: Callable[[str], str] = staticmethod(lambda sql: sql)
-    """For defects put in on purpose: what becomes of each statement."""
+    """Rewrites each statement. For deliberate defects."""
 
     def __init__(self, database: Any, **options: Any) -> None:
         path, flags = _taken_apart(str(database), uri=bool(options.get("uri")))
@@ -233,7 +241,7 @@ class Connection:
         self.inner.set_busy_timeout(int(options.get("timeout", 5.0) * 1000))
 
     def rewritten(self, sql: str) -> str:
-        """Answer the statement as it is to be run."""
+        """Return the statement as it is to be run."""
         return type(self).rewrite(sql)
 
     @property
@@ -266,27 +274,27 @@ class Connection:
             self.execute("COMMIT")
 
     def rollback(self) -> None:
-        """Take the transaction back, if there is one."""
+        """Roll the transaction back, if there is one."""
         if self.in_transaction:
             self.execute("ROLLBACK")
 
     def create_function(
         self, name: str, narg: int, func: Callable[..., Any] | None, *, deterministic: bool = False
     ) -> None:
-        """Give SQL a function."""
+        """Define a function for SQL."""
         self.inner.create_scalar_function(name, func, narg, deterministic=deterministic)
 
     def close(self) -> None:
-        """Close it. May be called twice."""
-        # SQLite would copy the log back if it were alone, and asks for a lock that a file opened for reading cannot
-        # have. It takes the refusal well; apsw reports it nevertheless.
+        """Close the connection. Idempotent."""
+        # The last connection copies the log back, and asks for a lock that a file opened for reading cannot have.
+        # SQLite accepts the refusal, but apsw reports it.
         with suppress(apsw.IOError) if self._reads_only else _errors():
             self.inner.close()
 
 
 @contextmanager
-def lossy(disk: Disk, folder: Path) -> Iterator[None]:
-    """Open every database below ``folder`` so that what is done to it is noted on ``disk``."""
+def lossy(disk: DiskModel, folder: Path) -> Iterator[None]:
+    """Open every database below ``folder`` so that its operations are recorded on ``disk``."""
     vfs = _Vfs(disk, folder)
     true = sqlite3.connect
     sqlite3.connect = Connection  # type: ignore[assignment]
@@ -309,7 +317,7 @@ def _taken_apart(database: str, *, uri: bool) -> tuple[str, int]:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Raise as ``sqlite3`` does."""
+    """Raise the errors of ``sqlite3``."""
     try:
         yield
     except apsw.ConstraintError as error:

@@ -1,11 +1,14 @@
-"""The judge's own destination: a web server that the receiver passes events on to, and that breaks as it is told.
+"""The judge's own destination: a web server that receives events, with faults on request.
 
-Rules: an event is known by its name as soon as it is taken, before the reply, for the receiver cannot know whether a
-lost reply meant yes. A few events, chosen by their names, are always refused. They must become dead letters, and no
-other event may wait for them. The receiver gives none up before others of its kind were accepted. So at the end of a
-run, while events still come, those that wait have to become dead letters: counts tell whether one is overdue, from
-:meth:`Destination.expect_dead_letters` on. Those that are refused after that may have no other behind them, and are
-taken when nothing else waits.
+Rules:
+
+- An event counts as taken before the reply, because the receiver cannot know whether a lost reply meant success.
+- A few events, chosen by their names, are always refused. They must become dead letters, and no other event may wait
+  for them.
+- The receiver gives no event up before others of its kind were accepted. So the waiting events have to become dead
+  letters at the end of a run, while other events still come. Counts tell whether one is overdue, from
+  :meth:`Destination.expect_dead_letters` on.
+- Events that are refused after that may have no others behind them. They are taken when nothing else waits.
 
 Flow: the receiver's forwarder → :meth:`Destination.take` → a reply, or none.
 """
@@ -26,7 +29,7 @@ __all__ = ["OPTIONS", "Destination", "is_refused"]
 
 
 REFUSED_OF_256 = 3
-"""So many of 256 events are refused always."""
+"""Events of 256 that are always refused."""
 
 RETRY_AFTER_S = 1
 
@@ -34,24 +37,24 @@ MAX_REFUSALS = 3
 OPTIONS = ("timeout_s=2", f"max_refusals={MAX_REFUSALS}")
 """Options of the destination, with short waits, so that many faults fit into minutes."""
 ACCEPTED_SINCE = 3 + 8
-"""So many others of its kind, and as many as are under way at once, are accepted before an event is given up."""
+"""Events of its kind that are accepted before an event is given up, and as many as are sent at once."""
 LOST_REPLIES = 5
-"""So many refusals of an event may have come too late for the receiver, which then counts them as no reply."""
+"""Refusals of an event that may come too late for the receiver, which counts them as no reply."""
 
 
 def is_refused(name: str) -> bool:
-    """Tell whether an event is one of those that are refused always."""
+    """Tell whether an event is always refused."""
     return hashlib.blake2b(name.encode(), digest_size=1).digest()[0] < REFUSED_OF_256
 
 
 class _Refusals:
-    """The refusals of one event. ``accepted``: of its kind, when it was refused first."""
+    """The refusals of one event. ``accepted``: events of its kind accepted before the first refusal."""
 
     def __init__(self, accepted: int) -> None:
         self.accepted = accepted
         self.count = 0
         self.needless = 0
-        """Those after which it should have been a dead letter already."""
+        """Refusals after which it should have been a dead letter already."""
 
 
 class Destination:
@@ -61,11 +64,11 @@ class Destination:
         self.taken: Counter[str] = Counter()
         """How often each event was taken, by name."""
         self.ids: dict[str, set[str]] = {}
-        """Under which ids each event was sent, by name."""
+        """The ids under which each event was sent, by name."""
         self.refuses = True
-        """False: it takes every event, also those that it refused until now."""
+        """False: every event is taken, also those that were refused until now."""
         self.refusals = 0
-        """How often an event was refused that is refused always."""
+        """Refusals of events that are always refused."""
         self._accepted: Counter[str] = Counter()
         self._refused: dict[str, _Refusals] = {}
         self.met: Counter[str] = Counter()
@@ -77,14 +80,14 @@ class Destination:
 
     @property
     def url(self) -> str:
-        """The address that the receiver is told."""
+        """Return the address for the receiver."""
         return f"http://127.0.0.1:{self._port}/events"
 
     async def open(self) -> None:
         """Listen, at the same port as before."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/events", self.take)
-        # A connection that is cut off on purpose is no news.
+        # Connections are cut off on purpose, which is not worth a log line.
         silent = logging.Logger("destination")
         silent.addHandler(logging.NullHandler())
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None, logger=silent)
@@ -93,14 +96,14 @@ class Destination:
         self._port = self._runner.addresses[0][1]
 
     async def close(self) -> None:
-        """Let go of the port and of every connection. Idempotent."""
+        """Release the port and every connection. Idempotent."""
         self._healed.set()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
 
     async def break_(self, kind: Kind) -> None:
-        """Begin to fail so."""
+        """Fail in this way from now on."""
         self._fault = kind
         self._healed.clear()
         if kind is Kind.DESTINATION_REFUSE:
@@ -114,12 +117,12 @@ class Destination:
             await self.open()
 
     def expect_dead_letters(self) -> None:
-        """Count from now on whether events that are refused always are given up: nothing breaks any more."""
+        """Count from now on whether refused events are given up. No fault comes after that."""
         self._refused.clear()
 
     @property
     def overdue(self) -> list[str]:
-        """The names of the events that are sent again and again although they should be dead letters."""
+        """Return the events that are sent again and again although they should be dead letters."""
         return [name for name, refused in self._refused.items() if refused.needless > LOST_REPLIES]
 
     def _refuse(self, name: str) -> None:
@@ -131,7 +134,7 @@ class Destination:
             refused.needless += 1
 
     async def take(self, request: web.Request) -> web.StreamResponse:
-        """Take an event, or fail as is told."""
+        """Take an event, or fail."""
         sent = await self._read(request)
         fault = self._fault
         if fault is not None:

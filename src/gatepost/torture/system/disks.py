@@ -1,18 +1,18 @@
-"""The disks under the ends, which fill up and become read-only: real ones where that is possible, else a limit.
+"""The disks of the ends, which fill up and become read-only: real ones where that is possible, else a limit.
 
 Rules:
 
-- A real disk is a ``tmpfs`` under one data folder. Full is made by shrinking it to what is on it: the next write finds
-  what it finds on one that was filled up (ENOSPC), and no memory is spent on ballast. Read-only is made by mounting the
-  folder over itself read-only, for the kernel lets no mount become so on which files are open for writing: whatever is
-  opened from then on finds EROFS, files that are open already stay as they are.
-- A SIGKILL takes nothing from a ``tmpfs``; a power cut would, and is simulated elsewhere (``powercut``).
-- Mounts are made in a namespace of the run's own (``mount_namespaces(7)``), so that nobody else sees them and none
-  outlives the run. Root may have one, others where user namespaces are allowed.
-- Where neither may be, ``RLIMIT_FSIZE`` (``prlimit(2)``) on the running process stands for both: writes beyond the
-  limit fail with EFBIG. Which of the two it was is part of what a run says.
+- A real disk is a ``tmpfs`` under one data folder. It becomes full by shrinking it to its content: the next write gets
+  ENOSPC, and no memory is spent on filling it. It becomes read-only by mounting the folder over itself, because the
+  kernel makes no mount read-only on which files are open for writing. Files that are opened from then on get EROFS;
+  files that are open already stay writable.
+- A SIGKILL loses nothing on a ``tmpfs``. A power cut would; ``power_loss`` simulates that.
+- Mounts are made in a namespace of the run (``mount_namespaces(7)``), so that other processes do not see them and none
+  outlives the run. Root may make one, other users where user namespaces are allowed.
+- Where neither is allowed, ``RLIMIT_FSIZE`` (``prlimit(2)``) on the running process replaces both: writes beyond the
+  limit fail with EFBIG. The result of a run tells which of the two it was.
 
-Flow: ``enter`` → a namespace of our own, or the reason why not → one disk an end → ``fill`` / ``free``, ``protect`` /
+Flow: ``enter`` → a namespace of our own, or the reason why not → one disk per end → ``fill`` / ``free``, ``protect`` /
 ``release`` → ``close``.
 """
 
@@ -30,41 +30,41 @@ from msgspec import Struct
 
 from gatepost.errors import GatepostError
 
-__all__ = ["Disk", "DiskError", "Disks", "Limit", "Mounted", "enter", "room"]
+__all__ = ["Disk", "DiskError", "Disks", "SizeLimit", "MountedDisk", "enter", "room"]
 
 INSIDE = "GATEPOST_TORTURE_NAMESPACE"
-"""Set for the process that runs in the namespace that was made for it."""
+"""The variable that marks the process inside the new namespace."""
 
 WAYS: Sequence[Sequence[str]] = (
     ("unshare", "--mount", "--propagation", "private"),
     ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private"),
 )
-"""As root, and as anybody else."""
+"""As root, and as another user."""
 
 TRIES = 50
 MOUNT_S = 30.0
 
 BYTES_AN_EVENT = 100_000
-"""What an event that the rate promises costs at most, at both ends, surges included: 65 KB measured."""
+"""Bytes per event of the rate at most, at both ends, with surges; measured: 65 KB."""
 SMALLEST = 192 << 20
-"""However short a run is: a store's log alone grows to 64 MB before it is begun anew."""
+"""Bytes for any run: a store's log alone grows to 64 MB before it starts again."""
 
 
 class DiskError(GatepostError):
-    """A disk cannot be made, or does not do what it was told."""
+    """A disk cannot be made, filled or protected."""
 
 
 class Disks(Struct, frozen=True):
-    """Which disks a run has, and why not the real ones."""
+    """Which disks a run has, and why not real ones."""
 
     real: bool
     size: int = SMALLEST
-    """Of each, in bytes, at most; only what is on it takes memory."""
+    """Bytes of each at most. Only its content takes memory."""
     why: str = ""
 
 
 class Disk(Protocol):
-    """What one end stands on. ``fill`` and ``protect`` answer whether they did it; ``free`` and ``release`` undo it."""
+    """The disk of one end. ``fill`` and ``protect`` return whether they did it; ``free`` and ``release`` undo it."""
 
     real: bool
 
@@ -76,8 +76,8 @@ class Disk(Protocol):
     def close(self, *, keep: bool) -> None: ...
 
 
-class Limit:
-    """No disk at all: a limit on the process, by ``limit``, at the size of its ``largest`` file or at nothing."""
+class SizeLimit:
+    """No disk: a limit on the process, by ``limit``, at the size of its ``largest`` file or at 0."""
 
     real = False
 
@@ -86,14 +86,14 @@ class Limit:
         self._largest = largest
 
     def open(self) -> None:
-        """Nothing: the limit is put on whatever process there is."""
+        """Do nothing: the limit is put on the running process."""
 
     def fill(self) -> bool:
-        """Let no file grow beyond the largest that there is."""
+        """Let no file grow beyond the largest one."""
         return self._limit(self._largest())
 
     def protect(self) -> bool:
-        """Let nothing be written."""
+        """Allow no writes."""
         return self._limit(0)
 
     def free(self) -> None:
@@ -105,10 +105,10 @@ class Limit:
         self._limit(None)
 
     def close(self, *, keep: bool) -> None:
-        """Nothing: the folder was on the person's own disk all the time."""
+        """Do nothing: the folder was on the user's own disk all the time."""
 
 
-class Mounted:
+class MountedDisk:
     """A file system of ``size`` bytes at most, for ``folder`` alone. Raises DiskError if it cannot be made."""
 
     real = True
@@ -125,7 +125,7 @@ class Mounted:
         self._open = True
 
     def fill(self) -> bool:
-        """Take all space away that is not in use. Whoever writes meanwhile is quicker at times: then once more."""
+        """Take all free space away. Try again if a writer was quicker."""
         for _ in range(TRIES):
             with suppress(DiskError):
                 self._resize(max(self._used(), 1))
@@ -139,10 +139,10 @@ class Mounted:
         self._resize(self._size)
 
     def protect(self) -> bool:
-        """Let whatever is opened from now on find a read-only disk."""
+        """Make the disk read-only for every file that is opened from now on."""
         beside = self._folder.with_name(f"{self._folder.name}.read-only")
         beside.mkdir(exist_ok=True)
-        # Made beside, and put in place when it is what it should be: a file opened in between would keep it writable.
+        # Made elsewhere and moved into place when it is read-only: a file opened in between would keep it writable.
         _run("mount", "--bind", str(self._folder), str(beside))
         _run("mount", "-o", "remount,bind,ro", str(beside))
         _run("mount", "--move", str(beside), str(self._folder))
@@ -151,13 +151,13 @@ class Mounted:
         return self._refuses(errno.EROFS)
 
     def release(self) -> None:
-        """Let it be writable again; whoever has files of the read-only disk open keeps those."""
+        """Make it writable again. Files that are open on the read-only disk stay there."""
         if self._protected:
             self._protected = False
             _run("umount", "--lazy", str(self._folder))
 
     def close(self, *, keep: bool) -> None:
-        """Unmount it; ``keep``: what is on it stays in the folder."""
+        """Unmount it. ``keep``: copy its content to the folder."""
         if not self._open:
             return
         self.release()
@@ -197,10 +197,10 @@ def enter(
     environ: Mapping[str, str] = os.environ,
     available: Callable[[], int] | None = None,
 ) -> Disks:
-    """Run this program again in a namespace of its own, and answer real disks there; or answer why not, here.
+    """Run this program again in a namespace of its own, and return real disks there; or return why not, here.
 
-    ``size``: how many bytes all disks may come to hold; there must be twice as much memory. Does not return where it
-    succeeds, but for the program that it starts in place of this one.
+    ``size``: bytes that all disks may contain. Twice as much memory must be free. On success this returns only in the
+    program that is started in place of this one.
     """
     if environ.get(INSIDE):
         return Disks(True, max(size, SMALLEST))
@@ -221,12 +221,12 @@ def enter(
 
 
 def room(*, seconds: float, terminals: int, rate: float) -> int:
-    """Answer how many bytes a run comes to hold on all its disks."""
+    """Return how many bytes a run writes to all its disks."""
     return int(seconds * terminals * rate * BYTES_AN_EVENT)
 
 
 def _available() -> int:
-    """How much memory this process may take, in bytes: of the machine, and of its group if that has a limit."""
+    """Return how many bytes of memory this process may use, by the machine and by its group's limit."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     there = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
     with suppress(OSError, ValueError):
@@ -237,7 +237,7 @@ def _available() -> int:
 
 
 def _no_files(folder: str, names: list[str]) -> list[str]:
-    """What cannot be copied: sockets."""
+    """Return the names that cannot be copied: sockets."""
     return [name for name in names if not (path := Path(folder) / name).is_file() and not path.is_dir()]
 
 

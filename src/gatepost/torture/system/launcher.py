@@ -1,11 +1,11 @@
-"""Starts ``gatepost`` in this process with a clock that can be turned from outside.
+"""Start ``gatepost`` in this process with a clock that can be set from outside.
 
     python -m gatepost.torture.system.launcher CLOCK_FILE WORDS…
 
-Rules: the product knows nothing of this. ``time.time`` is replaced before any module of gatepost is imported, by the
-true time plus the number (a double, in the file's first eight bytes) that whoever made the file has written there.
-``time.monotonic`` stays: no jump of the wall clock moves it (``clock_gettime(2)``). An end dies with whoever started
-it, for a kit that was killed cannot end what it started.
+Rules: the product does not know of this. Before any module of gatepost is imported, ``time.time`` is replaced by the
+true time plus an offset. The offset is a double in the first eight bytes of the file. ``time.monotonic`` is not
+changed, as no jump of the wall clock changes it (``clock_gettime(2)``). An end dies with its parent, because a killed
+parent cannot end it.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ClockFile:
-    """The outside: how far a process's clock is off, in seconds."""
+    """The file with the offset of a process's clock, in seconds."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,16 +34,16 @@ class ClockFile:
             self._map = mmap.mmap(file.fileno(), _DOUBLE.size)
 
     def set(self, seconds: float) -> None:
-        """Turn the clock: it is off by so much from now on."""
+        """Set the offset."""
         _DOUBLE.pack_into(self._map, 0, seconds)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._map.close()
 
 
 def turned(path: Path, true: Callable[[], float]) -> Callable[[], float]:
-    """Answer a clock that is off by what stands in the file."""
+    """Return a clock with the offset in the file."""
     with path.open("rb") as file:
         offset = mmap.mmap(file.fileno(), _DOUBLE.size, access=mmap.ACCESS_READ)
 
@@ -55,7 +55,7 @@ def turned(path: Path, true: Callable[[], float]) -> Callable[[], float]:
 
 
 def die_with_the_parent() -> None:
-    """Have the kernel send SIGKILL when the parent has ended (``prctl(2)``); elsewhere than on Linux, nothing."""
+    """Have the kernel send SIGKILL when the parent has ended (``prctl(2)``). Only on Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

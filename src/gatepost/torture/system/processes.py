@@ -1,12 +1,12 @@
-"""The two ends as processes of their own: started, signalled, starved of disk, and started again.
+"""The two ends as processes: started, signalled, limited in disk space, and started again.
 
 Rules:
 
-- A process is ready when it has said its address on standard output. What it logs is read and the last lines are kept.
-- Whoever ends a process says so first. One that ends without having been told to has died, and that is a finding.
+- A process is ready when it has printed its address. Its log is read, and the last lines are kept.
+- A caller announces that it ends a process. A process that ends unannounced has died, and that is a finding.
 - A disk that takes nothing is made with ``RLIMIT_FSIZE`` (``prlimit(2)``) on the running process: writes beyond the
-  limit fail with EFBIG. That needs no privileges and hits this process alone. Full and read-only disks: see ``disks``.
-- One disk fails in one way at a time, and nobody starts a process on a full one: ``well``.
+  limit fail with EFBIG. That needs no privileges and affects this process alone. Full and read-only disks: ``disks``.
+- One disk fails in one way at a time. No process is started on a full disk, see ``well``.
 
 Flow: ``start`` → ready → signals, limits → ``wait`` → ``start`` again.
 """
@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from gatepost.errors import GatepostError
 from gatepost.process_tree import gone, members, signal_all
-from gatepost.torture.system.disks import Disk, Limit
+from gatepost.torture.system.disks import Disk, SizeLimit
 from gatepost.torture.system.launcher import ClockFile
 
 __all__ = ["LAUNCHER", "Died", "End", "EndError"]
@@ -45,7 +45,7 @@ class EndError(GatepostError):
 
 
 class Died(Struct, frozen=True):
-    """A process that ended without having been told to."""
+    """A process that ended unannounced."""
 
     name: str
     code: int
@@ -53,7 +53,7 @@ class Died(Struct, frozen=True):
 
 
 class End:
-    """One end. ``words`` are the command without ``gatepost``; ``{port}`` in it becomes the port that it had before."""
+    """One end. ``words``: the command without ``gatepost``; ``{port}`` becomes the port that it had before."""
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class End:
         self.died: list[Died] = []
         self.address = ""
         self.up = asyncio.Event()
-        """Set while the process is ready for work."""
+        """Set while the process is ready."""
         self.well = asyncio.Event()
         """Set while its disk is neither full nor read-only."""
         self.well.set()
-        self.disk: Disk = Limit(self.limit, self.largest_file)
+        self.disk: Disk = SizeLimit(self.limit, self.largest_file)
         self.clock = ClockFile(folder.with_name(f"{folder.name}.clock"))
         self._launcher = tuple(launcher)
         self._words = tuple(words)
@@ -91,7 +91,7 @@ class End:
 
     @property
     def log(self) -> tuple[str, ...]:
-        """The last lines that it logged."""
+        """Return the last lines of its log."""
         return tuple(self._log)
 
     async def start(self) -> None:
@@ -119,14 +119,14 @@ class End:
         self.up.set()
 
     async def kill(self) -> None:
-        """End it with SIGKILL, and every process that it started."""
+        """Send SIGKILL to it and to every process that it started."""
         pids = self.members()
         self._tell(signal.SIGKILL)
         await self.wait()
         await gone(pids)
 
     async def term(self) -> bool:
-        """Ask it to end with SIGTERM; tell whether it did in time. One that did not is killed."""
+        """Send SIGTERM; tell whether it ended in time. If not, kill it."""
         self._tell(signal.SIGTERM)
         try:
             async with asyncio.timeout(STOP_S):
@@ -137,11 +137,11 @@ class End:
         return True
 
     def pause(self) -> None:
-        """Freeze it with SIGSTOP."""
+        """Stop it with SIGSTOP."""
         self._send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on with SIGCONT."""
+        """Continue it with SIGCONT."""
         self._send(signal.SIGCONT)
 
     async def wait(self) -> None:
@@ -153,9 +153,9 @@ class End:
         await asyncio.gather(*self._readers, *([self._watch] if self._watch else []), return_exceptions=True)
 
     def limit(self, size: int | None) -> bool:
-        """Let no file of it grow beyond ``size`` bytes, 0 for no writes at all; ``None`` lifts the limit.
+        """Let no file of it grow beyond ``size`` bytes; 0: no writes at all; ``None``: no limit.
 
-        Answers whether there was a process to limit. One that is only starting is left alone: it may well give up.
+        Return whether there was a process to limit. One that is only starting is not limited, because it may give up.
         """
         if not self.up.is_set():
             return False
@@ -168,7 +168,7 @@ class End:
         return limited > 0
 
     def largest_file(self) -> int:
-        """The size of the largest file in its data folder, in bytes."""
+        """Return the size of the largest file in its data folder, in bytes."""
         sizes = [0]
         for path in self.folder.rglob("*"):
             with suppress(OSError):
@@ -183,12 +183,12 @@ class End:
         self._send(number)
 
     def _send(self, number: signal.Signals) -> None:
-        """Signal it; where that is not asked of it, but done to it, all that it started too."""
+        """Signal it; with SIGKILL, SIGSTOP and SIGCONT, all its children as well."""
         pids = self.members()
         signal_all(pids[:1] if number == signal.SIGTERM else pids, number)
 
     def members(self) -> list[int]:
-        """Return the process and all that it started."""
+        """Return the process and its children."""
         if self._process is None or self._process.returncode is not None:
             return []
         return members(self._process.pid)

@@ -1,12 +1,11 @@
-"""The line between a terminal and the receiver, which breaks as it is told.
+"""A proxy between a terminal and the receiver, with faults on request.
 
 Rules:
 
-- It understands just enough HTTP to break a push in the middle: heads, Content-Length, replies. Terminals of this house
-  send no chunks.
-- It counts what really happened: pushes seen, pushes of an event seen before, faults that met a push.
-- It remembers which events were acknowledged with a reply that it passed on whole, and in which order the steps of an
-  alarm came.
+- It parses only the HTTP that it needs to break a push in the middle: heads, Content-Length, replies. Terminals of
+  gatepost send no chunks.
+- It counts what really happened: pushes, pushes of an event seen before, faults that met a push.
+- It records the events whose acknowledgement it passed on completely, and the order of an alarm's steps.
 
 Flow: connection → ``_one``: read a push → the fault of the moment, or forward → reply.
 """
@@ -26,7 +25,7 @@ from gatepost.conformance.raw_http import Answer, Connection, Response, Target
 from gatepost.torture.fault_plan import Kind
 from gatepost.torture.oracle import name_of
 
-__all__ = ["Line", "Traffic"]
+__all__ = ["Proxy", "Traffic"]
 
 MAX_HEAD = 64 * 1024
 UPSTREAM_S = 30.0
@@ -34,7 +33,7 @@ THROTTLE_PIECES = 8
 THROTTLE_S = 1.2
 LONGEST_DELAY_S = 0.4
 
-# Replies that are no acknowledgement, however much they look like one (响应结构: success is `code` 200 in JSON).
+# Replies that look like an acknowledgement and are none (响应结构: success is `code` 200 in JSON).
 IMPOSTORS: tuple[bytes, ...] = (
     b"HTTP/1.1 204 No Content\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -50,26 +49,26 @@ IMPOSTORS: tuple[bytes, ...] = (
 
 
 class Traffic(Struct):
-    """What was seen on all lines."""
+    """What all proxies saw."""
 
     pushes: int = 0
     resends: int = 0
     """Pushes of an event that was seen before."""
     turned_away: int = 0
-    """Pushes that the receiver itself answered with something that is no success."""
+    """Pushes that the receiver itself refused."""
     met: Counter[str] = field(default_factory=Counter)
     """How many pushes or connections each kind of fault met."""
     seen: set[str] = set()
     acknowledged: set[str] = set()
-    """Events with a reply of success that was passed on whole."""
+    """Events whose acknowledgement was passed on completely."""
     defects: list[str] = []
-    """What went wrong in the proxy itself: a run with any proves nothing."""
+    """Errors of the proxy itself. A run with any proves nothing."""
     disordered: list[str] = []
-    """Steps of an alarm that came for the first time after a later one."""
+    """Steps of an alarm that came for the first time after a later step."""
 
 
-class Line:
-    """From the ports that it listens on to the receiver. Two ports: ``event_dest`` can move."""
+class Proxy:
+    """Forwards from the ports that it listens on to the receiver. It has two, so that ``event_dest`` can move."""
 
     def __init__(
         self,
@@ -90,7 +89,7 @@ class Line:
         self._steps: dict[str, int] = {}
 
     async def open(self, ports: int = 2) -> None:
-        """Listen, on the ports that it had before if it had some."""
+        """Listen, on the ports that it had before if it had any."""
         for number in range(ports):
             port = self.ports[number] if number < len(self.ports) else 0
             server = await asyncio.start_server(
@@ -101,7 +100,7 @@ class Line:
                 self.ports.append(server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Refuse connections, and cut those that are open."""
+        """Refuse connections, and cut open ones."""
         servers, self._servers = self._servers, []
         for server in servers:
             server.close()
@@ -113,7 +112,7 @@ class Line:
             await server.wait_closed()
 
     async def break_(self, kind: Kind, amount: float) -> None:
-        """From now on, do this to whatever comes."""
+        """Apply this fault to every push from now on."""
         self._amount = amount
         self._healed.clear()
         if kind is Kind.REFUSE:
@@ -122,7 +121,7 @@ class Line:
         self._fault = kind
 
     async def heal(self) -> None:
-        """Forward again; what hangs is cut."""
+        """Forward again. Cut what hangs."""
         was, self._fault = self._fault, None
         self._healed.set()
         if was is Kind.REFUSE:
@@ -139,7 +138,7 @@ class Line:
                 while await self._one(reader, writer):
                     pass
         except asyncio.CancelledError:
-            pass  # the line closes
+            pass  # the proxy closes
         except Exception as error:
             self._traffic.defects.append(f"{type(error).__name__}: {error}")
         finally:
