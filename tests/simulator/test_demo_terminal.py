@@ -6,14 +6,14 @@ from datetime import timedelta
 
 from tests.faults.bad_receiver import BadReceiver, good, until
 
-from gatepost.simulator.demo_terminal import ALARM_AT, CLEARED_AFTER, Doorstep, play
+from gatepost.simulator.demo_terminal import ALARM_AT, CLEARED_AFTER, EventScript, play
 from gatepost.simulator.world.scenario import DEFAULT_DAY
 from gatepost.wire import Alarm, Record
 from gatepost.wire.codes import AlarmStatus
 
 
 def test_a_passage_at_each_step_and_an_alarm_that_is_cleared() -> None:
-    step = Doorstep(seed=3, now=DEFAULT_DAY + timedelta(hours=9))
+    step = EventScript(seed=3, now=DEFAULT_DAY + timedelta(hours=9))
     events = [
         event
         for number in range(ALARM_AT + CLEARED_AFTER + 1)

@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.simulator.conftest import Listener, until
 
 from gatepost.simulator import fleet
-from gatepost.simulator.fleet import Order
+from gatepost.simulator.fleet import RunOptions
 from gatepost.simulator.report import Report
 from gatepost.simulator.world.scenario import Plan
 from gatepost.terminal.push.tls import Trust
@@ -29,7 +29,7 @@ def written(console: Console) -> str:
 
 async def carry_out(listener: Listener, screen: Console, **more: Any) -> Report:
     plan = Plan(seed=1, terminals=3, passages=10, images=False)
-    order = Order(**{"plan": plan, "url": listener.url, "trust": Trust(), "speed": 40_000.0, **more})
+    order = RunOptions(**{"plan": plan, "url": listener.url, "trust": Trust(), "speed": 40_000.0, **more})
     async with asyncio.timeout(60):
         return await fleet.run(order, console=screen)
 

@@ -31,7 +31,7 @@ def meter(terminals: int = 3) -> Meter:
     return Meter(counts)
 
 
-MOMENT = view.Moment(title="title", state="08:42 at the site", rate=12.3, elapsed=4.0, done=0.5)
+MOMENT = view.ViewState(title="title", state="08:42 at the site", rate=12.3, elapsed=4.0, done=0.5)
 
 
 def test_the_picture_fits_eighty_columns_and_cuts_no_word() -> None:

@@ -1,6 +1,6 @@
-"""Read the options of `gatepost simulate`: what was typed becomes what the engines take, or is told by name.
+"""Read the options of ``gatepost simulate``, and name the option that is wrong.
 
-Each function raises `typer.BadParameter`.
+Every function raises ``typer.BadParameter``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from gatepost.cli_text import t
 from gatepost.wire import Dialect
 
 if TYPE_CHECKING:
-    from gatepost.simulator.engines.services import Offer
+    from gatepost.simulator.engines.services import ServiceOptions
 
 
 def day(text: str | None) -> datetime:
-    """Return the day that is played."""
+    """Return the day that is simulated."""
     from gatepost.simulator.world.scenario import DEFAULT_DAY, SITE_TIME
 
     if text is None:
@@ -33,7 +33,7 @@ def day(text: str | None) -> datetime:
 
 
 def hours(text: str) -> tuple[float, float]:
-    """Return when the part of the day begins and ends, in hours."""
+    """Return the begin and the end of the part of the day, in hours."""
     begin, _, end = text.partition("-")
     try:
         opens, closes = float(begin), float(end)
@@ -66,7 +66,7 @@ def mix(text: str) -> dict[Dialect, float]:
 
 
 def url(text: str | None, *, needed: bool) -> str | None:
-    """Return the receiver's address; ``needed``: there has to be one."""
+    """Return the receiver's address. ``needed``: it must be given."""
     from gatepost.terminal.push.target import take_apart
 
     if text is None:
@@ -88,11 +88,11 @@ def offer(
     *,
     list_file: Path | None = None,
     fast: bool,
-) -> Offer | None:
-    """Return how the terminals' own services are offered; ``None`` where they are not."""
+) -> ServiceOptions | None:
+    """Return how the terminals' own services are served; ``None``: not at all."""
     from gatepost.errors import SettingsError
     from gatepost.settings import TerminalServiceSettings
-    from gatepost.simulator.engines.services import Offer
+    from gatepost.simulator.engines.services import ServiceOptions
     from gatepost.terminal.http_api.listener import is_loopback, passwords_of, split
     from gatepost.terminal.rehearsal.faults import parse
 
@@ -128,7 +128,7 @@ def offer(
         raise wrong("--terminal-list", t("needs --username", "需要 --username"))
     if faults is not None and faults.certificate and not username:
         raise wrong("--misbehave", t("certificate needs --username", "certificate 需要 --username"))
-    return Offer(
+    return ServiceOptions(
         host=host,
         port=port,
         username=username or "",
@@ -142,5 +142,5 @@ _OPTIONS = {"listen": "--terminal-api"}
 
 
 def wrong(option: str, why: str) -> typer.BadParameter:
-    """Return the error that names an option."""
+    """Return the error about an option."""
     return typer.BadParameter(f"{option} {why}")

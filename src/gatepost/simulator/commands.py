@@ -1,7 +1,7 @@
-"""`gatepost simulate`: a fleet of virtual terminals against any receiver.
+"""``gatepost simulate``: a fleet of virtual terminals that push to any receiver.
 
-Rules: the options are checked before anything starts, and a wrong one is told by name (exit code 2). Exit code 0 means
-that something was recorded and all of it was acknowledged, 1 that something was not, or that nothing was sent.
+Rules: the options are checked before anything starts. The exit code is 0 if something was recorded and all of it was
+acknowledged, 1 if not, and 2 for a wrong option.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def simulate(
     fast = engine is options.EngineName.FAST
     if fast and shifts:
         raise checking.wrong("--shifts", t("needs --engine faithful", "需要 --engine faithful"))
-    order = fleet.Order(
+    order = fleet.RunOptions(
         plan=plan,
         url=checking.url(to, needed=fast or terminal_api is None),
         engine="fast" if fast else "faithful",
@@ -93,7 +93,7 @@ def simulate(
         seconds=10.0 if fast and events is None and duration is None else duration,
         rate=rate,
     )
-    order.trust.context()  # says now which file cannot be read
+    order.trust.context()  # fails now if the file cannot be read
     # The terminals of a fleet would log every outage that is part of the scenario.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
@@ -109,7 +109,7 @@ def simulate(
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run `work` on uvloop where it is installed, which is twice as fast, and on asyncio's own loop elsewhere."""
+    """Run `work` on uvloop if it is installed, which is twice as fast, else on asyncio's own loop."""
     try:
         import uvloop
     except ImportError:
@@ -122,7 +122,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "simulate",
         help=t(
-            "Run virtual terminals against any receiver: people, portraits, a day's rhythm, every firmware, faults.",
-            "对任意接收端运行虚拟终端：人员、人像、一天的节奏、各种固件与故障。",
+            "Run virtual terminals that push to any receiver: people, portraits, busy hours, every firmware, faults.",
+            "运行向任意接收端推送的模拟终端：含人员、人像、高峰时段、各种固件与故障。",
         ),
     )(simulate)

@@ -1,14 +1,14 @@
-"""One terminal for a first look: the console starts it as a child process, and a page comes alive.
+"""A terminal for the first look at the console, which starts it as a child process.
 
 Rules:
 
-- It is the library's own :class:`gatepost.terminal.Terminal`, at a door of the simulator, in real time: a passage
-  every few seconds, now and then an alarm that is cleared half a minute later.
-- Where to push is read from standard input, one line, because an address has a token in it and a command line is
-  seen by everyone on the machine. When standard input ends, whoever started it is gone, and it ends too.
-- It ends by itself after ``--seconds``; its outbox is in a temporary folder, which is removed.
+- It is :class:`gatepost.terminal.Terminal`, at a door of the simulator, in real time: a passage every few seconds, now
+  and then an alarm that is cleared half a minute later.
+- It reads the address to push to from standard input, one line. An address has a token in it, and every user of the
+  machine sees a command line. When standard input ends, its parent has ended, and it ends, too.
+- It ends after ``--seconds``. Its outbox is in a temporary folder, which is removed.
 
-Flow: address → terminal → ``step`` again and again → drained, gone. Exit code 1 if nothing was ever delivered.
+Flow: address → terminal → ``step`` again and again → drained. Exit code 1 if nothing was ever delivered.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from gatepost.terminal import Terminal
 from gatepost.wire import Alarm, Dialect, Record
 from gatepost.wire.codes import AlarmCode, AlarmStatus
 
-__all__ = ["Doorstep", "main", "play"]
+__all__ = ["EventScript", "main", "play"]
 
 PAUSE_S = (0.8, 2.6)
-"""Between two passages, from and to."""
+"""Least and most seconds between two passages."""
 
 ALARM_AT = 6
 ALARM_EVERY = 40
-"""Passages: the first alarm comes soon."""
+"""Passages from one alarm to the next. The first alarm comes soon."""
 
 CLEARED_AFTER = 14
-"""Passages."""
+"""Passages until an alarm is cleared."""
 
 
-class Doorstep:
-    """What happens at one door, event by event. ``now`` is the time at the site."""
+class EventScript:
+    """The events at one door, one after the other. ``now``: the time at the site."""
 
     def __init__(self, *, seed: int, now: datetime) -> None:
         self.day = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -61,7 +61,7 @@ class Doorstep:
         self._alarm: tuple[int, datetime] | None = None
 
     def step(self, now: datetime) -> Iterator[Record | Alarm]:
-        """The next passage, and what else happens with it."""
+        """Return the next passage, and what else happens at that time."""
         number = next(self._numbers)
         yield passages.passage(Moment(self._seed, self.day, now, number), self._site, self.door)
         if number % ALARM_EVERY == ALARM_AT:
@@ -79,12 +79,12 @@ class Doorstep:
 
 
 async def play(address: str, *, seconds: float, gone: asyncio.Event, seed: int) -> int:
-    """Push to ``address`` for so long, or until ``gone``; answer how many events were delivered."""
-    step = Doorstep(seed=seed, now=datetime.now(SITE_TIME))
+    """Push to ``address`` for ``seconds``, or until ``gone``; return how many events were delivered."""
+    step = EventScript(seed=seed, now=datetime.now(SITE_TIME))
     rand = random.Random(seed)  # noqa: S311 (a simulation)
     ends = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="gatepost-doorstep-") as folder:
-        # Our own receiver's socket: its certificate is for the name that others know it by.
+        # This machine's own receiver. Its certificate is for its public name, not for loopback.
         async with Terminal(step.door.serial, folder, model=step.door.model, verify=False) as terminal:
             await terminal.subscribe(address, enabled=True)
             while not gone.is_set() and time.monotonic() < ends:
@@ -120,7 +120,7 @@ async def _main(seconds: float) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``python -m gatepost.simulator.demo_terminal --seconds N < ADDRESS``."""
+    """Run ``python -m gatepost.simulator.demo_terminal --seconds N < ADDRESS``."""
     parser = argparse.ArgumentParser(prog="doorstep")
     parser.add_argument("--seconds", type=float, default=180.0)
     seconds = min(parser.parse_args(argv).seconds, timedelta(hours=1).total_seconds())

@@ -1,10 +1,11 @@
-"""One run of a fleet, whichever engine: start, show, stop when told to, report.
+"""One run of a fleet, with either engine: start, show, stop on a signal, report.
 
 Rules:
-- The engines count, this shows: a picture that is redrawn on a terminal, a line every few seconds elsewhere.
-- The first SIGINT or SIGTERM ends the day and lets what was recorded be delivered; a second one ends the process.
 
-Flow: `Order` → the engine → `watch` beside it → `Report`.
+- The engines count. This module shows the counts: redrawn on a terminal, a line every few seconds elsewhere.
+- The first SIGINT or SIGTERM ends the day; recorded events are still delivered. A second one ends the process.
+
+Flow: `RunOptions` → the engine, with `watch` → `Report`.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from rich.live import Live
 
 from gatepost.cli_text import t
 from gatepost.simulator import view
-from gatepost.simulator.engines.faithful import Faithful, Task
-from gatepost.simulator.engines.fast import Fast, Job
-from gatepost.simulator.engines.services import Offer
+from gatepost.simulator.engines.faithful import FaithfulEngine, FaithfulOptions
+from gatepost.simulator.engines.fast import FastEngine, FastOptions
+from gatepost.simulator.engines.services import ServiceOptions
 from gatepost.simulator.meter import Meter, Rate
 from gatepost.simulator.report import Report, make_report
 from gatepost.simulator.world.scenario import Plan
@@ -36,11 +37,11 @@ from gatepost.terminal.push.tls import Trust
 REDRAW_S = 0.25
 LINE_EVERY_S = 5.0
 MANY = 500
-"""So many terminals take more than a second to prepare, which wants to be told."""
+"""Terminals that take more than a second to prepare, which the display mentions."""
 
 
-class Order(Struct, kw_only=True):
-    """What was asked for. See `gatepost simulate --help` for each."""
+class RunOptions(Struct, kw_only=True):
+    """The options of a run. See `gatepost simulate --help` for each."""
 
     plan: Plan
     url: str | None
@@ -49,7 +50,7 @@ class Order(Struct, kw_only=True):
     data: Path | None = None
     drain_s: float = 60.0
     trust: Trust
-    offer: Offer | None = None
+    offer: ServiceOptions | None = None
     connections: int = 64
     events: int | None = None
     seconds: float | None = None
@@ -57,7 +58,7 @@ class Order(Struct, kw_only=True):
 
 
 class Engine(Protocol):
-    """What `Fast` and `Faithful` have in common."""
+    """The interface of `FastEngine` and `FaithfulEngine`."""
 
     meter: Meter
 
@@ -69,8 +70,8 @@ class Engine(Protocol):
     def stop(self) -> None: ...
 
 
-async def run(order: Order, *, console: Console) -> Report:
-    """Carry out the order and report. Shows how it goes on `console`."""
+async def run(order: RunOptions, *, console: Console) -> Report:
+    """Run the fleet and return the report. Shows the progress on `console`."""
     with _folder(order.data) as folder:
         if order.engine == "fast" and order.plan.terminals >= MANY:
             console.print(t("preparing the requests …", "正在准备请求……"), highlight=False)
@@ -91,14 +92,14 @@ async def run(order: Order, *, console: Console) -> Report:
         )
 
 
-async def watch(engine: Engine, order: Order, *, console: Console) -> None:
-    """Show how `engine` is doing until cancelled."""
+async def watch(engine: Engine, order: RunOptions, *, console: Console) -> None:
+    """Show the progress of `engine` until cancelled."""
     rate = Rate()
     title = _title(order)
 
-    def moment() -> view.Moment:
+    def moment() -> view.ViewState:
         state, done = _state(engine, order)
-        return view.Moment(
+        return view.ViewState(
             title=title,
             state=state,
             done=done,
@@ -117,12 +118,12 @@ async def watch(engine: Engine, order: Order, *, console: Console) -> None:
             await asyncio.sleep(REDRAW_S)
 
 
-def _fast(order: Order) -> Fast:
+def _fast(order: RunOptions) -> FastEngine:
     assert order.url is not None  # noqa: S101 - the command line asks for it
     tls = order.trust.context() if order.url.startswith("https") else None
-    return Fast(
+    return FastEngine(
         order.plan,
-        Job(
+        FastOptions(
             url=order.url,
             connections=order.connections,
             events=order.events,
@@ -134,10 +135,10 @@ def _fast(order: Order) -> Fast:
     )
 
 
-def _faithful(order: Order, folder: Path) -> Faithful:
-    return Faithful(
+def _faithful(order: RunOptions, folder: Path) -> FaithfulEngine:
+    return FaithfulEngine(
         order.plan,
-        Task(
+        FaithfulOptions(
             url=order.url,
             folder=folder,
             speed=order.speed,
@@ -148,13 +149,13 @@ def _faithful(order: Order, folder: Path) -> Faithful:
     )
 
 
-def _title(order: Order) -> str:
+def _title(order: RunOptions) -> str:
     where = order.url or t("waiting for a subscription", "等待订阅")
     return f"gatepost simulate · {order.plan.terminals} → {where} · {order.engine} · seed {order.plan.seed}"
 
 
-def _state(engine: Engine, order: Order) -> tuple[str, float | None]:
-    if isinstance(engine, Faithful):
+def _state(engine: Engine, order: RunOptions) -> tuple[str, float | None]:
+    if isinstance(engine, FaithfulEngine):
         plan, now = order.plan, engine.clock.now()
         if engine.phase == "day":
             done = (now - plan.begins) / (plan.ends - plan.begins)
@@ -171,7 +172,7 @@ def _state(engine: Engine, order: Order) -> tuple[str, float | None]:
 
 @contextlib.contextmanager
 def _folder(given: Path | None) -> Iterator[Path]:
-    """The outboxes' folder: the one that was given and is kept, or one that goes when the run is over."""
+    """Return the folder of the outboxes: the given one, or a temporary one that is removed after the run."""
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
         yield given

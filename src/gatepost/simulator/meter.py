@@ -1,11 +1,12 @@
-"""What is counted while a fleet runs: events a terminal, and how long the receiver took to answer.
+"""The counts of a run: events per terminal, and the receiver's reply times.
 
 Rules:
-- Counting is cheap (no allocation, one logarithm an answer), because the load generator counts ten thousand a second.
-- An answer's time goes from the first byte of the request to the last byte of the reply, in seconds.
-- `backlog` is what a terminal has recorded and nobody has acknowledged.
 
-Flow: the engines call `Count`'s fields and `Meter.answered`; the view and the report read.
+- Counting is cheap (no allocation, one logarithm per reply), because the fast engine counts ten thousand a second.
+- A reply time is from the first byte of the request to the last byte of the reply, in seconds.
+- `backlog` is the events that a terminal has recorded and that were not acknowledged yet.
+
+Flow: the engines write `Count`'s fields and call `Meter.answered`; the view and the report read.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Latency:
         self.longest = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one duration. What is shorter than a microsecond counts as one."""
+        """Count one duration. Less than a microsecond counts as one microsecond."""
         at = int(math.log2(seconds / _SMALLEST) * _PER_DOUBLING) if seconds > _SMALLEST else 0
         self.buckets[min(at, _BUCKETS - 1)] += 1
         self.count += 1
@@ -41,7 +42,7 @@ class Latency:
             self.longest = seconds
 
     def percentile(self, share: float) -> float:
-        """Seconds that `share` (0 to 1) of the durations did not exceed; 0.0 if nothing was counted."""
+        """Return the seconds that `share` (0 to 1) of the durations did not exceed; 0.0 without any."""
         wanted = math.ceil(self.count * share)
         seen = 0
         for at, number in enumerate(self.buckets):
@@ -52,7 +53,7 @@ class Latency:
 
 
 class Count(Struct):
-    """The tally of one terminal. All are numbers of events but `attempts`, the number of requests."""
+    """The counts of one terminal: events, and requests in `attempts`."""
 
     serial: str
     place: str = ""
@@ -60,20 +61,20 @@ class Count(Struct):
     recorded: int = 0
     acknowledged: int = 0
     again: int = 0
-    """Of the recorded: sent a second time on purpose."""
+    """Recorded events that were sent a second time on purpose."""
     attempts: int = 0
     refused: int = 0
-    """Answers that said no."""
+    """Refusals."""
     unanswered: int = 0
-    """Requests without a usable answer."""
+    """Requests without a usable reply."""
     unheard: int = 0
-    """Happened before anybody had subscribed, so that nothing was cached."""
+    """Events before the first subscription, which a terminal does not keep."""
     dead: int = 0
-    """Given up after too many refusals, by the terminal's ledger."""
+    """Dead letters, by the terminal's ledger."""
     dropped: int = 0
-    """Dropped at the cap of the outbox, by the terminal's ledger."""
+    """Events dropped at the limit of the outbox, by the terminal's ledger."""
     away: bool = False
-    """In an outage just now."""
+    """An outage at present."""
 
     @property
     def backlog(self) -> int:
@@ -81,22 +82,22 @@ class Count(Struct):
 
 
 class FaultCount(Struct):
-    """The tally of one class of dialect faults, in events."""
+    """The counts of one class of dialect faults, in events."""
 
     sent: int = 0
     acknowledged: int = 0
 
 
 class Meter:
-    """Everything that is counted in one run. `now` is a monotonic clock in seconds."""
+    """All counts of one run. `now`: a monotonic clock in seconds."""
 
     def __init__(self, counts: list[Count]) -> None:
         self.counts = counts
         self.latency = Latency()
         self.errors: Counter[str] = Counter()
-        """Why there was no success, and how often: the reasons of `gatepost.wire.classify` and of the transport."""
+        """Counts of the reasons for failures, from `gatepost.wire.classify` and the transport."""
         self.faults: dict[str, FaultCount] = {}
-        """Events that were sent with a dialect fault, by class. One that is sent again counts once."""
+        """Events with a dialect fault, by class. An event that is sent again counts once."""
 
     def answered(self, count: Count, seconds: float, *, events: int = 1) -> None:
         """Count the events of one request, acknowledged after `seconds`."""
@@ -110,7 +111,7 @@ class Meter:
         found.acknowledged += acknowledged
 
     def failed(self, count: Count, reason: str, *, refused: bool) -> None:
-        """One request came to nothing. `reason` is what the wire or the transport says, never a part of an event."""
+        """Count a request that failed. `reason` is from the wire or the transport, never from an event."""
         if refused:
             count.refused += 1
         else:
@@ -131,14 +132,14 @@ class Meter:
 
 
 class Rate:
-    """Events a second over a sliding window of some seconds."""
+    """Events per second over a sliding window of some seconds."""
 
     def __init__(self, *, window: float = 3.0) -> None:
         self.window = window
         self._points: list[tuple[float, int]] = []
 
     def at(self, now: float, total: int) -> float:
-        """Take in that `total` had happened by `now`, and answer the rate over the window that ends there."""
+        """Note that `total` events had happened by `now`, and return the rate over the window that ends there."""
         self._points.append((now, total))
         while len(self._points) > 2 and self._points[1][0] <= now - self.window:
             self._points.pop(0)

@@ -1,6 +1,6 @@
-"""What a simulated fleet did, as one value: for the summary, for `--report FILE`, for whoever measures with it.
+"""The result of a simulated fleet, for the summary, for `--report FILE` and for benchmarks.
 
-Times are in milliseconds, rates in events a second. `recorded = acknowledged + backlog + dead + dropped`.
+Times are in milliseconds, rates in events per second. `recorded = acknowledged + backlog + dead + dropped`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import Struct
 from gatepost.simulator.meter import Meter
 
 
-class Answers(Struct, frozen=True, kw_only=True):
+class ReplyTimes(Struct, frozen=True, kw_only=True):
     """How long the receiver took to acknowledge, in milliseconds."""
 
     count: int
@@ -25,14 +25,14 @@ class Answers(Struct, frozen=True, kw_only=True):
 
 
 class FaultReport(Struct, frozen=True, kw_only=True):
-    """How many events of one class of dialect faults were sent, and how many of these were acknowledged."""
+    """How many events of one class of dialect faults were sent, and how many were acknowledged."""
 
     sent: int
     acknowledged: int
 
 
 class TerminalReport(Struct, frozen=True, kw_only=True):
-    """One terminal's tally; see `gatepost.simulator.meter.Count`."""
+    """The counts of one terminal; see `gatepost.simulator.meter.Count`."""
 
     serial: str
     place: str
@@ -49,7 +49,7 @@ class TerminalReport(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """One run."""
+    """The result of one run."""
 
     url: str
     engine: str
@@ -59,7 +59,7 @@ class Report(Struct, frozen=True, kw_only=True):
     recorded: int
     acknowledged: int
     again: int
-    """Of the recorded: the same event a second time. The receiver should hold `acknowledged - again` of this run."""
+    """Recorded events that are the same a second time. The receiver should list `acknowledged - again` events."""
     backlog: int
     dead: int
     dropped: int
@@ -68,24 +68,24 @@ class Report(Struct, frozen=True, kw_only=True):
     refused: int
     unanswered: int
     rate: float
-    answers: Answers
+    answers: ReplyTimes
     errors: dict[str, int]
     dialect_faults: dict[str, FaultReport]
-    """By class; empty without `--dialect-faults`."""
+    """Reports by class; empty without `--dialect-faults`."""
     by_terminal: tuple[TerminalReport, ...]
 
     @property
     def complete(self) -> bool:
-        """Return whether something was acknowledged, and everything that was recorded was."""
+        """Return whether something was acknowledged, and all that was recorded."""
         return self.recorded == self.acknowledged > 0
 
     def write(self, file: Path) -> None:
-        """Write it as JSON, indented, UTF-8."""
+        """Write it as JSON, indented, in UTF-8."""
         file.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
 
 def make_report(meter: Meter, *, url: str, engine: str, seed: int, seconds: float) -> Report:
-    """Sum up what `meter` counted in `seconds`."""
+    """Return the report on what `meter` counted in `seconds`."""
     counts, latency = meter.counts, meter.latency
     return Report(
         url=url,
@@ -104,7 +104,7 @@ def make_report(meter: Meter, *, url: str, engine: str, seed: int, seconds: floa
         refused=sum(count.refused for count in counts),
         unanswered=sum(count.unanswered for count in counts),
         rate=round(meter.acknowledged / seconds, 1),
-        answers=Answers(
+        answers=ReplyTimes(
             count=latency.count,
             mean_ms=_milliseconds(latency.total / latency.count if latency.count else 0.0),
             p50_ms=_milliseconds(latency.percentile(0.50)),

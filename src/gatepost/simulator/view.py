@@ -1,7 +1,7 @@
-"""What people see while a fleet runs, and at the end. Pure: from counts to something that Rich can print.
+"""The display of a run, and its summary. Pure: from counts to something that Rich can print.
 
-`live` is the picture that is drawn again four times a second, `line` the same in one line for a log, `summary` the end.
-Words come in the language of `gatepost.cli_text`.
+`live` is redrawn four times a second, `line` is the same in one line for a log, `summary` is printed at the end. The
+language is that of `gatepost.cli_text`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.report import Report
 
 ROWS = 14
-"""Terminals that are shown; those with the largest backlog, then those with the most events."""
+"""Terminals that are shown: those with the largest backlog, then those with the most events."""
 
 
-class Moment(Struct, frozen=True, kw_only=True):
-    """What the picture shows beside the counts. `done` is from 0 to 1, None where nobody knows."""
+class ViewState(Struct, frozen=True, kw_only=True):
+    """What the display shows next to the counts. `done`: from 0 to 1, ``None`` if unknown."""
 
     title: str
     state: str
@@ -32,8 +32,8 @@ class Moment(Struct, frozen=True, kw_only=True):
     done: float | None = None
 
 
-def live(meter: Meter, moment: Moment) -> RenderableType:
-    """The whole picture: figures, errors, and the terminals that lag behind."""
+def live(meter: Meter, moment: ViewState) -> RenderableType:
+    """Return the whole display: figures, errors, and the terminals with a backlog."""
     parts: list[RenderableType] = [_figures(meter, moment)]
     if moment.done is not None:
         parts.append(bar(moment.done))
@@ -45,8 +45,8 @@ def live(meter: Meter, moment: Moment) -> RenderableType:
     )
 
 
-def line(meter: Meter, moment: Moment) -> str:
-    """The picture in one line, for an output that is no terminal."""
+def line(meter: Meter, moment: ViewState) -> str:
+    """Return the display in one line, for an output that is no terminal."""
     latency = meter.latency
     return t(
         f"{moment.elapsed:6.1f} s  {moment.state}: {meter.acknowledged} of {meter.recorded} acknowledged, "
@@ -59,7 +59,7 @@ def line(meter: Meter, moment: Moment) -> str:
 
 
 def summary(report: Report) -> RenderableType:
-    """The result of a run."""
+    """Return the result of a run."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
@@ -127,13 +127,13 @@ def _verdict(report: Report) -> Text:
 
 
 def bar(done: float, *, pulse: bool = False) -> RenderableType:
-    """A progress bar as wide as there is room; in a grid, because alone it ends no line where there are no colours."""
+    """Return a progress bar of the full width. It is in a grid, because alone it ends no line without colours."""
     grid = Table.grid(expand=True)
     grid.add_row(ProgressBar(total=1.0, completed=min(1.0, done), width=None, pulse=pulse))
     return grid
 
 
-def _figures(meter: Meter, moment: Moment) -> Table:
+def _figures(meter: Meter, moment: ViewState) -> Table:
     latency = meter.latency
     table = Table.grid(expand=True)
     cells = [

@@ -12,8 +12,8 @@ from tests.simulator.conftest import Listener, reply, until
 
 from gatepost.errors import SettingsError
 from gatepost.simulator.engines import faithful
-from gatepost.simulator.engines.faithful import Clock, Faithful, Task
-from gatepost.simulator.engines.services import Offer
+from gatepost.simulator.engines.faithful import Clock, FaithfulEngine, FaithfulOptions
+from gatepost.simulator.engines.services import ServiceOptions
 from gatepost.simulator.world.people import Site, make_site
 from gatepost.simulator.world.scenario import DEFAULT_DAY, Plan, doors, happenings
 from gatepost.wire import Alarm, Dialect, Record, decode, key
@@ -30,8 +30,10 @@ def plan(**more: Any) -> Plan:
     return Plan(**{"seed": 1, "terminals": 5, "passages": 25, "images": False, **more})
 
 
-async def run(plan: Plan, site: Site, listener: Listener, folder: Path, **more: Any) -> Faithful:
-    fleet = Faithful(plan, Task(**{"url": listener.url, "folder": folder, "speed": FAST, **more}), site=site)
+async def run(plan: Plan, site: Site, listener: Listener, folder: Path, **more: Any) -> FaithfulEngine:
+    fleet = FaithfulEngine(
+        plan, FaithfulOptions(**{"url": listener.url, "folder": folder, "speed": FAST, **more}), site=site
+    )
     async with asyncio.timeout(60):
         await fleet.run()
     return fleet
@@ -127,9 +129,9 @@ async def test_what_is_refused_for_good_is_a_dead_letter_in_the_report(
 async def test_a_terminal_that_nobody_subscribed_to_caches_nothing_until_somebody_does(
     listener: Listener, site: Site, tmp_path: Path
 ) -> None:
-    task = Task(url=None, folder=tmp_path, speed=FAST / 8, offer=Offer())
+    task = FaithfulOptions(url=None, folder=tmp_path, speed=FAST / 8, offer=ServiceOptions())
     morning = plan(terminals=2, passages=400, faults=False, opens=8, closes=12)
-    fleet = Faithful(morning, task, site=site)
+    fleet = FaithfulEngine(morning, task, site=site)
     running = asyncio.create_task(fleet.run())
     await until(lambda: fleet.meter.counts[0].unheard)
     async with aiohttp.ClientSession() as session:
@@ -160,7 +162,9 @@ async def test_a_kept_folder_delivers_what_an_earlier_run_could_not(
 async def test_a_day_can_be_ended_early_and_what_was_recorded_is_delivered(
     listener: Listener, site: Site, tmp_path: Path
 ) -> None:
-    fleet = Faithful(plan(passages=400), Task(url=listener.url, folder=tmp_path, speed=4000), site=site)
+    fleet = FaithfulEngine(
+        plan(passages=400), FaithfulOptions(url=listener.url, folder=tmp_path, speed=4000), site=site
+    )
     running = asyncio.create_task(fleet.run())
     await until(lambda: fleet.meter.acknowledged > 5)
     fleet.stop()

@@ -7,7 +7,7 @@ import trustme
 from tests.simulator.conftest import Listener, reply, until
 
 from gatepost.dialect_faults.classes import CLASSES
-from gatepost.simulator.engines.fast import Fast, Job
+from gatepost.simulator.engines.fast import FastEngine, FastOptions
 from gatepost.simulator.world.scenario import Plan
 from gatepost.wire import Dialect, decode
 
@@ -16,8 +16,8 @@ PLAIN = {"faults": False, "images": False}
 
 async def run(
     plan: Plan, listener: Listener, *, connections: int = 4, events: int | None = None, **more: float
-) -> Fast:
-    fast = Fast(plan, Job(url=listener.url, connections=connections, events=events, **more))
+) -> FastEngine:
+    fast = FastEngine(plan, FastOptions(url=listener.url, connections=connections, events=events, **more))
     async with asyncio.timeout(30):
         await fast.run()
     return fast
@@ -88,7 +88,9 @@ async def test_an_acknowledgement_in_any_shape_of_http_counts(listener: Listener
 
 async def test_it_waits_for_a_receiver_that_is_not_there_yet(listener: Listener) -> None:
     await listener.stop()
-    fast = Fast(Plan(seed=1, terminals=2, **PLAIN), Job(url=listener.url, connections=2, events=10))
+    fast = FastEngine(
+        Plan(seed=1, terminals=2, **PLAIN), FastOptions(url=listener.url, connections=2, events=10)
+    )
     running = asyncio.create_task(fast.run())
     await until(lambda: fast.meter.errors)
     await listener.start()
@@ -121,7 +123,9 @@ async def test_it_speaks_https_to_a_receiver_that_it_trusts(listener: Listener) 
     authority.configure_trust(ours)
     await listener.start(tls=theirs)
     url = listener.url.replace("http:", "https:")
-    fast = Fast(Plan(seed=1, terminals=2, **PLAIN), Job(url=url, connections=2, events=10, tls=ours))
+    fast = FastEngine(
+        Plan(seed=1, terminals=2, **PLAIN), FastOptions(url=url, connections=2, events=10, tls=ours)
+    )
     async with asyncio.timeout(30):
         await fast.run()
     assert fast.meter.acknowledged == len(set(listener.bodies)) == 10
@@ -133,7 +137,7 @@ async def test_a_certificate_that_it_does_not_trust_gets_nothing(listener: Liste
     trustme.CA().issue_cert("127.0.0.1").configure_cert(theirs)
     await listener.start(tls=theirs)
     url = listener.url.replace("http:", "https:")
-    fast = Fast(Plan(seed=1, terminals=1, **PLAIN), Job(url=url, connections=1, seconds=0.3))
+    fast = FastEngine(Plan(seed=1, terminals=1, **PLAIN), FastOptions(url=url, connections=1, seconds=0.3))
     async with asyncio.timeout(30):
         await fast.run()
     assert fast.meter.acknowledged == 0

@@ -4,7 +4,7 @@ import random
 
 from gatepost.dialect_faults.classes import CLASSES
 from gatepost.simulator.engines.faulty import SEVERAL, SHARE, Faults, of_requests
-from gatepost.simulator.engines.prepared import Gallery, Series
+from gatepost.simulator.engines.prepared import ImageTexts, RequestSeries
 from gatepost.simulator.world.people import make_site
 from gatepost.simulator.world.scenario import Plan, doors
 from gatepost.terminal.push.target import take_apart
@@ -16,15 +16,15 @@ PLAN = Plan(seed=3, terminals=1, mix={Dialect.V1_3_0: 1}, faults=False)
 def requests(count: int) -> list[bytes]:
     target = take_apart("http://127.0.0.1:8080/Record")
     (door,) = doors(PLAN)
-    series = Series(PLAN, make_site(3, employees=4), door, target, gallery=Gallery())
+    series = RequestSeries(PLAN, make_site(3, employees=4), door, target, gallery=ImageTexts())
     return [series.request(number) for number in range(count)]
 
 
 def test_one_event_in_twenty_has_a_fault_and_always_the_same_one() -> None:
     faults = Faults(PLAN, "S")
-    drawn = [faults.lots_of(number) is not None for number in range(4000)]
+    drawn = [faults.rng_of(number) is not None for number in range(4000)]
     assert abs(sum(drawn) / 4000 - SHARE) < 0.01
-    assert drawn == [faults.lots_of(number) is not None for number in range(4000)]
+    assert drawn == [faults.rng_of(number) is not None for number in range(4000)]
 
 
 def test_a_request_with_a_fault_is_whole_http_with_the_right_length() -> None:

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from gatepost.simulator.engines.prepared import ALARM_EVERY, Gallery, Series
+from gatepost.simulator.engines.prepared import ALARM_EVERY, ImageTexts, RequestSeries
 from gatepost.simulator.world.people import make_site
 from gatepost.simulator.world.scenario import DEFAULT_DAY, Plan, doors
 from gatepost.terminal.push.target import take_apart
@@ -12,13 +12,13 @@ from gatepost.wire import Alarm, Dialect, Record, decode, key
 TARGET = take_apart("http://127.0.0.1:8080/Record/some-token")
 
 
-def series(plan: Plan) -> list[Series]:
-    site, gallery = make_site(plan.seed, employees=6), Gallery()
-    return [Series(plan, site, door, TARGET, gallery=gallery) for door in doors(plan)]
+def series(plan: Plan) -> list[RequestSeries]:
+    site, gallery = make_site(plan.seed, employees=6), ImageTexts()
+    return [RequestSeries(plan, site, door, TARGET, gallery=gallery) for door in doors(plan)]
 
 
 @pytest.fixture(scope="module")
-def fleet() -> list[Series]:
+def fleet() -> list[RequestSeries]:
     return series(Plan(seed=4, terminals=10))
 
 
@@ -39,7 +39,7 @@ def test_two_days_of_one_seed_have_no_event_in_common() -> None:
     assert found[0] & found[1] == set()
 
 
-def test_a_request_is_complete_http_with_the_right_length(fleet: list[Series]) -> None:
+def test_a_request_is_complete_http_with_the_right_length(fleet: list[RequestSeries]) -> None:
     for one in fleet:
         for number in (0, 1, ALARM_EVERY - 2, ALARM_EVERY - 1, 4_000_000_002):
             head, body = split(one.request(number))
@@ -49,7 +49,7 @@ def test_a_request_is_complete_http_with_the_right_length(fleet: list[Series]) -
             assert int(length[1]) == len(body)
 
 
-def test_every_request_is_another_event_with_another_picture(fleet: list[Series]) -> None:
+def test_every_request_is_another_event_with_another_picture(fleet: list[RequestSeries]) -> None:
     keys: list[tuple[int, str]] = []
     pictures: list[bytes] = []
     for index, one in enumerate(fleet):
@@ -88,8 +88,8 @@ def test_a_thousand_terminals_share_the_portraits() -> None:
     pieces = [
         piece
         for one in series(Plan(seed=4, terminals=60, faults=False))
-        for mould in one._passages
-        for piece in mould.pieces
+        for template in one._passages
+        for piece in template.pieces
         if len(piece) > 4096
     ]
     assert len(pieces) > 150
@@ -97,7 +97,7 @@ def test_a_thousand_terminals_share_the_portraits() -> None:
 
 
 def test_the_base64_of_a_portrait_is_kept_once() -> None:
-    gallery = Gallery()
+    gallery = ImageTexts()
     image = (
         b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(9) + b"\xff\xfe\x00\x0e" + bytes(12) + b"picture" * 100
     )

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from gatepost.fleet.finding.csv_import import read
-from gatepost.simulator.engines.services import Offer, offered
+from gatepost.simulator.engines.services import ServiceOptions, offered
 from gatepost.terminal import Terminal
 from gatepost.terminal.rehearsal.faults import Faults
 
@@ -30,13 +30,13 @@ async def serial(address: str) -> str:
 
 
 async def test_each_has_an_address_of_its_own(terminals: list[Terminal], tmp_path: Path) -> None:
-    async with offered(terminals, ["M", "M"], Offer(), folder=tmp_path) as addresses:
+    async with offered(terminals, ["M", "M"], ServiceOptions(), folder=tmp_path) as addresses:
         assert [address.partition(":")[0] for address in addresses] == ["http", "http"]
         assert [await serial(address) for address in addresses] == ["SN-1", "SN-2"]
 
 
 async def test_with_an_account_they_speak_tls(terminals: list[Terminal], tmp_path: Path) -> None:
-    offer = Offer(username="admin", password="secret")
+    offer = ServiceOptions(username="admin", password="secret")
     async with (
         offered(terminals, ["M", "M"], offer, folder=tmp_path) as (address, _),
         aiohttp.ClientSession() as http,
@@ -52,7 +52,7 @@ async def test_with_an_account_they_speak_tls(terminals: list[Terminal], tmp_pat
 
 
 async def test_neighbours_swap_their_addresses(terminals: list[Terminal], tmp_path: Path) -> None:
-    offer = Offer(faults=Faults(swap=0.05))
+    offer = ServiceOptions(faults=Faults(swap=0.05))
     async with offered(terminals, ["M", "M"], offer, folder=tmp_path) as (address, _), asyncio.timeout(20):
         while True:
             try:
@@ -65,7 +65,7 @@ async def test_neighbours_swap_their_addresses(terminals: list[Terminal], tmp_pa
 async def test_their_list_is_one_that_a_receiver_imports(terminals: list[Terminal], tmp_path: Path) -> None:
     file = tmp_path / "terminals.csv"
     file.write_text("of an earlier run, for everyone to read")
-    offer = Offer(username="admin", password="a, secret", list_file=file)
+    offer = ServiceOptions(username="admin", password="a, secret", list_file=file)
     async with offered(terminals, ["M", "M"], offer, folder=tmp_path) as addresses:
         found = read(file.read_bytes(), sites={})
     assert found.problems == ()

@@ -4,13 +4,13 @@ import msgspec
 import pytest
 from PIL import Image
 
-from gatepost.simulator.world.face import HEIGHT, SCALE, STYLES, WIDTH, Look, Painter
+from gatepost.simulator.world.face import HEIGHT, SCALE, STYLES, WIDTH, FacePainter, FaceTraits
 from gatepost.simulator.world.portraits import look
 
 
-def painted(face: Look, *, mask: bool = False) -> Image.Image:
+def painted(face: FaceTraits, *, mask: bool = False) -> Image.Image:
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), (1, 2, 3))
-    Painter(image, face, random.Random(1)).paint(mask=mask)
+    FacePainter(image, face, random.Random(1)).paint(mask=mask)
     return image
 
 

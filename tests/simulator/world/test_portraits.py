@@ -9,7 +9,7 @@ from gatepost.simulator.world import portraits
 
 
 @pytest.fixture
-def face() -> portraits.Look:
+def face() -> portraits.FaceTraits:
     return portraits.look(random.Random(7))
 
 
@@ -19,13 +19,13 @@ def opened(jpeg: bytes) -> Image.Image:
     return image
 
 
-def test_the_same_look_and_shot_give_the_same_bytes(face: portraits.Look) -> None:
+def test_the_same_look_and_shot_give_the_same_bytes(face: portraits.FaceTraits) -> None:
     first = portraits.draw(face, shot=1)
     portraits.draw.cache_clear()
     assert portraits.draw(face, shot=1) == first
 
 
-def test_another_shot_or_a_mask_or_another_person_gives_another_picture(face: portraits.Look) -> None:
+def test_another_shot_or_a_mask_or_another_person_gives_another_picture(face: portraits.FaceTraits) -> None:
     pictures = {
         portraits.draw(face),
         portraits.draw(face, shot=1),
@@ -43,7 +43,7 @@ def test_a_portrait_is_a_jpeg_of_fifteen_to_thirty_five_kilobytes(seed: int) -> 
     assert 15_000 <= len(jpeg) <= 35_000
 
 
-def test_a_stamp_makes_a_capture_unique_and_leaves_the_picture_alone(face: portraits.Look) -> None:
+def test_a_stamp_makes_a_capture_unique_and_leaves_the_picture_alone(face: portraits.FaceTraits) -> None:
     jpeg = portraits.draw(face)
     one, two = (portraits.stamp(jpeg, mark) for mark in (b"mark number1", b"mark number2"))
     assert one != two
@@ -51,7 +51,7 @@ def test_a_stamp_makes_a_capture_unique_and_leaves_the_picture_alone(face: portr
     assert opened(one).info["comment"] == b"mark number1"
 
 
-def test_the_mark_stands_alone_in_the_base64_text(face: portraits.Look) -> None:
+def test_the_mark_stands_alone_in_the_base64_text(face: portraits.FaceTraits) -> None:
     stamped = portraits.stamp(portraits.draw(face), b"mark number1")
     begin = portraits.MARK_AT * 4 // 3
     text = base64.b64encode(stamped)

@@ -5,7 +5,7 @@ import pytest
 from msgspec import structs
 
 from gatepost.simulator.world.people import Site, make_site
-from gatepost.simulator.world.scenario import Happening, Plan, density, doors, happenings
+from gatepost.simulator.world.scenario import Plan, PlannedEvent, density, doors, happenings
 from gatepost.wire import Alarm, Dialect, Record, key
 from gatepost.wire.codes import AlarmStatus
 
@@ -15,7 +15,7 @@ def site() -> Site:
     return make_site(1, employees=12)
 
 
-def played(plan: Plan, site: Site) -> list[list[Happening]]:
+def played(plan: Plan, site: Site) -> list[list[PlannedEvent]]:
     return [list(happenings(plan, site, door)) for door in doors(plan)]
 
 

@@ -1,11 +1,12 @@
-"""What a receiver holds, read through its own API, and whether it is what the terminals recorded.
+"""Compare what a receiver lists, read through its own API, with what the terminals recorded.
 
 Rules:
-- Everything is read by cursor, page after page, and compared as sets of events, never by counting alone.
-- A record is told by its `uuid`, an alarm's step by `trace_id` and `status`, an image by its SHA-256.
+
+- Everything is read by cursor, page after page, and compared as sets of events, never by counts alone.
+- A record is identified by its `uuid`, a step of an alarm by `trace_id` and `status`, an image by its SHA-256.
 - An API that asks for a token (401) gets one: `token()` is called once, when that happens.
 
-Flow: `read(url)` → `Inventory`; `compare(expected, inventory)` → a `Verdict` a terminal.
+Flow: `read(url)` → `Inventory`; `compare(expected, inventory)` → a `Verdict` per terminal.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ PAGE = 200
 IMAGES_AT_ONCE = 8
 SETTLE_S = 60.0
 SETTLE_STEP_S = 0.02
-"""How long it waits for the receiver's journal to be listed, and how often it looks."""
+"""Seconds to wait until the receiver's journal is listed, and between two looks."""
 
 
 class ApiError(GatepostError):
-    """The receiver's API did not answer as documented."""
+    """The receiver's API did not reply as documented."""
 
 
 class Stored(Struct, frozen=True):
-    """One event that a receiver holds: its key, the terminal that it is filed under, its image's digest."""
+    """An event that a receiver lists: its key, its terminal, the digest of its image."""
 
     key: str
     terminal: str | None
@@ -43,30 +44,30 @@ class Stored(Struct, frozen=True):
 
 
 class Expected(Struct, frozen=True):
-    """One event that a terminal recorded."""
+    """An event that a terminal recorded."""
 
     key: str
     image: str | None
 
     @classmethod
     def of(cls, event: Record | Alarm) -> Expected:
-        """The key is `uuid`, or `trace_id/status`; the digest that of the JPEG."""
+        """Return key and digest: `uuid` or `trace_id/status`, and the digest of the JPEG."""
         name = event.uuid or "" if isinstance(event, Record) else f"{event.trace_id}/{event.status}"
         return cls(name, digest(event.image))
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """One terminal's comparison. Everything but `recorded` and `stored` is to be 0, and those two equal."""
+    """The comparison of one terminal. `recorded` and `stored` must be equal, and all else 0."""
 
     recorded: int
     stored: int
-    """Different events of this terminal that are there."""
+    """Different events of this terminal that are listed."""
     duplicates: int
     lost: int
     misfiled: int
-    """Stored under another terminal."""
+    """Events that are listed under another terminal."""
     altered: int
-    """Images that are not, byte for byte, what was recorded."""
+    """Images that differ from what was recorded, byte for byte."""
 
     @property
     def holds(self) -> bool:
@@ -83,16 +84,16 @@ class Inventory(Struct, frozen=True):
 
 
 def digest(image: bytes | None) -> str | None:
-    """SHA-256 in hexadecimal, None where there is no image."""
+    """Return the SHA-256 in hexadecimal; ``None`` without an image."""
     return hashlib.sha256(image).hexdigest() if image else None
 
 
 def compare(
     recorded: Mapping[str, Iterable[Expected]], inventory: Inventory
 ) -> tuple[dict[str, Verdict], list[Stored]]:
-    """Hold what each terminal recorded (by serial) against what is stored.
+    """Compare what each terminal recorded (by serial) with what is stored.
 
-    Answers a verdict for each serial, and what is stored although nobody recorded it.
+    Return a verdict per serial, and what is stored and was never recorded.
     """
     found = Counter(event.key for event in inventory.events)
     by_key = {event.key: event for event in inventory.events}
@@ -113,7 +114,7 @@ def compare(
 
 
 class Api:
-    """A receiver's API, as `async with Api("http://127.0.0.1:8080", token=…) as api:`. Raises ApiError."""
+    """The API of a receiver: `async with Api("http://127.0.0.1:8080", token=…) as api:`. Raises ApiError."""
 
     def __init__(self, url: str, *, token: Callable[[], Awaitable[str]] | None = None) -> None:
         self._url = url.rstrip("/")
@@ -130,7 +131,7 @@ class Api:
             await self._session.close()
 
     async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> bytes:
-        """The body of a 200 answer."""
+        """Return the body of a 200 reply."""
         assert self._session is not None  # noqa: S101 - used inside `async with`
         for _ in range(2):
             try:
@@ -149,7 +150,7 @@ class Api:
         raise ApiError(f"GET {path} answered HTTP {status}: {body[:200].decode(errors='replace')}")
 
     async def items(self, path: str) -> AsyncIterator[dict[str, Any]]:
-        """Every item of a listing, the pages followed by their cursors."""
+        """Yield every item of a list, page after page."""
         cursor: str | None = None
         while True:
             page = msgspec.json.decode(
@@ -162,7 +163,7 @@ class Api:
                 return
 
     async def settle(self) -> None:
-        """Wait until everything is listed that the receiver has acknowledged. Raises ApiError."""
+        """Wait until the receiver has listed everything that it acknowledged. Raises ApiError."""
         try:
             async with asyncio.timeout(SETTLE_S):
                 while msgspec.json.decode(await self.get("/api/v1/stats"))["journal"]["events"]:  # noqa: ASYNC110 - only asking tells
@@ -171,7 +172,7 @@ class Api:
             raise ApiError(f"the receiver's journal was not listed within {SETTLE_S:.0f} s") from None
 
     async def inventory(self, *, images: bool = True) -> Inventory:
-        """Read everything that was acknowledged before. `images`: fetch every image too, to compare its bytes."""
+        """Read everything that was acknowledged before. `images`: fetch every image, to compare its bytes."""
         await self.settle()
         listed: list[tuple[str, str | None, str | None]] = []
         async for record in self.items("/api/v1/records"):

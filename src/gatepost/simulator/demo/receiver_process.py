@@ -1,6 +1,6 @@
 """A receiver as a process of its own, to be started, killed and started again.
 
-Rules: it listens on loopback only; whatever happens to us, it is ended; what it says goes into a file in its folder.
+Rules: it listens on loopback only. It ends with this process. Its output goes to a file in its folder.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ READY_S = 45.0
 
 
 class ReceiverFailed(GatepostError):
-    """The receiver did not start; the message has the last lines that it said."""
+    """The receiver did not start. The message has the last lines of its output."""
 
 
 class ReceiverProcess:
-    """`gatepost serve` on SQLite, in `folder`, on a free port that stays the same from start to start."""
+    """`gatepost serve` on SQLite, in `folder`, on a free port that stays the same at every start."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
         self.password = secrets.token_urlsafe(12)
-        """The first administrator's."""
+        """Password of the first administrator."""
         self._log = folder / "receiver.log"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -46,7 +46,7 @@ class ReceiverProcess:
         return self.folder / "receiver"
 
     async def start(self) -> None:
-        """Start it and wait until it answers. Raises ReceiverFailed."""
+        """Start it and wait until it replies. Raises ReceiverFailed."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -63,7 +63,7 @@ class ReceiverProcess:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "GATEPOST_ADMIN_PASSWORD": self.password},
-                start_new_session=True,  # a Ctrl-C is for us to pass on
+                start_new_session=True,  # this process passes Ctrl-C on
             )
         try:
             async with asyncio.timeout(READY_S):
@@ -74,7 +74,7 @@ class ReceiverProcess:
             ) from None
 
     async def kill(self) -> None:
-        """SIGKILL to every process of it: none has a chance to finish anything."""
+        """Send SIGKILL to all its processes, so that none can finish anything."""
         if self._process and self._process.returncode is None:
             pids = members(self._process.pid)
             signal_all(pids, signal.SIGKILL)
@@ -82,7 +82,7 @@ class ReceiverProcess:
             await gone(pids)
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that takes more than 15 s. Idempotent."""
+        """Send SIGTERM, and SIGKILL if it still runs after 15 s. Idempotent."""
         if self._process is None or self._process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -94,7 +94,7 @@ class ReceiverProcess:
             await self.kill()
 
     async def make_token(self) -> str:
-        """An API token that may read. Raises ReceiverFailed if the command does not give one."""
+        """Return an API token that may read. Raises ReceiverFailed if the command prints none."""
         command = ("tokens", "create", "--data", str(self.data), "--role", "viewer", "--name", "demo")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -109,7 +109,7 @@ class ReceiverProcess:
         return token[0]
 
     async def _answers(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=1.0)  # whoever else has the port may never answer
+        timeout = aiohttp.ClientTimeout(total=1.0)  # another program on the port may never reply
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
                 if self._process is None or self._process.returncode is not None:
@@ -125,7 +125,7 @@ class ReceiverProcess:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on at the moment."""
+    """Return a port on loopback that no program listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

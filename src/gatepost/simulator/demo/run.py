@@ -1,9 +1,10 @@
-"""`make demo`: three terminals, a receiver that is killed while they record, and a table of what was lost: nothing.
+"""``make demo``: three terminals, a receiver that is killed while they record, and a table of the losses: none.
 
 Rules:
-- Nothing is staged: a real receiver process on SQLite, real terminals with their outboxes, real HTTP, SIGKILL.
-- What is stored is read from the receiver's API and compared by event and by image with what was recorded.
-- It fails (exit code 1) if anything differs, and also if the outage was not felt: a demo that shows nothing is broken.
+
+- Everything is real: a receiver process on SQLite, terminals with their outboxes, HTTP, SIGKILL.
+- What is stored is read from the receiver's API and compared with what was recorded, by event and by image.
+- The exit code is 1 if anything differs, and also if the outage had no effect, because such a demo shows nothing.
 - Everything is in one temporary folder, removed at the end unless `--keep` is given.
 
 Flow: receiver up → terminals record → SIGKILL → they go on → receiver up again → drained → compared → table, exit code.
@@ -35,13 +36,13 @@ from gatepost.errors import GatepostError
 from gatepost.simulator.demo import view as view
 from gatepost.simulator.demo.inventory import Api, Expected, compare
 from gatepost.simulator.demo.receiver_process import ReceiverProcess
-from gatepost.simulator.engines.faithful import Cable, Clock, SimulatedTerminal
-from gatepost.simulator.engines.services import Offer, offered
+from gatepost.simulator.engines.faithful import Clock, NetworkLink, SimulatedTerminal
+from gatepost.simulator.engines.services import ServiceOptions, offered
 from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.world import passages
 from gatepost.simulator.world.passages import Door, Moment
 from gatepost.simulator.world.people import Site, make_site
-from gatepost.simulator.world.rng import lots
+from gatepost.simulator.world.rng import rng
 from gatepost.simulator.world.scenario import SITE_TIME, Plan, doors
 from gatepost.terminal.push.tls import Trust
 from gatepost.wire import Alarm, Dialect, Record
@@ -49,7 +50,7 @@ from gatepost.wire.codes import AlarmCode, AlarmStatus
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """How long each part takes, in seconds, and how many events a second each terminal records."""
+    """How long each part takes, in seconds, and how many events per second each terminal records."""
 
     before_s: float = 6.0
     away_s: float = 6.0
@@ -62,8 +63,8 @@ class Timing(Struct, frozen=True, kw_only=True):
         return self.before_s + self.away_s + self.after_s
 
 
-class Post:
-    """One terminal of the demo: what it is, what it recorded, how it stands."""
+class DemoTerminal:
+    """A terminal of the demo: what it recorded, and its ledger."""
 
     def __init__(self, door: Door, terminal: SimulatedTerminal, count: Count) -> None:
         self.door, self.terminal, self.count = door, terminal, count
@@ -72,12 +73,12 @@ class Post:
 
     @property
     def resent(self) -> int:
-        """Requests beyond one an event: what the outage cost."""
+        """Return the requests beyond one per event: the cost of the outage."""
         return self.count.attempts - self.count.acknowledged
 
 
 class Demo:
-    """The whole of it. `run` answers the exit code."""
+    """The demonstration. `run` returns the exit code."""
 
     def __init__(self, folder: Path, console: Console, *, timing: Timing | None = None) -> None:
         self.folder, self.console, self.timing = folder, console, timing or Timing()
@@ -89,12 +90,12 @@ class Demo:
         self.meter = Meter(
             [Count(serial=door.serial, place=door.place, firmware="1.3.0") for door in self.doors]
         )
-        self.posts: list[Post] = []
+        self.posts: list[DemoTerminal] = []
         self.recording = asyncio.Event()
         self.stage = view.Stage.STARTING
 
     async def run(self, *, keep: bool) -> int:
-        """Play it. With `keep`, stay up afterwards until interrupted."""
+        """Run it. `keep`: stay up afterwards until interrupted."""
         try:
             async with AsyncExitStack() as stack:
                 await self._prepare(stack)
@@ -120,13 +121,13 @@ class Demo:
         for door, count in zip(self.doors, self.meter.counts, strict=True):
             folder = self.folder / door.serial
 
-            def cable(door: Door = door, count: Count = count) -> Cable:
-                return Cable(door, count, self.meter, clock=clock, trust=Trust())
+            def cable(door: Door = door, count: Count = count) -> NetworkLink:
+                return NetworkLink(door, count, self.meter, clock=clock, trust=Trust())
 
             folder.mkdir(parents=True)
             terminal = await stack.enter_async_context(SimulatedTerminal(door, folder, seed=1, cable=cable))
             await terminal.subscribe(f"{self.receiver.url}/Record")
-            self.posts.append(Post(door, terminal, count))
+            self.posts.append(DemoTerminal(door, terminal, count))
 
     def _draw(self) -> None:
         for person in self.site.people:
@@ -152,9 +153,9 @@ class Demo:
         self._stage(view.Stage.DRAINING)
         await self._drain()
 
-    async def _record(self, post: Post) -> None:
+    async def _record(self, post: DemoTerminal) -> None:
         """Record passages at about the rate, and an alarm with its clearing now and then."""
-        rand = lots("demo", post.door.serial)
+        rand = rng("demo", post.door.serial)
         number = 0
         while self.recording.is_set():
             for event in self._events(post.door, number):
@@ -183,7 +184,7 @@ class Demo:
                         await asyncio.sleep(0.05)
 
     async def _judge(self, api: Api) -> bool:
-        """Compare and print. True if nothing is lost, doubled, altered or filed wrongly, and the outage was felt."""
+        """Compare and print. True if nothing is lost, doubled, altered or misfiled, and the outage had an effect."""
         self._stage(view.Stage.COMPARING)
         inventory = await api.inventory()
         verdicts, strangers = compare({post.door.serial: post.expected for post in self.posts}, inventory)
@@ -207,10 +208,10 @@ class Demo:
         return good
 
     async def _stay(self, stack: AsyncExitStack) -> None:
-        """Let the terminals go on, slowly, until somebody interrupts."""
+        """Let the terminals go on, slowly, until Ctrl-C."""
         terminals = [post.terminal for post in self.posts]
         models = [post.door.model for post in self.posts]
-        services = offered(terminals, models, Offer(), folder=self.folder)
+        services = offered(terminals, models, ServiceOptions(), folder=self.folder)
         found = await stack.enter_async_context(services)
         addresses = {
             post.door.serial: f"{address}/v1/event/subscribe"
@@ -237,7 +238,7 @@ class Demo:
 
     @contextlib.asynccontextmanager
     async def _picture(self) -> AsyncIterator[None]:
-        """The progress while it works; on something that is no terminal, only the stages are told."""
+        """Show the progress. If the output is no terminal, print only the stages."""
         if not self.console.is_terminal:
             yield
             return
@@ -260,7 +261,7 @@ class Demo:
 
 
 async def main(*, keep: bool, console: Console, timing: Timing | None = None) -> int:
-    """Run the demo in a temporary folder; answer the exit code. SIGTERM ends it as Ctrl-C does."""
+    """Run the demo in a temporary folder; return the exit code. SIGTERM ends it as Ctrl-C does."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - this is a coroutine of asyncio.run
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -273,7 +274,7 @@ async def main(*, keep: bool, console: Console, timing: Timing | None = None) ->
 
 
 def cli(argv: list[str] | None = None, *, timing: Timing | None = None) -> int:
-    """`python -m gatepost.simulator.demo.run [--keep]`."""
+    """Run `python -m gatepost.simulator.demo.run [--keep]`."""
     parser = argparse.ArgumentParser(
         prog="make demo", description=t("See nothing get lost.", "看看事件如何一条不丢。")
     )
@@ -283,7 +284,7 @@ def cli(argv: list[str] | None = None, *, timing: Timing | None = None) -> int:
         help=t("stay up afterwards (make demo KEEP=1)", "结束后保持运行（make demo KEEP=1）"),
     )
     keep = parser.parse_args(argv).keep
-    # The pushers would log the outage that is on show.
+    # The pushers would log the outage, which is deliberate.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     console = Console()
     try:

@@ -1,4 +1,4 @@
-"""What the demo shows: the progress while it works, the table at the end, the addresses to open. Pure."""
+"""What the demo shows: the progress, the table at the end, the addresses to open. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gatepost.simulator.view import bar
 
 
 class Stage(Enum):
-    """Where the demo is: English, Chinese, colour."""
+    """A stage of the demo: English, Chinese, colour."""
 
     STARTING = ("starting", "启动中", "dim")
     UP = ("the receiver is up; the terminals record and push", "接收端运行中，终端记录并推送", "green")
@@ -39,7 +39,7 @@ class Stage(Enum):
     COMPARING = ("comparing what is stored with what was recorded", "正在比对已存储与已记录的内容", "cyan")
 
     def text(self) -> str:
-        """What to tell people."""
+        """Return the text in the language of the environment."""
         return t(self.value[0], self.value[1])
 
     @property
@@ -48,7 +48,7 @@ class Stage(Enum):
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """One terminal in the table. `waited`: the longest backlog; `resent`: requests beyond one an event."""
+    """A terminal in the table. `waited`: the longest backlog; `resent`: requests beyond one per event."""
 
     serial: str
     place: str
@@ -58,7 +58,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 def progress(stage: Stage, counts: Sequence[Count], done: float) -> RenderableType:
-    """The bar, the stage, and each terminal's acknowledged share of what it recorded."""
+    """Return the bar, the stage, and the acknowledged share of each terminal."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in (t("terminal", "终端"), t("place", "位置")):
         table.add_column(name, style="bold", header_style="dim", no_wrap=True)
@@ -85,7 +85,7 @@ def progress(stage: Stage, counts: Sequence[Count], done: float) -> RenderableTy
 
 
 def result(rows: Sequence[Row]) -> Table:
-    """The table: per terminal, recorded and stored, and everything that should be 0."""
+    """Return the table: recorded and stored per terminal, and everything that should be 0."""
     title = t("What was recorded, and what is stored", "已记录与已存储的事件")
     table = Table(box=box.SIMPLE_HEAD, title=title, pad_edge=False, padding=(0, 0, 0, 1))  # fits 80 columns
     table.add_column(t("terminal", "终端"), no_wrap=True)
@@ -115,7 +115,7 @@ def result(rows: Sequence[Row]) -> Table:
 
 
 def verdict(rows: Sequence[Row], *, good: bool, felt: bool, strangers: int, images: int) -> Text:
-    """The last word."""
+    """Return the last lines: the verdict."""
     if good:
         text = t(
             f"recorded = stored, duplicates 0, lost 0; {images:,} images compared byte by byte",
@@ -138,7 +138,7 @@ def verdict(rows: Sequence[Row], *, good: bool, felt: bool, strangers: int, imag
 
 
 def addresses(url: str, password: str, folder: Path, terminals: Mapping[str, str]) -> RenderableType:
-    """Where to look, while everything stays up."""
+    """Return the addresses to open, while everything stays up."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(overflow="fold")

@@ -1,14 +1,15 @@
-"""The faithful engine: every simulated terminal is the real one, with its outbox, its pusher, and a cable of its own.
+"""The faithful engine: every simulated terminal is the real one, with its outbox, its pusher, and a simulated network.
 
 Rules:
-- What a terminal does is `gatepost.terminal`'s: storing before answering, back-off, resending, dead letters. Simulated
-  are the world before it (who passes, when) and the cable behind it (outages, and what its firmware would write).
-- The outbox holds what current firmware says. The cable rewrites it as the door's firmware writes it, each time in the
-  same way, so that what is sent again is the same bytes.
-- With the plan's `dialect_faults` the cable puts a fault of the field into one event in twenty.
-- Time at the site runs `speed` times as fast as ours; back-offs and time-outs are ours.
 
-Flow: `happenings` → at its moment `Outbox.put` → `Pusher` → `Cable.post` → receiver; at the end the ledgers are read.
+- Storing before replying, back-off, pushing again and dead letters are those of `gatepost.terminal`. Simulated are the
+  events (who passes, when), the network (outages), and what each firmware writes.
+- The outbox holds events as current firmware writes them. The network link rewrites them as the door's firmware writes
+  them, each time in the same way, so that an event that is pushed again has the same bytes.
+- With the plan's `dialect_faults` the link puts a fault of the field into one event in twenty.
+- Time at the site runs `speed` times as fast as real time. Back-offs and time-outs are in real time.
+
+Flow: `happenings` → at its time `Outbox.put` → `Pusher` → `NetworkLink.post` → receiver; then the ledgers are read.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from msgspec import Struct
 from gatepost.errors import NotSubscribed, SettingsError
 from gatepost.settings import TerminalSettings
 from gatepost.simulator.engines.faulty import Faults
-from gatepost.simulator.engines.services import Offer, offered
+from gatepost.simulator.engines.services import ServiceOptions, offered
 from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.world import dialects
 from gatepost.simulator.world.passages import Door
 from gatepost.simulator.world.people import Site, make_site
-from gatepost.simulator.world.rng import lots
-from gatepost.simulator.world.scenario import Happening, Plan, doors, happenings
+from gatepost.simulator.world.rng import rng
+from gatepost.simulator.world.scenario import Plan, PlannedEvent, doors, happenings
 from gatepost.terminal.push.http_client import HttpClient, NoReply, Timeouts
 from gatepost.terminal.push.http_response import HttpResponse
 from gatepost.terminal.push.pusher import Pusher
@@ -45,25 +46,25 @@ from gatepost.terminal.terminal import Terminal
 from gatepost.wire import Delivered, Refused, classify
 
 SETTINGS = TerminalSettings(retry_first_s=0.25, retry_cap_s=4.0, history_events=1_000)
-"""A day that passes in a minute has outages of seconds: the back-off is shorter than in life."""
+"""The back-off is shorter than in life: a day that takes a minute has outages of seconds."""
 
 FILES_A_TERMINAL = 12
 """Open files that one terminal needs: segments, state and lock of its outbox, its connections."""
 
 
-class Task(Struct, kw_only=True):
-    """What the faithful engine is to do."""
+class FaithfulOptions(Struct, kw_only=True):
+    """The options of the faithful engine."""
 
     url: str | None
-    """Where to push; `{sn}` stands for the serial. None: wait for a subscription at the terminals' own service."""
+    """Address to push to; `{sn}` stands for the serial. ``None``: wait until each terminal is subscribed."""
     folder: Path
-    """Where the outboxes are, one folder a terminal."""
+    """Folder of the outboxes, one subfolder per terminal."""
     speed: float = 720.0
     drain_s: float = 60.0
-    """After the day: how long to wait until everything is acknowledged."""
+    """Seconds to wait after the day until everything is acknowledged."""
     trust: Trust = msgspec.field(default_factory=Trust)
-    offer: Offer | None = None
-    """How the terminals' own HTTP services are offered, if at all."""
+    offer: ServiceOptions | None = None
+    """How the terminals' own HTTP services are served; ``None``: not at all."""
 
 
 class Clock:
@@ -76,19 +77,19 @@ class Clock:
         self._zero = monotonic()
 
     def start(self) -> None:
-        """Let it be `begins` now."""
+        """Start at `begins`."""
         self._zero = self._monotonic()
 
     def now(self) -> datetime:
         return self._begins + timedelta(seconds=(self._monotonic() - self._zero) * self._speed)
 
     def wait(self, at: datetime) -> float:
-        """Our seconds until `at`; 0.0 if that is past."""
+        """Return the real seconds until `at`; 0.0 if that is past."""
         return max(0.0, (at - self.now()).total_seconds() / self._speed)
 
 
-class Cable(HttpClient):
-    """What connects one terminal with the receiver: it speaks the firmware's dialect, it fails, and it is measured."""
+class NetworkLink(HttpClient):
+    """The network between a terminal and the receiver. It writes the firmware's dialect, fails, and measures."""
 
     def __init__(
         self,
@@ -103,11 +104,11 @@ class Cable(HttpClient):
         super().__init__(trust=trust, limits=Timeouts(reply_s=10.0))
         self._faults = faults
         self._faulty: dict[bytes, bool] = {}
-        """Digests of the bodies that were sent with a fault, and whether they were acknowledged."""
+        """Bodies that were sent with a fault, by digest, and whether they were acknowledged."""
         self._door, self._count, self._meter, self._clock = door, count, meter, clock
 
     async def post(self, url: str, head: bytes, parts: Sequence[bytes]) -> HttpResponse | NoReply:
-        """As `HttpClient.post`, for the three parts of a push: before the image, its base64, after it."""
+        """Send a push in its three parts (before the image, its base64, after it), as `HttpClient.post` does."""
         door, at = self._door, self._clock.now()
         self._count.attempts += 1
         self._count.away = door.cut_off(at)
@@ -147,10 +148,10 @@ class Cable(HttpClient):
 
 
 class SimulatedTerminal(Terminal):
-    """A terminal whose cable is simulated. Everything else is the real one."""
+    """A terminal whose network is simulated. Everything else is real."""
 
     def __init__(self, door: Door, folder: Path, *, seed: int, cable: Callable[[], HttpClient]) -> None:
-        super().__init__(door.serial, folder, settings=SETTINGS, rand=lots("terminal", seed, door.serial))
+        super().__init__(door.serial, folder, settings=SETTINGS, rand=rng("terminal", seed, door.serial))
         self._cable = cable
 
     def _new_pusher(self) -> Pusher:
@@ -159,10 +160,10 @@ class SimulatedTerminal(Terminal):
         )
 
 
-class Faithful:
+class FaithfulEngine:
     """One run of the faithful engine."""
 
-    def __init__(self, plan: Plan, task: Task, *, site: Site | None = None) -> None:
+    def __init__(self, plan: Plan, task: FaithfulOptions, *, site: Site | None = None) -> None:
         self.plan, self.task = plan, task
         self.site = site or make_site(plan.seed)
         self.doors = doors(plan)
@@ -173,9 +174,9 @@ class Faithful:
         self.terminals: list[Terminal] = []
         self._earlier: dict[str, int] = {}
         self.addresses: list[str] = []
-        """Of the terminals' own HTTP services, in the order of the doors."""
+        """Addresses of the terminals' own HTTP services, in the order of the doors."""
         self.phase = "opening"
-        """`opening`, `day`, `draining`, `over`: for people who look."""
+        """`opening`, `day`, `draining` or `over`, for display."""
         self.began = self.finished = time.perf_counter()
         self._over = asyncio.Event()
 
@@ -185,11 +186,11 @@ class Faithful:
         return max(end - self.began, 1e-9)
 
     def stop(self) -> None:
-        """End the day now. What was recorded is still delivered, within `drain_s`."""
+        """End the day now. Recorded events are still delivered, within `drain_s`."""
         self._over.set()
 
     async def run(self) -> None:
-        """Play the day, wait until everything is acknowledged, read the ledgers.
+        """Run the day, wait until everything is acknowledged, read the ledgers.
 
         Raises SettingsError if the machine allows too few open files, and what `Terminal` raises when it opens.
         """
@@ -208,13 +209,13 @@ class Faithful:
                 self.phase = "over"
 
     async def _open(self, stack: AsyncExitStack) -> None:
-        a_few = asyncio.Semaphore(16)  # each opening waits for the disk
+        a_few = asyncio.Semaphore(16)  # opening waits for the disk
 
         async def one(door: Door, count: Count) -> Terminal:
             folder = self.task.folder / door.serial
 
             def cable() -> HttpClient:
-                return Cable(
+                return NetworkLink(
                     door,
                     count,
                     self.meter,
@@ -229,7 +230,7 @@ class Faithful:
                 await terminal.__aenter__()
                 stack.push_async_callback(terminal.close)
                 state = await terminal.status()
-                count.recorded += state.pending  # of an earlier run in the same folder
+                count.recorded += state.pending  # from an earlier run in the same folder
                 self._earlier[door.serial] = state.accepted - state.pending
                 if self.task.url is not None:
                     await terminal.subscribe(self.task.url.replace("{sn}", door.serial))
@@ -254,7 +255,7 @@ class Faithful:
             await asyncio.gather(*living, return_exceptions=True)
 
     async def _live(self, terminal: Terminal, door: Door, count: Count, painter: ThreadPoolExecutor) -> None:
-        """Let one door's day happen. Portraits are drawn in another thread: they take some 20 ms each."""
+        """Let one door's day happen. Another thread draws the portraits, which takes some 20 ms each."""
         loop = asyncio.get_running_loop()
         day = happenings(self.plan, self.site, door)
         while (happening := await loop.run_in_executor(painter, _next, day)) is not None:
@@ -270,7 +271,7 @@ class Faithful:
             count.again += happening.again
 
     async def _ended_within(self, seconds: float) -> bool:
-        """Wait; True at once when the day is ended before."""
+        """Wait; return True at once when the day is ended earlier."""
         if not seconds:
             return self._over.is_set()
         try:
@@ -281,7 +282,7 @@ class Faithful:
         return True
 
     async def _drain(self) -> None:
-        """Until every outbox is empty, or `drain_s` are over. The cables hold from now on: the day is over."""
+        """Wait until every outbox is empty, or `drain_s` are over. No outages happen after the day."""
         deadline = time.perf_counter() + self.task.drain_s
         while time.perf_counter() < deadline:
             states = await asyncio.gather(*(terminal.status() for terminal in self.terminals))
@@ -296,7 +297,7 @@ class Faithful:
             count.dead, count.dropped = state.dead, state.dropped
 
 
-def _next(day: Iterator[Happening]) -> Happening | None:
+def _next(day: Iterator[PlannedEvent]) -> PlannedEvent | None:
     return next(day, None)
 
 

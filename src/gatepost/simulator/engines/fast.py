@@ -1,16 +1,19 @@
-"""The fast engine: many terminals from one process, to load a receiver with.
+"""The fast engine: many terminals in one process, to load a receiver.
 
 Rules:
-- A connection has one request under way, as a terminal has; what was not acknowledged is sent again, the same bytes.
-- With `events` given, exactly that many different events are sent, the same for the same plan however many connections
-  there are; every terminal sends its share.
-- Only what `gatepost.wire.classify` calls delivered counts. Its commonest form, the documented reply, is recognised
-  without parsing; everything else goes through the terminal's own reply parser.
-- With the plan's `dialect_faults`, one event in twenty bears a fault of the field, drawn by its number.
-- With `rate` given, events become due at that rate whatever the receiver does, and an answer's time counts from the
-  moment the event was due: a receiver that stalls is not spared the events that it did not ask for.
 
-Flow: `Series.request(number)` → `_Line.send` → write → `data_received` → settled → the next one, or the same again.
+- A connection has one request under way, as a terminal has. A request that was not acknowledged is sent again with the
+  same bytes.
+- With `events`, exactly that many different events are sent, each terminal a share of them. They are the same for the
+  same plan, with any number of connections.
+- Only what `gatepost.wire.classify` calls delivered counts. Its commonest form, the documented reply, is recognised
+  without parsing. Everything else goes through the terminal's own reply parser.
+- With the plan's `dialect_faults`, one event in twenty has a fault of the field, drawn by its number.
+- With `rate`, events become due at that rate whatever the receiver does. The reply time counts from the moment the
+  event was due, so that a receiver that stalls gets no advantage.
+
+Flow: `RequestSeries.request(number)` → `_Connection.send_next` → write → `data_received` → settled → the next one, or
+the same again.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from typing import cast
 
 from msgspec import Struct
 
-from gatepost.simulator.engines.prepared import Gallery, Series
+from gatepost.simulator.engines.prepared import ImageTexts, RequestSeries
 from gatepost.simulator.engines.virtual_terminals import VirtualTerminal, shares, spread
 from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.world.people import make_site
@@ -34,11 +37,11 @@ from gatepost.terminal.push.http_response import BadReply, ResponseParser
 from gatepost.terminal.push.target import Target, take_apart
 from gatepost.wire import SUCCESS, Delivered, Refused, classify
 
-__all__ = ["Fast", "Job"]
+__all__ = ["FastEngine", "FastOptions"]
 
 
 FACES = 24
-"""How many people there are: their portraits are drawn before the first event is sent, and kept."""
+"""Number of people. Their portraits are drawn before the first event is sent, and kept."""
 
 REPLY_S = 30.0
 """Seconds until a request without a reply is given up and sent again on a new connection."""
@@ -46,52 +49,56 @@ REPLY_S = 30.0
 _OK = (b"HTTP/1.1 200 ", b"\r\n\r\n" + SUCCESS)
 
 
-class Job(Struct, kw_only=True):
-    """What the fast engine is to do. It ends after `events` or after `seconds`, whichever comes first."""
+class FastOptions(Struct, kw_only=True):
+    """The options of the fast engine. It ends after `events` or `seconds`, whichever comes first."""
 
     url: str
     connections: int = 64
     events: int | None = None
     seconds: float | None = None
     drain_s: float = 60.0
-    """Ends without an acknowledgement for this long, where ``seconds`` does not say when."""
+    """Seconds without an acknowledgement after which it ends, if ``seconds`` is not given."""
     rate: float | None = None
-    """Events a second, all terminals together; None for as many as the receiver takes."""
+    """Events per second of all terminals; ``None``: as many as the receiver acknowledges."""
     tls: ssl.SSLContext | None = None
 
 
-class Fast:
+class FastEngine:
     """One run of the fast engine."""
 
-    def __init__(self, plan: Plan, job: Job, *, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Draw the people and prepare the requests: some seconds for the first time, and for thousands of terminals."""
+    def __init__(
+        self, plan: Plan, job: FastOptions, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """Draw the people and prepare the requests, which takes seconds for thousands of terminals."""
         self.plan, self.job, self.clock = plan, job, clock
         self.target: Target = take_apart(job.url)
         fleet = doors(plan)
         self.meter = Meter(
             [Count(serial=door.serial, place=door.place, firmware=str(door.firmware)) for door in fleet]
         )
-        site, gallery = make_site(plan.seed, employees=FACES), Gallery()
+        site, gallery = make_site(plan.seed, employees=FACES), ImageTexts()
         events = shares(job.events, len(fleet))
         self._terminals = [
-            VirtualTerminal(door, Series(plan, site, door, self.target, gallery=gallery), count, plan, share)
+            VirtualTerminal(
+                door, RequestSeries(plan, site, door, self.target, gallery=gallery), count, plan, share
+            )
             for door, count, share in zip(fleet, self.meter.counts, events, strict=True)
         ]
         self.ended = asyncio.Event()
         self.began = self.finished = 0.0
         self.due: deque[float] = deque()
-        self.idle: deque[_Line] = deque()
+        self.idle: deque[_Connection] = deque()
         self._working = 0
-        self._lines: list[_Line] = []
+        self._lines: list[_Connection] = []
 
     def stop(self) -> None:
-        """Begin nothing new; `run` returns when what is under way was answered."""
+        """Send nothing new. `run` returns when the requests under way have replies."""
         for line in self._lines:
             line.stop()
 
     async def run(self) -> None:
-        """Send until there is nothing left or the time is over. What is under way then is waited for, briefly."""
-        lines = [_Line(self, share) for share in spread(self._terminals, self.job.connections)]
+        """Send until there is nothing left or the time is over. Wait briefly for requests under way."""
+        lines = [_Connection(self, share) for share in spread(self._terminals, self.job.connections)]
         self._lines = lines
         self._working = len(lines)
         self.began = self.finished = self.clock()
@@ -125,19 +132,19 @@ class Fast:
 
     @property
     def elapsed(self) -> float:
-        """Seconds from the first connection to the last answer; to now, while it runs."""
+        """Return the seconds from the first connection to the last reply, or to now while it runs."""
         end = self.finished if self.ended.is_set() or not self.began else self.clock()
         return max(end - self.began, 1e-9)
 
     def done(self) -> None:
-        """One line has nothing left to send."""
+        """Note that a connection has nothing left to send."""
         self._working -= 1
         if self._working == 0:
             self.finished = self.clock()
             self.ended.set()
 
     async def _pace(self) -> None:
-        """Let events become due at `job.rate`, in steps of some milliseconds."""
+        """Let events become due at the rate, in steps of some milliseconds."""
         assert self.job.rate is not None  # noqa: S101 - started only with a rate
         begin, released = self.clock(), 0
         while True:
@@ -148,14 +155,14 @@ class Fast:
             released = until
             while self.due and self.idle:
                 line = self.idle.popleft()
-                if not line.request:  # one that lost its connection while idle may stand here twice
+                if not line.request:  # one that lost its connection while idle may be here twice
                     line.send_next()
 
 
-class _Line(asyncio.Protocol):
-    """One kept connection that several terminals share in turn, one request at a time."""
+class _Connection(asyncio.Protocol):
+    """A persistent connection that several terminals share in turn, one request at a time."""
 
-    def __init__(self, fast: Fast, terminals: Sequence[VirtualTerminal]) -> None:
+    def __init__(self, fast: FastEngine, terminals: Sequence[VirtualTerminal]) -> None:
         self.fast = fast
         self.loop = asyncio.get_running_loop()
         self.terminals = deque(terminals)
@@ -175,7 +182,7 @@ class _Line(asyncio.Protocol):
     # -- the connection
 
     def start(self) -> None:
-        """Begin to connect; the first request follows by itself."""
+        """Begin to connect. The first request follows."""
         self.connecting = self.loop.create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -220,7 +227,7 @@ class _Line(asyncio.Protocol):
         await self._connect()
 
     def stop(self) -> None:
-        """Begin nothing new."""
+        """Send nothing new."""
         self.stopping = True
         if not self.request:
             self._finish()
@@ -237,7 +244,7 @@ class _Line(asyncio.Protocol):
     # -- one request after the other
 
     def send_next(self) -> None:
-        """Send the next event that is due; wait among the idle if none is, finish if there will be none."""
+        """Send the next event that is due; wait if none is; finish if there will be none."""
         if self.stopping:
             self._finish()
             return
@@ -330,7 +337,7 @@ class _Line(asyncio.Protocol):
             self._write()
 
     def _overdue(self, attempt: int) -> None:
-        """Called every `REPLY_S`: the timer is set once and looks whether the same request is still under way."""
+        """Look, every `REPLY_S`, whether the same request is still under way."""
         self.timer = None
         if self.count is None or self.transport is None or not self.request:
             return
@@ -350,7 +357,7 @@ class _Line(asyncio.Protocol):
         self.fast.meter.failed(count, reason, refused=refused)
 
     def _pause(self) -> float:
-        """Seconds until the next attempt: grows to a second, because what is measured is soon to be back."""
+        """Return the seconds until the next attempt. They grow to one second only, to notice a recovery soon."""
         return float(min(1.0, 0.02 * 2 ** min(self.failures, 6)))
 
     def _disarm(self) -> None:

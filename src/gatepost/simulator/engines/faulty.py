@@ -1,10 +1,11 @@
 """Requests and bodies with the faults of the field in them, one event in twenty.
 
 Rules:
-- Which events, and which fault, depend on the seed, the day and the event, on nothing else: what is sent again is the
-  same bytes.
-- The fast engine sends every class. The faithful one sends those that need no Content-Type of their own and one event
-  a body, for its terminals' pusher is the real one.
+
+- Which events have a fault, and which one, depends only on the seed, the day and the event. An event that is sent again
+  has the same bytes.
+- The fast engine sends every class of faults. The faithful engine sends those that need neither a Content-Type of
+  their own nor several events in a body, because its pusher is the real one.
 
 Flow: `Faults.of_request` (fast), `Faults.of_body` (faithful) → `gatepost.dialect_faults`.
 """
@@ -20,11 +21,11 @@ from msgspec import Struct
 from gatepost.dialect_faults.classes import CLASSES, MOST, spoiled
 from gatepost.dialect_faults.faults import Body
 from gatepost.dialect_faults.writing import joined
-from gatepost.simulator.world.rng import lots
+from gatepost.simulator.world.rng import rng
 from gatepost.simulator.world.scenario import Plan
 
 SHARE = 0.05
-"""Of the events of each terminal that are sent with a fault."""
+"""Share of each terminal's events that have a fault."""
 
 SEVERAL = "several-events"
 
@@ -38,20 +39,20 @@ class Faults(Struct, frozen=True):
     plan: Plan
     serial: str
 
-    def lots_of(self, number: int | str) -> random.Random | None:
-        """Return the lots of a fault, if event `number` has one."""
-        rand = lots("dialect fault", self.plan.seed, self.plan.day.date(), self.serial, number)
+    def rng_of(self, number: int | str) -> random.Random | None:
+        """Return the random source of a fault, if event `number` has one."""
+        rand = rng("dialect fault", self.plan.seed, self.plan.day.date(), self.serial, number)
         return rand if rand.random() < SHARE else None
 
     def of_body(self, body: bytes) -> tuple[str, bytes] | None:
-        """Return the class and the spoiled body, if this body has a fault that needs no header."""
-        rand = self.lots_of(blake2b(body, digest_size=8).hexdigest())
+        """Return the class and the body with the fault, if this body has one that needs no header."""
+        rand = self.rng_of(blake2b(body, digest_size=8).hexdigest())
         found = None if rand is None else spoiled(body, rand, headers=False)
         return None if found is None else (found[0], found[1].content)
 
 
 def is_several(rand: random.Random) -> bool:
-    """Draw whether this fault is several events in one body, as likely as any other class."""
+    """Draw whether the fault is several events in one body, as likely as any other class."""
     return rand.random() < 1 / len(CLASSES)
 
 

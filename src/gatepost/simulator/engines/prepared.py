@@ -1,15 +1,15 @@
-"""Requests prepared beforehand: what lets one process send more than ten thousand different events a second.
+"""Prepare requests beforehand, so that one process can send more than ten thousand different events a second.
 
 Rules:
-- A request is a function of the seed, the day, the door and the number: the same plan sends the same bytes, in whatever
-  order.
-- No two requests are the same event: `uuid`, `timestamp`, `recognizeScore` and the mark in the portrait's base64 (an
+
+- A request depends only on the seed, the day, the door and the number. The same plan sends the same bytes.
+- No two requests are the same event. `uuid`, `timestamp`, `recognizeScore` and the mark in the portrait's base64 (of an
   alarm: `trace_id` and `event_time`) are cut out of the bytes and filled in for each number. Each has the same width
   for every number, so that the head with its `Content-Length` is made once.
-- The base64 of a portrait is kept once for the whole fleet; a request is one `join` of pieces.
+- The base64 of a portrait is kept once for the whole fleet. A request is one `join` of pieces.
 
-Flow: a real passage (`gatepost.simulator.world.passages`) with tell-tale values → `dialects.parts` → cut at the
-values → `Mould`; `Series.request(number)` picks a mould and fills it.
+Flow: a passage (`gatepost.simulator.world.passages`) with placeholder values → `dialects.parts` → cut at these values →
+`RequestTemplate`; `RequestSeries.request(number)` picks a template and fills it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from gatepost.simulator.world import dialects, passages
 from gatepost.simulator.world.passages import Door, Moment
 from gatepost.simulator.world.people import Site
 from gatepost.simulator.world.portraits import MARK_AT, MARK_BYTES
-from gatepost.simulator.world.rng import lots
+from gatepost.simulator.world.rng import rng
 from gatepost.simulator.world.scenario import Plan
 from gatepost.terminal.push.target import Target, header_lines, request_head
 from gatepost.wire import Alarm, Record
 from gatepost.wire.codes import AlarmCode, AlarmStatus
 
-MOULDS = 4
-"""Different passages a door; the rest of the difference is filled in."""
+TEMPLATES = 4
+"""Templates per door. All other differences are filled in."""
 
 ALARM_EVERY = 100
-"""Of so many events of a door that speaks alarms, the last two are one alarm: it occurs, it is cleared."""
+"""Events of a door with alarms, of which the last two are one alarm: it occurs and is cleared."""
 
 _UUID = "00000000-0000-4000-8000-0123456789ab"
 _TRACE = "SPX-0000000000000-000-tracer"
@@ -55,18 +55,16 @@ _HOLES = re.compile(
 )
 _MARK_TEXT = MARK_AT * 4 // 3
 _MARK_WIDTH = MARK_BYTES * 4 // 3
-_SECONDS = (
-    10_000_000  # one event a second; then the times begin again, or they would need another digit one day
-)
+_SECONDS = 10_000_000  # one event a second; then the times start again, or they would need one more digit
 _LONG = 4096
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15  # odd, so that multiples of it are different modulo 2^64
 
 
-class Mould(Struct, frozen=True):
-    """The pieces of a request, and what goes between them: pieces[0], hole[0], pieces[1], …
+class RequestTemplate(Struct, frozen=True):
+    """The pieces of a request, and the values between them: pieces[0], hole[0], pieces[1], …
 
-    Nothing goes into a hole without a name: it only keeps the piece before it, which others share, a piece of its own.
+    Nothing is filled into a hole without a name. It only separates a shared piece from the next one.
     """
 
     pieces: tuple[bytes, ...]
@@ -81,11 +79,11 @@ class Mould(Struct, frozen=True):
         return b"".join(parts)
 
 
-class Series:
+class RequestSeries:
     """The endless series of one door's requests to one address. Numbers count from 0."""
 
-    def __init__(self, plan: Plan, site: Site, door: Door, target: Target, *, gallery: Gallery) -> None:
-        self._lots = lots("series", plan.seed, plan.day.date(), door.serial).getrandbits(64)
+    def __init__(self, plan: Plan, site: Site, door: Door, target: Target, *, gallery: ImageTexts) -> None:
+        self._lots = rng("series", plan.seed, plan.day.date(), door.serial).getrandbits(64)
         self._begin = int((plan.begins + door.clock_error).timestamp())
         self._index = door.index
         self._head = header_lines(
@@ -96,7 +94,7 @@ class Series:
         self._target = target
         self._gallery = gallery
         self._door = door
-        self._passages = [self._passage(plan, site, number) for number in range(MOULDS)]
+        self._passages = [self._passage(plan, site, number) for number in range(TEMPLATES)]
         self._alarms = (
             [self._alarm(plan, site, status) for status in (AlarmStatus.OCCURRED, AlarmStatus.CLEARED)]
             if dialects.speaks_alarms(door.firmware) and plan.alarms > 0
@@ -104,11 +102,11 @@ class Series:
         )
 
     def request(self, number: int) -> bytes:
-        """The whole HTTP request of event `number`."""
+        """Return the complete HTTP request of event `number`."""
         place = number % ALARM_EVERY - (ALARM_EVERY - 2)
         if self._alarms and place >= 0:
             return self._alarms[place].fill(self._alarm_values(number - place, number))
-        return self._passages[number % MOULDS].fill(self._values(number))
+        return self._passages[number % TEMPLATES].fill(self._values(number))
 
     def _values(self, number: int) -> dict[str, bytes]:
         mixed = (self._lots + number * _GOLDEN) & _MASK
@@ -136,36 +134,36 @@ class Series:
             "mark": b"%016x" % ((self._lots + number * _GOLDEN) & _MASK),
         }
 
-    def _passage(self, plan: Plan, site: Site, number: int) -> Mould:
+    def _passage(self, plan: Plan, site: Site, number: int) -> RequestTemplate:
         moment = Moment(plan.seed, plan.day, plan.begins + timedelta(hours=2), number)
         record = passages.passage(moment, site, self._door, image=plan.images)
         marked = msgspec.structs.replace(
             record, uuid=record.uuid and _UUID, score=_SCORE, recorded_at=_MOMENT, serial=self._door.serial
         )
-        return self._mould(marked)
+        return self._template(marked)
 
-    def _alarm(self, plan: Plan, site: Site, status: AlarmStatus) -> Mould:
+    def _alarm(self, plan: Plan, site: Site, status: AlarmStatus) -> RequestTemplate:
         moment = Moment(plan.seed, plan.day, plan.begins, 0)
         life = (AlarmCode.DOOR_HELD, status, plan.begins)
         alarm = passages.alarm(moment, site, self._door, life=life, image=plan.images)
-        return self._mould(msgspec.structs.replace(alarm, trace_id=_TRACE, event_time=_MOMENT))
+        return self._template(msgspec.structs.replace(alarm, trace_id=_TRACE, event_time=_MOMENT))
 
-    def _mould(self, event: Record | Alarm) -> Mould:
+    def _template(self, event: Record | Alarm) -> RequestTemplate:
         head, tail = dialects.parts(event, self._door.firmware, trailing_comma=self._door.index % 5 == 4)
         body = _cut([head, *self._gallery.text(event.image), tail])
         values = self._values(0) if isinstance(event, Record) else self._alarm_values(0, 0)
         before = request_head(self._target, None, self._head, len(body.fill(values)))
-        return Mould((before + body.pieces[0], *body.pieces[1:]), body.holes)
+        return RequestTemplate((before + body.pieces[0], *body.pieces[1:]), body.holes)
 
 
-class Gallery:
+class ImageTexts:
     """The base64 of every portrait in use, once, without its mark."""
 
     def __init__(self) -> None:
         self._rest: dict[bytes, bytes] = {}
 
     def text(self, image: bytes | None) -> tuple[bytes, ...]:
-        """Pieces of an image's base64; `~mark~` stands for the mark of one that bears a mark."""
+        """Return pieces of an image's base64; `~mark~` stands for its mark, if it has one."""
         text = pybase64.b64encode(image or b"")
         if not image or image[20:22] != b"\xff\xfe":
             return (text,)
@@ -173,8 +171,8 @@ class Gallery:
         return text[:_MARK_TEXT], b"~mark~", self._rest.setdefault(rest, rest)
 
 
-def _cut(parts: Sequence[bytes]) -> Mould:
-    """Cut `parts` at the tell-tale values. Long parts have none and are kept as they are, to be shared."""
+def _cut(parts: Sequence[bytes]) -> RequestTemplate:
+    """Cut `parts` at the placeholder values. Long parts have none and are shared as they are."""
     pieces, holes = [b""], list[str]()
     for part in parts:
         if len(part) >= _LONG:
@@ -191,4 +189,4 @@ def _cut(parts: Sequence[bytes]) -> Mould:
             pieces.append(b"")
             at = hole.end()
         pieces[-1] += part[at:]
-    return Mould(tuple(pieces), tuple(holes))
+    return RequestTemplate(tuple(pieces), tuple(holes))

@@ -1,11 +1,12 @@
-"""The simulated terminals' own HTTP services: where they listen, who may ask them, and how they misbehave.
+"""The simulated terminals' own HTTP services: their addresses, their account, and how they misbehave.
 
 Rules:
-- Without an account they are plain HTTP on loopback; with one each speaks TLS with a certificate of its own.
-- The fault `swap` is one of two neighbours, the first with the second, the third with the fourth: each takes the
-  other's port, as terminals do whose addresses come from DHCP. All other faults are each terminal's own.
 
-Flow: `Offer` → `offered` → the addresses, in the order of the terminals.
+- Without an account they are plain HTTP on loopback. With one, each has TLS with a certificate of its own.
+- The fault `swap` concerns two neighbours, the first and the second, the third and the fourth: each takes the other's
+  port, as terminals do whose addresses come from DHCP. Every other fault concerns one terminal.
+
+Flow: `ServiceOptions` → `offered` → the addresses, in the order of the terminals.
 """
 
 from __future__ import annotations
@@ -30,26 +31,26 @@ from gatepost.terminal.rehearsal.serving import Status, serving
 from gatepost.terminal.terminal import Terminal
 
 AT_ONCE = 16
-"""Certificates that are made at the same time: each waits for the disk."""
+"""Certificates that are made at the same time. Each waits for the disk."""
 
 
-class Offer(Struct, frozen=True, kw_only=True):
-    """How the services of a fleet are offered."""
+class ServiceOptions(Struct, frozen=True, kw_only=True):
+    """How the services of a fleet are served."""
 
     host: str = "127.0.0.1"
     port: int = 0
-    """Port of the first one; the next ones have those that follow. 0: any."""
+    """Port of the first service; the others have the ports that follow. 0: any."""
     username: str = ""
-    """Account that may ask them; empty: anyone on this machine."""
+    """Account that the services ask for; empty: none."""
     password: str = ""
     faults: Faults | None = None
     list_file: Path | None = None
-    """Where the list of terminals is written, as a receiver imports it."""
+    """File that the list of terminals is written to, as a receiver imports it."""
 
 
 @asynccontextmanager
 async def offered(
-    terminals: Sequence[Terminal], models: Sequence[str], offer: Offer, *, folder: Path
+    terminals: Sequence[Terminal], models: Sequence[str], offer: ServiceOptions, *, folder: Path
 ) -> AsyncIterator[list[str]]:
     """Serve the terminals' own HTTP services; yield their addresses. Certificates are in ``folder``, by serial."""
     a_few = asyncio.Semaphore(AT_ONCE)
@@ -77,10 +78,10 @@ async def offered(
         yield addresses
 
 
-def write_list(file: Path, names: Sequence[str], addresses: Sequence[str], offer: Offer) -> None:
-    """Write the list that `gatepost terminals import` reads, for its owner alone. Raises OSError."""
+def write_list(file: Path, names: Sequence[str], addresses: Sequence[str], offer: ServiceOptions) -> None:
+    """Write the list that `gatepost terminals import` reads, readable for its owner alone. Raises OSError."""
     file.unlink(missing_ok=True)
-    out = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # it has a password
+    out = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # it contains a password
     with os.fdopen(out, "w", encoding="utf-8", newline="") as text:
         lines = csv.writer(text)
         lines.writerow(["address", "name", "username", "password"])
@@ -93,7 +94,7 @@ async def swap_for_ever(
     every_s: float,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Have neighbours exchange their ports, again and again, until cancelled."""
+    """Have neighbours exchange their ports again and again, until cancelled."""
     while True:
         await sleep(every_s)
         for one, other in zip(services[::2], services[1::2], strict=False):
@@ -102,7 +103,7 @@ async def swap_for_ever(
 
 
 def status_of(terminal: Terminal) -> Status:
-    """Return what tells the figures of a terminal."""
+    """Return a function that returns the figures of a terminal."""
 
     async def status() -> Mapping[str, object]:
         return {**msgspec.to_builtins(await terminal.status()), "serial": terminal.serial, "running": True}
@@ -110,7 +111,7 @@ def status_of(terminal: Terminal) -> Status:
     return status
 
 
-def _listener(offer: Offer, number: int, serial: str, folder: Path) -> Listener:
+def _listener(offer: ServiceOptions, number: int, serial: str, folder: Path) -> Listener:
     host = f"[{offer.host}]" if ":" in offer.host else offer.host
     settings = TerminalServiceSettings(
         listen=f"{host}:{offer.port and offer.port + number}",

@@ -1,11 +1,11 @@
-"""Draw people, terminals and events by lot from a seed, without I/O.
+"""Draw people, terminals and events from a seed. Pure.
 
-``rng``        the source of every random draw, so that a seed decides everything
-``people``     who there is
-``face``       how a face is drawn
-``portraits``  which face a person has, as a JPEG
-``passages``   what one passage or alarm consists of
-``roster``     which employee works when
 ``scenario``   who comes when, to which door, and what is wrong with that door
-``dialects``   how each firmware writes it
+``passages``   the parts of one passage or alarm
+``roster``     which employee works when
+``people``     who there is
+``portraits``  which face a person has, as a JPEG
+``face``       how a face is drawn
+``dialects``   how each firmware writes an event
+``rng``        the source of every random draw
 """

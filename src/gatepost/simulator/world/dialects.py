@@ -1,10 +1,11 @@
 """How each firmware in the field writes the same event.
 
 Rules:
-- Wire names stand here, outside `gatepost.wire`, on purpose: `wire` writes today's API only, and reads the others.
-- An older firmware is what the next newer one says, with something taken away or called differently. So each version is
-  one step (`_OLDER`), and a body is made by walking down from 1.3.0.
-- Bodies come in two parts around the base64 of the image, as an outbox keeps them and a load generator patches them.
+
+- The names of the wire are repeated here on purpose: `gatepost.wire` writes today's API only, and reads the others.
+- Each older firmware writes what the next newer one writes, with something missing or named differently. So each
+  version is one step (`_OLDER`), and a body is made by going down from 1.3.0.
+- Bodies come in two parts around the base64 of the image, as an outbox keeps them.
 
 Flow: event → `wire.encode_parts` → `translate`: JSON → the steps down to the firmware → `(head, tail)`; `body` joins.
 Source: the maker's public change log and examples, API before 1.0 to 1.3.0.
@@ -24,20 +25,20 @@ from gatepost.wire import Alarm, Dialect, Record, encode_parts
 Json = dict[str, Any]
 
 _HOLE = "\u0001image\u0001"
-"""Stands for the base64 while the rest is written; no field of an event may contain control characters."""
+"""Stands for the base64 while the rest is written. No field of an event contains control characters."""
 _HOLE_BYTES = msgspec.json.encode(_HOLE)[1:-1]
 
 NO_IMAGE = b" "
-"""What terminals send where there is no image: a single space, as in the protocol page's examples."""
+"""What terminals send without an image: a single space, as in the protocol page's examples."""
 
 
 def speaks_alarms(firmware: Dialect) -> bool:
-    """Device alarms (`type` 1) exist from API 1.3.0 on."""
+    """Tell whether the firmware has device alarms (`type` 1), which API 1.3.0 introduced."""
     return firmware is Dialect.V1_3_0
 
 
 def headers(firmware: Dialect, *, serial: str, model: str, at: datetime) -> dict[str, str]:
-    """The HTTP headers that firmware from API 1.2.1 on sends with a push; older firmware sends none.
+    """Return the HTTP headers of a push. Firmware before API 1.2.1 sends none.
 
     `at` is the terminal's own time; milliseconds on the wire.
     """
@@ -47,10 +48,10 @@ def headers(firmware: Dialect, *, serial: str, model: str, at: datetime) -> dict
 
 
 def parts(event: Record | Alarm, firmware: Dialect, *, trailing_comma: bool = False) -> tuple[bytes, bytes]:
-    """The push body of `event` as `firmware` writes it, before and after the base64 of `event.image`.
+    """Return the push body of `event` as `firmware` writes it, before and after the base64 of `event.image`.
 
-    `trailing_comma` puts a comma before the closing brace of an alarm, as the protocol page's example has it.
-    An alarm from firmware that knows none raises ValueError.
+    `trailing_comma` puts a comma before the closing brace of an alarm, as in the protocol page's example.
+    An alarm from firmware without alarms raises ValueError.
     """
     return translate(*encode_parts(event), firmware, image=bool(event.image), trailing_comma=trailing_comma)
 
@@ -58,9 +59,9 @@ def parts(event: Record | Alarm, firmware: Dialect, *, trailing_comma: bool = Fa
 def translate(
     head: bytes, tail: bytes, firmware: Dialect, *, image: bool, trailing_comma: bool = False
 ) -> tuple[bytes, bytes]:
-    """Rewrite the two parts of a canonical push body, as an outbox holds them, into what `firmware` writes.
+    """Rewrite the two parts of a canonical push body, as an outbox keeps them, into what `firmware` writes.
 
-    `image` says whether base64 will stand between them. Otherwise as `parts`.
+    `image`: whether base64 will be between them. Otherwise as `parts`.
     """
     push: Json = msgspec.json.decode(head + _HOLE_BYTES + tail)
     alarm = push["type"] == 1
@@ -79,13 +80,13 @@ def translate(
 
 
 def body(event: Record | Alarm, firmware: Dialect, *, trailing_comma: bool = False) -> bytes:
-    """The whole push body of `event` as `firmware` writes it. See `parts`."""
+    """Return the whole push body of `event` as `firmware` writes it. See `parts`."""
     head, tail = parts(event, firmware, trailing_comma=trailing_comma)
     return head + pybase64.b64encode(event.image or b"") + tail
 
 
 def _as_published(data: Json) -> None:
-    """What the tables do not say and the examples show: a stranger's empty user, and a temperature of integer 0."""
+    """Write as the published examples do, against the tables: empty user of a stranger, temperature as integer 0."""
     if data.get("recognitionType") == 3 and "user" not in data:
         empty = dict.fromkeys(("user_id", "ic_number", "job_number", "id_number", "remark", "pin"), "")
         data["user"] = {
@@ -101,7 +102,7 @@ def _as_published(data: Json) -> None:
 
 
 def _to_1_2_1(data: Json) -> None:
-    """1.3.0 brought `entry_mode`, `abnormal_type` and `pin`, moved the blacklist from 3 to 5 and renumbered `mode`."""
+    """Take back 1.3.0: `entry_mode`, `abnormal_type` and `pin` were new, blacklist was 3, `mode` had other numbers."""
     data.pop("entry_mode", None)
     data.pop("abnormal_type", None)
     data["mode"] = {2: 3, 3: 2}.get(data.get("mode", 0), data.get("mode", 0))
@@ -115,7 +116,7 @@ def _to_1_2_1(data: Json) -> None:
 
 
 def _to_1_2_0(data: Json) -> None:
-    """1.2.1 brought `uuid`, `id_number` and `groups`, and made identifiers strings."""
+    """Take back 1.2.1: `uuid`, `id_number` and `groups` were new, identifiers were integers before."""
     data.pop("uuid", None)
     data.pop("groups", None)
     user = data.get("user")
@@ -125,13 +126,13 @@ def _to_1_2_0(data: Json) -> None:
 
 
 def _to_1_0(data: Json) -> None:
-    """1.2.0 brought the numbers, the remark and a visitor's times."""
+    """Take back 1.2.0: the numbers, the remark and a visitor's times were new."""
     for name in ("ic_number", "job_number", "remark", "guest_time_start", "guest_time_end"):
         (data.get("user") or {}).pop(name, None)
 
 
 def _to_before_1_0(data: Json) -> None:
-    """1.0 named the serial and the score, and brought the recognition type and the temperature."""
+    """Take back 1.0: recognition type and temperature were new, serial and score had other names."""
     data.pop("recognitionType", None)
     data.pop("bodyTemperature", None)
     score = data.pop("recognizeScore", 0.0)

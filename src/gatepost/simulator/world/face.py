@@ -1,11 +1,12 @@
-"""How a face is painted: shapes, from back to front, with Pillow's pen.
+"""Paint a face: shapes, from back to front, with Pillow.
 
 Rules:
-- Points are given in half head widths and half head heights from the middle of the face, so that one set of shapes fits
-  heads of every proportion; y points down.
-- Everything is painted `SCALE` times as large as it will be, and scaling down smooths the edges.
 
-Flow: `paint` is the order in which things cover each other: hair behind, body, neck, face, mask, hair, glasses.
+- Points are given in half head widths and half head heights from the middle of the face, so that one set of shapes fits
+  heads of every proportion. y points down.
+- Everything is painted `SCALE` times as large as the result. Scaling down smooths the edges.
+
+Flow: `paint` is the order in which shapes cover each other: back hair, body, neck, face, mask, hair, glasses.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ WIDTH, HEIGHT = 400, 500
 """Size of a portrait in pixels."""
 
 SCALE = 2
-"""How much larger than that it is painted."""
+"""Factor by which it is painted larger."""
 
 Rgb = tuple[int, int, int]
 Point = tuple[float, float]
@@ -29,8 +30,8 @@ Point = tuple[float, float]
 STYLES = ("short", "parted", "crew", "curly", "bob", "long", "bun", "ponytail", "bald", "scarf")
 
 
-class Look(Struct, frozen=True):
-    """What one face looks like: colours and the choice of every drawn part. Proportions are 1.0 for the average."""
+class FaceTraits(Struct, frozen=True):
+    """The colours and shapes of one face. Proportions are 1.0 for the average."""
 
     skin: Rgb
     hair: Rgb
@@ -50,7 +51,7 @@ class Look(Struct, frozen=True):
 
 
 def _path(numbers: str) -> tuple[Point, ...]:
-    """Points from "x y  x y …"."""
+    """Return the points in "x y  x y …"."""
     values = [float(number) for number in numbers.split()]
     return tuple(zip(values[::2], values[1::2], strict=True))
 
@@ -131,7 +132,7 @@ def lighter(colour: Rgb, share: float = 0.2) -> Rgb:
 
 
 def _spline(points: Sequence[Point], *, steps: int = 12) -> list[Point]:
-    """A closed Catmull-Rom curve through `points`."""
+    """Return a closed Catmull-Rom curve through `points`."""
     n = len(points)
     out: list[Point] = []
     for i in range(n):
@@ -153,10 +154,10 @@ def _spline(points: Sequence[Point], *, steps: int = 12) -> list[Point]:
     return out
 
 
-class Painter:
-    """Paints one face on an image twice the final size; all coordinates below are those of the final size."""
+class FacePainter:
+    """Paints one face on an image of twice the final size. All coordinates are those of the final size."""
 
-    def __init__(self, image: Image.Image, face: Look, rand: random.Random) -> None:
+    def __init__(self, image: Image.Image, face: FaceTraits, rand: random.Random) -> None:
         self.pen = ImageDraw.Draw(image, "RGBA")
         self.face = face
         self.cx = WIDTH / 2 + rand.uniform(-10, 10)
@@ -167,11 +168,11 @@ class Painter:
         self.shade = darker(face.skin, 0.16)
 
     def at(self, x: float, y: float) -> Point:
-        """A point given in half head widths and heights from the middle of the face, in pixels of the large image."""
+        """Return a point in pixels of the large image from half head widths and heights."""
         return ((self.cx + x * self.hw) * SCALE, (self.cy + y * self.hh) * SCALE)
 
     def blob(self, points: Sequence[Point], fill: tuple[int, ...], *, turned: bool = False) -> None:
-        """A smooth closed shape through `points`; `turned` moves it sideways with the features of a turned head."""
+        """Fill a smooth closed shape through `points`. `turned`: it moves sideways with a turned head."""
         aside = self.turn / 100 if turned else 0.0
         self.pen.polygon(_spline([self.at(x + aside, y) for x, y in points]), fill=fill)
 
@@ -179,7 +180,7 @@ class Painter:
         self.pen.polygon([self.at(x, y) for x, y in points], fill=fill)
 
     def disc(self, x: float, y: float, rx: float, ry: float, fill: tuple[int, ...]) -> None:
-        """An ellipse; the radii are pixels of the final size."""
+        """Fill an ellipse. The radii are pixels of the final size."""
         px, py = self.at(x, y)
         self.pen.ellipse((px - rx * SCALE, py - ry * SCALE, px + rx * SCALE, py + ry * SCALE), fill=fill)
 
@@ -191,14 +192,14 @@ class Painter:
             self.pen.ellipse((x - r, y - r, x + r, y + r), fill=fill)
 
     def arc(self, a: Point, b: Point, sag: float) -> list[Point]:
-        """Points of a shallow parabola from `a` to `b`, hanging by `sag` (half head heights) in the middle."""
+        """Return points of a shallow parabola from `a` to `b`, lower by `sag` (half head heights) in the middle."""
         return [
             (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t + sag * 4 * t * (1 - t))
             for t in (k / 12 for k in range(13))
         ]
 
     def head(self) -> list[Point]:
-        """The outline of the face: half an ellipse above, a jaw between round and square below."""
+        """Return the outline of the face: half an ellipse above, a jaw between round and square below."""
         outline: list[Point] = []
         for k in range(48):
             angle = 2 * math.pi * k / 48
@@ -332,7 +333,7 @@ class Painter:
         self.line(self.arc((-0.1 + self.turn / 100, 0.0), (0.1 + self.turn / 100, 0.0), -0.04), frame, 3)
 
     def hair_behind(self) -> None:
-        """What falls behind the head or stands out from it; it is painted first."""
+        """Paint the hair behind the head. It is painted first."""
         style, dark = self.face.style, darker(self.face.hair, 0.25)
         if style == "bun":
             self.disc(0, -1.22, 36, 33, dark)

@@ -1,10 +1,11 @@
-"""The parts of one passage or one alarm: the lots that are drawn when somebody stands before a terminal.
+"""Draw one passage, or one alarm, at a door.
 
 Rules:
-- The lots of a passage depend on the seed, the day, the door and the passage's number, on nothing that happened before.
-  Two days of one seed therefore share the people and the doors, and no event.
-- What a door cannot do (measure a temperature, look for masks, read a card) does not appear in its events.
-- Fields hold what current firmware (API 1.3.0) says; older firmware says less of it, see
+
+- A passage depends only on the seed, the day, the door and its number. Two days of one seed have the same people and
+  doors, and different events.
+- What a door cannot do (measure a temperature, look for masks, read a card) is not in its events.
+- Fields have the values of current firmware (API 1.3.0). Older firmware sends fewer, see
   `gatepost.simulator.world.dialects`.
 
 Flow: `passage(moment, site, door)` → who (`_who`) → how it went (`_attempt`) → `Record`; `alarm(…)` → `Alarm`.
@@ -21,7 +22,7 @@ from msgspec import Struct
 
 from gatepost.simulator.world.people import Person, Site
 from gatepost.simulator.world.portraits import MARK_BYTES, stamp
-from gatepost.simulator.world.rng import lots
+from gatepost.simulator.world.rng import rng
 from gatepost.wire import Alarm, Dialect, Record
 from gatepost.wire.codes import (
     AbnormalType,
@@ -34,7 +35,7 @@ from gatepost.wire.codes import (
 )
 
 SHOTS = 2
-"""How many different captures there are of one person; the stamp tells apart what looks the same."""
+"""Different captures of one person. The stamp makes equal ones unique."""
 
 _ENTRIES: dict[VerificationMode, tuple[tuple[EntryMode, ...], tuple[int, ...]]] = {
     VerificationMode.FACE: ((EntryMode.FACE,), (1,)),
@@ -51,7 +52,7 @@ _ENTRIES: dict[VerificationMode, tuple[tuple[EntryMode, ...], tuple[int, ...]]] 
     VerificationMode.FACE_AND_CARD_AND_PIN: ((EntryMode.FACE_AND_CARD_AND_PIN,), (1,)),
     VerificationMode.CARD_AND_PIN: ((EntryMode.CARD_AND_PIN,), (1,)),
 }
-"""How a door that asks for this is opened, and how often each way."""
+"""By verification mode: the ways in which a door is opened, and how often each."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -81,10 +82,10 @@ _DESCRIPTIONS = {
 
 
 class Door(Struct, frozen=True, kw_only=True):
-    """One virtual terminal: what it is, what it can do, and what is wrong with it.
+    """A virtual terminal: its firmware, what it can do, and what is wrong with it.
 
-    `clock_error` is what its clock is ahead of the true time. `duplicates` is the share of its events that it sends a
-    second time although they were acknowledged. `outages` are the spans in which nothing it sends gets anywhere.
+    `clock_error` is how far its clock is ahead of the true time. `duplicates` is the share of its events that it sends
+    a second time although they were acknowledged. `outages` are the spans in which it has no network.
     """
 
     index: int
@@ -96,18 +97,18 @@ class Door(Struct, frozen=True, kw_only=True):
     checks_masks: bool
     measures_temperature: bool
     defect: str = ""
-    """`no uuid`, `broken image`, or nothing."""
+    """`no uuid`, `broken image`, or empty."""
     clock_error: timedelta = timedelta(0)
     duplicates: float = 0.0
     outages: tuple[tuple[datetime, datetime], ...] = ()
 
     def cut_off(self, at: datetime) -> bool:
-        """Whether `at` (the site's true time) falls into an outage."""
+        """Tell whether `at` (the site's true time) is in an outage."""
         return any(begin <= at < end for begin, end in self.outages)
 
 
 class Moment(Struct, frozen=True):
-    """Which passage, and when: the seed of everything, midnight of the day, the true time, the number at this door."""
+    """Identifies a passage: the seed, midnight of the day, the true time, the number at this door."""
 
     seed: int
     day: datetime
@@ -118,8 +119,8 @@ class Moment(Struct, frozen=True):
 def passage(
     moment: Moment, site: Site, door: Door, *, image: bool = True, worker: Person | None = None
 ) -> Record:
-    """Return one attempt to pass `door`, as current firmware reports it. A `worker` is known and goes through."""
-    rand = lots("passage", moment.seed, moment.day.date(), door.serial, moment.number)
+    """Return one attempt to pass `door`, as current firmware reports it. A `worker` is known and passes."""
+    rand = rng("passage", moment.seed, moment.day.date(), door.serial, moment.number)
     event_id = str(uuid.UUID(int=rand.getrandbits(128), version=4))
     if worker is None and rand.random() < 0.012:
         return _button(moment, door, event_id)
@@ -162,11 +163,11 @@ def alarm(
     life: tuple[AlarmCode, AlarmStatus, datetime],
     image: bool = True,
 ) -> Alarm:
-    """One step of an alarm's life: its code, the status reached, and when the alarm began (which names it)."""
+    """Return one step of an alarm: its code, the status, and when the alarm began, which identifies it."""
     code, status, began = life
     shown = began + door.clock_error
     milliseconds = (shown - EPOCH) // timedelta(milliseconds=1)
-    rand = lots("alarm", moment.seed, moment.day.date(), door.serial, milliseconds, int(code))
+    rand = rng("alarm", moment.seed, moment.day.date(), door.serial, milliseconds, int(code))
     tail = "".join(rand.choices("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789", k=6))
     somebody = rand.choice(site.employees) if site.employees and rand.random() < 0.3 else None
     onlooker = rand.choice(site.people)
@@ -194,7 +195,7 @@ def _milliseconds(at: datetime) -> datetime:
 
 
 def _button(moment: Moment, door: Door, event_id: str) -> Record:
-    """The button beside the door, from inside: nobody was recognised and nobody was seen."""
+    """Return a passage by the button inside the door: no person was recognised and no image taken."""
     return Record(
         serial=door.serial,
         uuid=None if door.defect == "no uuid" else event_id,
@@ -219,7 +220,7 @@ def _who(rand: random.Random, site: Site, hour: float) -> tuple[RecognitionType,
     )[0]
     visitors = site.visitors
     if kind is RecognitionType.VISITOR and rand.random() < 0.93:
-        # Most visitors come when they may. A visit that is over, or has not begun, is the exception.
+        # Most visitors come within their visiting time.
         visitors = tuple(who for who in visitors if who.visit and who.visit[0] <= hour < who.visit[1])
     pool = {
         RecognitionType.VISITOR: visitors,
@@ -263,14 +264,14 @@ def _abnormal(
 
 
 def _temperature(rand: random.Random) -> float:
-    """In °C, to a tenth. One in some hundreds has a fever."""
+    """Return a temperature in °C, to a tenth. One in some hundreds is a fever."""
     if rand.random() < 0.004:
         return round(rand.uniform(37.4, 39.2), 1)
     return round(min(37.2, max(35.2, rand.gauss(36.4, 0.25))), 1)
 
 
 def _score(rand: random.Random, kind: RecognitionType, entry: EntryMode, *, masked: bool) -> float:
-    """0 to 1, with the many digits of a single-precision number that terminals send; 0 where no face was compared."""
+    """Return 0 to 1, with the digits of a single-precision number as terminals send it; 0 if no face was compared."""
     if entry in _FACELESS:
         return 0.0
     if kind is RecognitionType.STRANGER:
@@ -283,7 +284,7 @@ def _score(rand: random.Random, kind: RecognitionType, entry: EntryMode, *, mask
 def _capture(moment: Moment, door: Door, person: Person, *, masked: bool, shot: int) -> bytes:
     jpeg = _stamped(person.portrait(mask=masked, shot=shot), _mark(moment, door, moment.number))
     if door.defect == "broken image" and moment.number % 3 == 0:
-        # The beginning of a JPEG and then nothing that belongs to it: a store has to take it, nobody can show it.
+        # The begin of a JPEG, then other bytes: a receiver has to store it, and cannot show it.
         return jpeg[: len(jpeg) // 3] + b"\x00" * 16
     if door.defect == "broken image" and moment.number % 3 == 1:
         return jpeg[-64:]  # no JPEG at all

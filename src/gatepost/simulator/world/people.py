@@ -1,9 +1,10 @@
-"""A site and the people who pass its doors: drawn by lot from a seed, nobody in particular.
+"""A site and the people who pass its doors, drawn from a seed. None of them is a real person.
 
 Rules:
-- Everybody is put together from common parts of names of many languages; whoever bears such a name, it is not them.
+
+- Every name is made of common parts of names of many languages. A real person with the same name is a coincidence.
 - The same seed and sizes give the same site. A larger site begins with the people of the smaller one.
-- Employees, visitors and the blacklist are known to the terminals and have numbers; strangers have a face only.
+- Employees, visitors and the blacklist are known to the terminals and have numbers. Strangers have a face only.
 
 Flow: `make_site(seed)` → `Site.people` → `Person.user()` for the event, `Person.portrait(…)` for its image.
 """
@@ -17,9 +18,9 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from gatepost.simulator.world.face import Look
+from gatepost.simulator.world.face import FaceTraits
 from gatepost.simulator.world.portraits import draw, look
-from gatepost.simulator.world.rng import lots
+from gatepost.simulator.world.rng import rng
 from gatepost.wire import Group, User
 from gatepost.wire.codes import UserType
 
@@ -82,11 +83,11 @@ _INTERNATIONAL = (
 
 
 class Person(Struct, frozen=True):
-    """One person of the site. `number` counts from 1 and is unique in the site; `kind` is None for a stranger."""
+    """A person of the site. `number` counts from 1 and is unique in the site; `kind` is ``None`` for a stranger."""
 
     number: int
     kind: UserType | None
-    look: Look
+    look: FaceTraits
     name: str | None = None
     job_number: str = ""
     ic_number: str = ""
@@ -95,10 +96,10 @@ class Person(Struct, frozen=True):
     remark: str = ""
     groups: tuple[Group, ...] = ()
     visit: tuple[float, float] | None = None
-    """A visitor's permitted hours of the day: from, until."""
+    """A visitor's permitted hours of the day, from and until."""
 
     def user(self, day: datetime) -> User | None:
-        """What a terminal sends as the person of a passage on `day` (midnight, aware); None for a stranger."""
+        """Return what a terminal sends as the person on `day` (midnight, aware); ``None`` for a stranger."""
         if self.kind is None:
             return None
         guest: tuple[datetime | None, datetime | None] = (None, None)
@@ -119,12 +120,12 @@ class Person(Struct, frozen=True):
         )
 
     def portrait(self, *, mask: bool = False, shot: int = 0) -> bytes:
-        """A capture of this person as JPEG; see `portraits.draw`."""
+        """Return a capture of this person as JPEG; see `portraits.draw`."""
         return draw(self.look, mask=mask, shot=shot)
 
 
 class Site(Struct, frozen=True):
-    """Everybody who may turn up at the doors of one place."""
+    """All people who may come to the doors of a site."""
 
     seed: int
     employees: tuple[Person, ...]
@@ -140,7 +141,7 @@ class Site(Struct, frozen=True):
 def make_site(
     seed: int, *, employees: int = 120, visitors: int = 16, blacklist: int = 4, strangers: int = 12
 ) -> Site:
-    """Draw a site by lot, with at least one employee. Numbers: employees from 1, visitors from 100,001, and so on."""
+    """Draw a site with at least one employee. Numbers: employees from 1, visitors from 100,001, and so on."""
     return Site(
         seed=seed,
         employees=tuple(_people(seed, UserType.EMPLOYEE, 1, employees)),
@@ -152,7 +153,7 @@ def make_site(
 
 def _people(seed: int, kind: UserType | None, first: int, count: int) -> Iterator[Person]:
     for number in range(first, first + count):
-        rand = lots("person", seed, number)
+        rand = rng("person", seed, number)
         face = look(rand)
         if kind is None:
             yield Person(number=number, kind=None, look=face)
@@ -176,7 +177,7 @@ def _name(rand: random.Random) -> str:
 
 
 def _numbers(rand: random.Random, kind: UserType, number: int) -> dict[str, str]:
-    """Card, staff and identity numbers. Not everybody has each, and an `id_number` may itself be base64 text."""
+    """Return card, staff and identity numbers. Any may be missing, and an `id_number` may itself be base64 text."""
     card = f"{rand.randrange(10**10):010d}" if rand.random() < 0.8 else ""
     badge = f"{rand.randrange(10**8):08d}" if rand.random() < 0.3 else ""
     if badge and rand.random() < 0.3:

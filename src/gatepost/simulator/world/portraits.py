@@ -1,15 +1,16 @@
-"""Drawn faces: what a terminal's camera would have caught, without a photograph of anyone.
+"""Drawn faces in place of a terminal's camera, without a photograph of anyone.
 
 Rules:
-- A portrait is a function of its arguments and nothing else: the same `Look`, `mask` and `shot` give the same JPEG
-  bytes (with the same Pillow and libjpeg), on any machine, in any order.
-- Nothing is read from disk; every shape is drawn here, at twice the size and scaled down, which is what smooths edges.
-- `stamp` makes any number of captures unique without drawing again: it writes a mark of twelve bytes into a JPEG
-  comment (ITU-T T.81, B.2.4.5) that stands at a multiple of three, so that in base64 the mark is sixteen characters
-  of its own at a known place and a load generator may patch it there.
 
-Flow: `look(rand)` once a person → `draw(look, …)` once a capture worth drawing → `stamp(jpeg, mark)` per event.
-How a face is painted is in `gatepost.simulator.world.face`.
+- A portrait depends only on its arguments: the same `FaceTraits`, `mask` and `shot` give the same JPEG bytes (with the
+  same Pillow and libjpeg), on any machine, in any order.
+- Nothing is read from disk. Every shape is drawn here, at twice the size, and scaled down to smooth the edges.
+- `stamp` makes any number of captures unique without drawing again. It writes a mark of twelve bytes into a JPEG
+  comment (ITU-T T.81, B.2.4.5) at a multiple of three, so that the mark is sixteen characters of the base64, which the
+  fast engine can replace.
+
+Flow: `look(rand)` once per person → `draw(look, …)` once per capture → `stamp(jpeg, mark)` per event.
+How a face is painted: `gatepost.simulator.world.face`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,24 @@ import random
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from gatepost.simulator.world.face import HEIGHT, SCALE, STYLES, WIDTH, Look, Painter, Rgb, darker, lighter
-from gatepost.simulator.world.rng import lots
+from gatepost.simulator.world.face import (
+    HEIGHT,
+    SCALE,
+    STYLES,
+    WIDTH,
+    FacePainter,
+    FaceTraits,
+    Rgb,
+    darker,
+    lighter,
+)
+from gatepost.simulator.world.rng import rng
 
 MARK_BYTES = 12
 """Length of the mark that `stamp` writes."""
 
 MARK_AT = 24
-"""Where the mark stands in a stamped JPEG: after SOI (2), the JFIF header (18), the comment's marker and length (4)."""
+"""Offset of the mark in a stamped JPEG: after SOI (2), the JFIF header (18), the comment's marker and length (4)."""
 
 _JFIF = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 
@@ -46,8 +57,8 @@ CLOTHES: tuple[Rgb, ...] = (
 WALLS: tuple[Rgb, ...] = ((205, 217, 226), (222, 214, 202), (208, 220, 208), (216, 210, 222), (226, 222, 212))
 
 
-def look(rand: random.Random) -> Look:
-    """Draw the lots of one face. Every value comes from `rand`."""
+def look(rand: random.Random) -> FaceTraits:
+    """Draw the traits of one face. Every value comes from `rand`."""
     feminine = rand.random() < 0.5
     if feminine:
         style = rand.choices(STYLES, (5, 0, 0, 10, 24, 26, 12, 14, 0, 6))[0]
@@ -57,7 +68,7 @@ def look(rand: random.Random) -> Look:
     dark = SKINS.index(skin) >= 5
     hair = rand.choices(HAIRS, (40, 30, 15, 4, 1, 0, 0, 6) if dark else (24, 20, 16, 14, 9, 7, 5, 7))[0]
     beard = "none" if feminine else rand.choices(("none", "stubble", "moustache", "full"), (70, 12, 7, 11))[0]
-    return Look(
+    return FaceTraits(
         skin=skin,
         hair=hair,
         style=style,
@@ -77,21 +88,21 @@ def look(rand: random.Random) -> Look:
 
 
 @functools.lru_cache(maxsize=1024)
-def draw(face: Look, *, mask: bool = False, shot: int = 0, quality: int = 88) -> bytes:
+def draw(face: FaceTraits, *, mask: bool = False, shot: int = 0, quality: int = 88) -> bytes:
     """Draw one capture of `face` and return it as JPEG, some 15 to 35 KB.
 
-    `shot` varies what changes between two passages of one person: where they stand, the light, the camera's grain.
-    The last thousand captures are remembered, some 25 MB.
+    `shot` varies what changes between two passages of one person: position, light, and the camera's grain.
+    The last thousand captures are cached, some 25 MB.
     """
-    rand = lots("shot", shot, face.style, f"{face.jaw:.6f}", f"{face.mouth:.6f}")
+    rand = rng("shot", shot, face.style, f"{face.jaw:.6f}", f"{face.mouth:.6f}")
     size = (WIDTH * SCALE, HEIGHT * SCALE)
     image = _backdrop(face, size, rand)
-    Painter(image, face, rand).paint(mask=mask)
+    FacePainter(image, face, rand).paint(mask=mask)
     return _expose(image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), rand, quality)
 
 
 def stamp(jpeg: bytes, mark: bytes) -> bytes:
-    """Return `jpeg` with `mark` (exactly `MARK_BYTES`) in a comment segment; the picture is unchanged.
+    """Return `jpeg` with `mark` (exactly `MARK_BYTES`) in a comment segment. The image is unchanged.
 
     A JPEG that does not begin with a JFIF header of 18 bytes, or a mark of another length, raises ValueError.
     """
@@ -100,8 +111,8 @@ def stamp(jpeg: bytes, mark: bytes) -> bytes:
     return b"".join((jpeg[:20], b"\xff\xfe", (MARK_BYTES + 2).to_bytes(2, "big"), mark, jpeg[20:]))
 
 
-def _backdrop(face: Look, size: tuple[int, int], rand: random.Random) -> Image.Image:
-    """An entrance hall out of focus: wall, floor, a doorway or a window, lamps. Drawn small, because blur hides it."""
+def _backdrop(face: FaceTraits, size: tuple[int, int], rand: random.Random) -> Image.Image:
+    """Draw a blurred entrance hall: wall, floor, a doorway or a window, lamps. It is drawn small."""
     w, h = size[0] // 8, size[1] // 8
     image = Image.new("RGB", (w, h), face.wall)
     pen = ImageDraw.Draw(image)
@@ -116,7 +127,7 @@ def _backdrop(face: Look, size: tuple[int, int], rand: random.Random) -> Image.I
 
 
 def _expose(image: Image.Image, rand: random.Random, quality: int) -> bytes:
-    """Lay the lamp's light and a little grain over the picture, as a door camera would, and encode it."""
+    """Add the lamp's light and a little grain, as a door camera does, and encode it."""
     side = rand.uniform(-0.5, 0.5)
     light = Image.new("L", (8, 8))
     light.putdata(

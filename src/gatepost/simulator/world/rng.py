@@ -1,12 +1,12 @@
-"""Where every random draw of the simulator comes from.
+"""The source of every random draw of the simulator.
 
-A source of lots has a name: the seed, what is drawn and for whom. Two draws therefore never depend on each other or on
-the order in which they are made, and the same seed gives the same fleet, people and events.
+A source has a name: the seed, what is drawn, and for whom. So two draws never depend on each other or on their order,
+and the same seed gives the same fleet, people and events.
 """
 
 import random
 
 
-def lots(*name: object) -> random.Random:
-    """A source of lots for what `name` says; the same name gives the same lots. No secret is ever drawn from it."""
+def rng(*name: object) -> random.Random:
+    """Return the random source of that name. The same name gives the same numbers. Not for secrets."""
     return random.Random("/".join(map(str, name)))  # noqa: S311 (a simulation has to be repeatable)

@@ -1,11 +1,11 @@
 """Roster: which employee works when, by day, by night, in turns, or for 24 hours.
 
 Rules:
-- A shift depends on the seed, the date and the person, on nothing else. Any days can be asked for, in any order.
-- Of ten employees six work by day, two by night, one in turns (a week early, a week late, a week at night), and one
-  keeps guard for 24 hours every third day.
-- Every passage of a shift goes through. One shift by day in thirty has a single passage, because the others were
-  forgotten.
+
+- A shift depends only on the seed, the date and the person. Days may be asked for in any order.
+- Of ten employees six work by day, two by night, one in turns (a week early, a week late, a week at night), and one is
+  on duty for 24 hours every third day.
+- Every passage of a shift is granted. One day shift in thirty has a single passage, because the others were forgotten.
 
 Flow: `begun_on(seed, person, day)` → `Shift` → its passages at the doors: `gatepost.simulator.world.scenario`.
 """
@@ -18,7 +18,7 @@ from typing import Literal
 from msgspec import Struct
 
 from gatepost.simulator.world.people import Person
-from gatepost.simulator.world.rng import lots
+from gatepost.simulator.world.rng import rng
 
 __all__ = ["Pattern", "Shift", "begun_on", "pattern_of"]
 
@@ -33,7 +33,7 @@ _HOURS: dict[str, tuple[float, ...]] = {
     "late": (14.0, 18.0, 18.5, 22.0),
     "guard": (8.0, 13.0, 18.0, 22.5, 27.0, 32.0),
 }
-"""Of each shift the hours of its passages, from midnight of the day on which it begins."""
+"""By shift: the hours of its passages, from midnight of the day on which it begins."""
 
 _TURNS = ("early", "late", "night")
 
@@ -47,7 +47,7 @@ class Shift(Struct, frozen=True):
     day: datetime
     """Midnight of the day on which it begins."""
     times: tuple[datetime, ...]
-    """When the person passes a door, in order and to the second."""
+    """Times at which the person passes a door, in order, to the second."""
 
     @property
     def first_in(self) -> datetime:
@@ -55,7 +55,7 @@ class Shift(Struct, frozen=True):
 
     @property
     def last_out(self) -> datetime | None:
-        """Return the last passage; None where there is one only."""
+        """Return the last passage; ``None`` if there is only one."""
         return self.times[-1] if len(self.times) > 1 else None
 
 
@@ -69,7 +69,7 @@ def begun_on(seed: int, person: Person, day: datetime) -> Shift | None:
     kind = _kind(person, (day.date() - _MONDAY).days)
     if kind is None:
         return None
-    rand = lots("shift", seed, day.date(), person.number)
+    rand = rng("shift", seed, day.date(), person.number)
     times = tuple(
         day + timedelta(seconds=round(hour * 3600 + rand.uniform(-900, 900))) for hour in _HOURS[kind]
     )

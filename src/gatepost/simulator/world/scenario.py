@@ -1,17 +1,18 @@
-"""A day at the doors of a site: who comes when, what the terminals make of it, and what is wrong with some of them.
+"""A day at the doors of a site: who comes when, what the terminals report, and what is wrong with some of them.
 
 Rules:
-- Everything is a function of the `Plan`: the same plan gives the same doors and the same happenings, in the same order,
-  whoever asks and however fast they are played. A larger fleet begins with the doors of the smaller one.
-- A seed has one fleet and one staff. Each of its days is another day: other passages, alarms, outages and identifiers.
-- Times are those of the site (aware). What a terminal's clock shows is that plus its error, and only that is sent.
-- A day is drawn whole; `opens` and `closes` cut a part out of it, they do not change it.
 
-Flow: `Plan` → `doors(plan)` → `happenings(plan, site, door)` a door, in the order of time and lazily, because five
-thousand doors have two million passages a day.
+- Everything depends only on the `Plan`. The same plan gives the same doors and the same events in the same order, at
+  any speed. A larger fleet begins with the doors of the smaller one.
+- A seed has one fleet and one staff. Each of its days has other passages, alarms, outages and identifiers.
+- Times are those of the site (aware). A terminal's clock adds its error, and only that time is sent.
+- A day is always drawn whole. `opens` and `closes` cut a part out of it.
 
-What a passage consists of: `gatepost.simulator.world.passages`; who works when: `gatepost.simulator.world.roster`;
-how a firmware writes it: `gatepost.simulator.world.dialects`.
+Flow: `Plan` → `doors(plan)` → `happenings(plan, site, door)` per door, ordered by time and lazy, because five thousand
+doors have two million passages a day.
+
+What a passage consists of: `gatepost.simulator.world.passages`. Who works when: `gatepost.simulator.world.roster`.
+How a firmware writes it: `gatepost.simulator.world.dialects`.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from msgspec import Struct, field
 from gatepost.simulator.world import passages, roster
 from gatepost.simulator.world.passages import Door
 from gatepost.simulator.world.people import Person, Site
-from gatepost.simulator.world.rng import lots
+from gatepost.simulator.world.rng import rng
 from gatepost.wire import Alarm, Dialect, Record
 from gatepost.wire.codes import AbnormalType, AlarmCode, AlarmStatus, RecognitionType, VerificationMode
 
 SITE_TIME = timezone(timedelta(hours=8))
-"""The site's time zone. Fixed, so that a day is the same wherever it is played."""
+"""The site's time zone. Fixed, so that a day is the same on every machine."""
 
 DEFAULT_DAY = datetime(2026, 1, 5, tzinfo=SITE_TIME)
-"""A Monday. Fixed, because the same seed has to send the same bytes tomorrow as well."""
+"""A Monday. Fixed, so that the same seed sends the same bytes on any day."""
 
 DEFAULT_MIX: Mapping[Dialect, float] = {
     Dialect.V1_3_0: 55,
@@ -46,7 +47,7 @@ DEFAULT_MIX: Mapping[Dialect, float] = {
     Dialect.V1_0: 10,
     Dialect.BEFORE_1_0: 5,
 }
-"""Shares of the firmware in a fleet that grew over the years."""
+"""Shares of the firmware versions in a fleet that grew over the years."""
 
 _PLACES = (
     "main gate", "lobby", "loading bay", "car park", "laboratory", "server room", "canteen", "east wing", "west wing",
@@ -59,7 +60,7 @@ _STEPS_AN_HOUR = 12
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What is to be simulated. `passages` and `alarms` are averages a door and day; `opens` and `closes` are hours."""
+    """What to simulate. `passages` and `alarms` are averages per door and day; `opens` and `closes` are hours."""
 
     seed: int
     terminals: int
@@ -70,12 +71,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     alarms: float = 2.0
     mix: Mapping[Dialect, float] = field(default_factory=lambda: dict(DEFAULT_MIX))
     faults: bool = True
-    """Wrong clocks, outages, duplicates, a broken image, a terminal without `uuid`."""
+    """With wrong clocks, outages, duplicates, a broken image, and a terminal without `uuid`."""
     images: bool = True
     shifts: bool = False
-    """Employees pass when their shifts say so (`gatepost.simulator.world.roster`), and not by chance."""
+    """Employees pass by their shifts (`gatepost.simulator.world.roster`), not by chance."""
     dialect_faults: bool = False
-    """What public bug reports of the field show of bodies, see `gatepost.simulator.engines.faulty`."""
+    """With faults in bodies that public bug reports show, see `gatepost.simulator.engines.faulty`."""
 
     @property
     def begins(self) -> datetime:
@@ -86,8 +87,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         return self.day + timedelta(hours=self.closes)
 
 
-class Happening(Struct, frozen=True, kw_only=True):
-    """One event at one door. `number` counts from 0 within the door; `again` marks one that was sent before."""
+class PlannedEvent(Struct, frozen=True, kw_only=True):
+    """An event at a door. `number` counts from 0 within the door; `again` marks one that was sent before."""
 
     at: datetime
     number: int
@@ -96,14 +97,14 @@ class Happening(Struct, frozen=True, kw_only=True):
 
 
 def doors(plan: Plan) -> list[Door]:
-    """The fleet. With faults, doors 1 to 4 are the odd ones: no `uuid`, a broken image, two with a wrong clock."""
+    """Return the fleet. With faults, doors 1 to 4 are unusual: no `uuid`, a broken image, two wrong clocks."""
     return [_door(plan, index) for index in range(plan.terminals)]
 
 
-def happenings(plan: Plan, site: Site, door: Door) -> Iterator[Happening]:
-    """What happens at `door` between `plan.begins` and `plan.ends`, in the order of time."""
-    rand = lots("duplicates", plan.seed, plan.day.date(), door.serial)
-    later: list[tuple[datetime, int, Happening]] = []
+def happenings(plan: Plan, site: Site, door: Door) -> Iterator[PlannedEvent]:
+    """Return the events at `door` between `plan.begins` and `plan.ends`, ordered by time."""
+    rand = rng("duplicates", plan.seed, plan.day.date(), door.serial)
+    later: list[tuple[datetime, int, PlannedEvent]] = []
     for number, (at, event) in enumerate(_events(plan, site, door)):
         while later and later[0][0] <= at:
             yield heapq.heappop(later)[2]
@@ -112,17 +113,17 @@ def happenings(plan: Plan, site: Site, door: Door) -> Iterator[Happening]:
         again = at + timedelta(seconds=rand.uniform(5, 120)) if rand.random() < door.duplicates else None
         if at < plan.begins:
             continue
-        happening = Happening(at=at, number=number, event=event)
+        happening = PlannedEvent(at=at, number=number, event=event)
         yield happening
         if again and again <= plan.ends:
             heapq.heappush(
-                later, (again, number, Happening(at=again, number=number, event=event, again=True))
+                later, (again, number, PlannedEvent(at=again, number=number, event=event, again=True))
             )
     yield from (entry[2] for entry in sorted(later, key=lambda entry: entry[:2]))
 
 
 def density(hour: float) -> float:
-    """How busy a door is at `hour` (0 to 24) of a working day; the mean over the day is about 1."""
+    """Return how busy a door is at `hour` (0 to 24) of a working day. The mean over the day is about 1."""
     if not 6 <= hour < 23:
         return 0.02
     busy = sum(
@@ -141,14 +142,14 @@ _CUMULATED = _cumulated()
 
 
 def _hour(rand: random.Random) -> float:
-    """An hour of the day, drawn as `density` has it."""
+    """Return an hour of the day, drawn by `density`."""
     step = min(bisect.bisect_left(_CUMULATED, rand.random()), len(_CUMULATED) - 1)
     return (step + rand.random()) / _STEPS_AN_HOUR
 
 
 def _events(plan: Plan, site: Site, door: Door) -> Iterator[tuple[datetime, Record | Alarm]]:
-    """Every event of the whole day in order: the passages, the alarms, and the alarm that wrong PINs bring about."""
-    rand = lots("rhythm", plan.seed, plan.day.date(), door.serial)
+    """Return every event of the day in order: passages, alarms, and the alarm after wrong PINs."""
+    rand = rng("rhythm", plan.seed, plan.day.date(), door.serial)
     count = max(1, round(plan.passages * rand.uniform(0.7, 1.3)))
     hours = sorted(_hour(rand) for _ in range(count))
     steps = [step for alarm in range(_poisson(rand, plan.alarms)) for step in _alarm(plan, door, alarm)]
@@ -158,7 +159,7 @@ def _events(plan: Plan, site: Site, door: Door) -> Iterator[tuple[datetime, Reco
         while steps and steps[0][0] <= at:
             yield _step(plan, site, door, heapq.heappop(steps))
         if not plan.begins <= at <= plan.ends:
-            # Not going to be played: the number counts, the drawing is spared.
+            # Outside the part that is simulated: it counts, and is not drawn.
             yield at, _NOTHING
             continue
         record = passages.passage(
@@ -168,7 +169,7 @@ def _events(plan: Plan, site: Site, door: Door) -> Iterator[tuple[datetime, Reco
             continue
         yield at, record
         if record.abnormal_type == AbnormalType.TOO_MANY_PINS and door.firmware is Dialect.V1_3_0:
-            rage = lots("attack", plan.seed, plan.day.date(), door.serial, number)
+            rage = rng("attack", plan.seed, plan.day.date(), door.serial, number)
             for step in _life(rage, at, AlarmCode.PASSWORD_ATTACK):
                 heapq.heappush(steps, step)
     while steps:
@@ -184,26 +185,26 @@ def _workers(plan: Plan, site: Site, door: Door) -> list[tuple[datetime, int, Pe
     for begins, person in itertools.product((plan.day - day, plan.day), site.employees):
         shift = roster.begun_on(plan.seed, person, begins)
         for place, at in enumerate(shift.times if shift is not None else ()):
-            chosen = lots("door of", plan.seed, at, person.number).randrange(plan.terminals)
+            chosen = rng("door of", plan.seed, at, person.number).randrange(plan.terminals)
             if chosen == door.index and plan.day <= at < plan.day + day:
                 found.append((at, _WORKERS + person.number * 100 + place, person))
     return sorted(found, key=lambda one: one[:2])
 
 
 _WORKERS = 1_000_000
-"""From here on the passages of workers are numbered, behind those that are drawn by chance."""
+"""First number of workers' passages, after those that are drawn by chance."""
 
 _NOTHING = Record()
 
 Step = tuple[datetime, int, AlarmCode, datetime]
-"""When, status, code, and when the alarm began, which tells alarms apart."""
+"""Time, status, code, and when the alarm began, which identifies the alarm."""
 
 
 def _alarm(plan: Plan, door: Door, number: int) -> list[Step]:
-    """The steps of one alarm of the day. Firmware before API 1.3.0 has no alarms."""
+    """Return the steps of one alarm of the day. Firmware before API 1.3.0 has no alarms."""
     if door.firmware is not Dialect.V1_3_0:
         return []
-    rand = lots("alarm", plan.seed, plan.day.date(), door.serial, number)
+    rand = rng("alarm", plan.seed, plan.day.date(), door.serial, number)
     code = rand.choices(
         (
             AlarmCode.DOOR_HELD,
@@ -218,7 +219,7 @@ def _alarm(plan: Plan, door: Door, number: int) -> list[Step]:
 
 
 def _life(rand: random.Random, began: datetime, code: AlarmCode) -> list[Step]:
-    """Occurred; sometimes a clearing that fails; mostly a clearing. One in twelve stays open."""
+    """Return the steps: it occurs, sometimes clearing fails, mostly it is cleared. One in twelve stays open."""
     began += timedelta(milliseconds=rand.randrange(1, 4000))
     steps: list[Step] = [(began, int(AlarmStatus.OCCURRED), code, began)]
     at = began
@@ -239,7 +240,7 @@ def _step(plan: Plan, site: Site, door: Door, step: Step) -> tuple[datetime, Rec
 
 
 def _poisson(rand: random.Random, mean: float) -> int:
-    """Knuth's method; the means here are small."""
+    """Draw from a Poisson distribution by Knuth's method. The means are small here."""
     limit, product, count = math.exp(-mean), rand.random(), 0
     while product > limit:
         product *= rand.random()
@@ -248,7 +249,7 @@ def _poisson(rand: random.Random, mean: float) -> int:
 
 
 def _door(plan: Plan, index: int) -> Door:
-    rand = lots("door", plan.seed, index)
+    rand = rng("door", plan.seed, index)
     firmware = rand.choices(list(plan.mix), list(plan.mix.values()))[0]
     defect = {1: "no uuid", 2: "broken image"}.get(index, "") if plan.faults else ""
     newest = Dialect.V1_3_0 if defect else firmware
@@ -275,7 +276,7 @@ def _place(index: int) -> str:
 
 
 def _clock_error(plan: Plan, rand: random.Random, index: int) -> timedelta:
-    """Some seconds, as every clock; hours where the time zone was never set; decades where the battery was empty."""
+    """Return the error of a clock: mostly seconds, hours with a wrong time zone, decades after an empty battery."""
     drift = timedelta(seconds=rand.randint(-3, 3))
     lot = rand.random()
     if not plan.faults:
@@ -288,8 +289,8 @@ def _clock_error(plan: Plan, rand: random.Random, index: int) -> timedelta:
 
 
 def _outages(plan: Plan, index: int) -> tuple[tuple[datetime, datetime], ...]:
-    """When the door cannot reach anybody: a planned one in the middle for every third door, and some by chance."""
-    rand = lots("outages", plan.seed, plan.day.date(), index)
+    """Return the outages of a door: for every third door a planned one in the middle, and some by chance."""
+    rand = rng("outages", plan.seed, plan.day.date(), index)
     by_chance = []
     for _ in range(_poisson(rand, 0.6)):
         begin = plan.day + timedelta(hours=rand.uniform(6, 22))
