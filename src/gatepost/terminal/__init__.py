@@ -1,15 +1,15 @@
-"""The terminal's side: for makers and simulators of devices that have events to deliver.
+"""The terminal's side, for devices that record events and push them, and for their simulators.
 
 ``terminal``       :class:`Terminal`: one outbox, one pusher
 ``sync``           :class:`SyncTerminal`, for programs without an event loop
 ``outbox/``        events on disk, until they are delivered
 ``push/``          from the outbox to the receiver
 ``http_api/``      the terminal's own HTTP service
-``local_socket/``  the way in for firmware in other languages, and for commands
+``local_socket/``  the Unix socket for firmware in other languages, and for commands
 ``program``        ``gatepost terminal run``
-``commands``       the other commands; ``cli_output`` is what they print
+``commands``       the other commands; ``options`` are their options, ``cli_output`` is their output
 ``logs``           where the log goes
-``rehearsal/``     a terminal that misbehaves as it is told
+``rehearsal/``     a terminal with faults on request
 
 >>> from gatepost.terminal import Terminal
 >>> from gatepost.wire import Record
@@ -18,7 +18,7 @@
 ...     await terminal.subscribe("http://192.0.2.1:8080/Record")
 ...     await terminal.record(Record(recognition_type=1, passed=True, image=jpeg))
 
-When ``record()`` returned, the event is on disk; it is pushed until the receiver has it.
+When ``record()`` has returned, the event is on disk. It is pushed until the receiver has acknowledged it.
 """
 
 from importlib import import_module
@@ -43,7 +43,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when it is asked for (PEP 562): `gatepost terminal emit` goes through this package and needs none of it.
+    # Loaded on first use (PEP 562): `gatepost terminal emit` imports this package and needs none of it.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,7 +1,7 @@
 """The output of ``status``, ``outbox``, ``dead-letters`` and ``export``.
 
-Input is the result of a command: plain JSON values. Nothing here says a name or shows a face, but for
-``write_lines``, whose file holds whole events and is readable by its owner only.
+Input is the result of a command: plain JSON values. No output has a name or an image, except that of ``write_lines``:
+its file has whole events, and is readable by its owner only.
 """
 
 import os
@@ -20,7 +20,7 @@ Status = Mapping[str, Any]
 
 
 def status_lines(found: Status) -> list[str]:
-    """Return the status, a line a figure."""
+    """Return the status, one line per figure."""
     running = t("running", "运行中") if found.get("running", True) else t("stopped", "已停止")
     rows = [(t("terminal", "终端"), f"{found.get('serial') or ''} {running}".strip()), *_subscription(found)]
     rows += [
@@ -53,7 +53,7 @@ def status_lines(found: Status) -> list[str]:
 
 
 def outbox_lines(found: Status) -> list[str]:
-    """Return what waits, a line a figure, and what was dropped, a line a burst."""
+    """Return the backlog, one line per figure, and the drops, one line per burst."""
     rows = [
         (t("pending", "待推送"), f"{_count(found['pending'])} / {_count(found['capacity'])}"),
         (t("  records", "  识别记录"), _count(found["pending_records"])),
@@ -103,9 +103,10 @@ def letter_line(about: Mapping[str, Any]) -> str:
 
 
 def write_lines(file: str, reader: Reader, states: Collection[State]) -> int:
-    """Write the events of ``states`` to ``file`` (``-``: standard output), one push body a line; return how many.
+    """Write the events of ``states`` to ``file`` (``-``: standard output), one push body per line; return how many.
 
-    A file appears whole or not at all, and only its owner may read it. Memory does not grow with what is written.
+    The file appears complete or not at all, and only its owner may read it. Memory does not grow with the number of
+    events.
     """
     if file == "-":
         return _copy(reader, states, sys.stdout.buffer)

@@ -1,13 +1,14 @@
-"""``gatepost terminal …``: run a terminal, hand events in, look at what it holds.
+"""``gatepost terminal …``: run a terminal, hand events in, show the outbox.
 
 Rules:
 
-- A command that changes something uses the local socket of a running terminal, and opens the outbox where none runs:
-  every command works in both cases, but for ``emit``, which hands in to a running terminal only.
-- What a program reads is the same in every language: one JSON object (``--json``) or one a line, exit code 0 or 1.
-- Faces leave only through ``export``, into a file that only its owner can read.
+- A command that changes something uses the local socket of a running terminal. If none runs, it opens the outbox. So
+  every command works in both cases, except ``emit``, which needs a running terminal.
+- Output for programs is the same in every language: one JSON object (``--json``) or one per line, exit code 0 or 1.
+- Only ``export`` writes images, into a file that only its owner can read.
 
-Modules that a command does not need are imported where they are used: ``emit`` and ``status`` start in scripts, often.
+Modules that a command does not need are imported where they are used, because scripts often start ``emit`` and
+``status``.
 """
 
 import os
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from gatepost.terminal.outbox.types import State
 
 app = typer.Typer(
-    name="terminal", help=t("A terminal: record, keep, push.", "终端：记录、缓存、推送。"), **app_options()
+    name="terminal",
+    help=t("Run a terminal, hand events in, show its outbox.", "终端：运行、提交事件、查看缓存。"),
+    **app_options(),
 )
 letters = typer.Typer(
     help=t(
-        "Events that the receiver refused although it accepted others.",
-        "接收端已接收同类事件、却仍然拒绝的事件。",
+        "Events that are no longer pushed because the receiver refused them too often.",
+        "因多次被接收端拒绝而不再推送的事件。",
     ),
     **app_options(),
 )
@@ -60,7 +63,7 @@ def run(
     log_level: options.LogLevel = None,
     misbehave: options.Misbehave = None,
 ) -> None:
-    """Put the settings together and run."""
+    """Load the settings and run."""
     from gatepost.settings import TerminalServiceSettings, load
     from gatepost.terminal import program
     from gatepost.terminal.rehearsal.faults import parse
@@ -98,7 +101,9 @@ def emit(*, data: options.Data) -> None:
         raise typer.Exit(1)
 
 
-@app.command(help=t("Say how the terminal is, running or not.", "显示终端状态（运行中或已停止均可）。"))
+@app.command(
+    help=t("Show the status of the terminal, running or stopped.", "显示终端状态（运行中或已停止均可）。")
+)
 def status(*, data: options.Data, as_json: options.AsJson = False) -> None:
     """Ask the running terminal, or read its outbox."""
     found = _ask(data, "status")
@@ -111,12 +116,12 @@ def status(*, data: options.Data, as_json: options.AsJson = False) -> None:
 
 @app.command(
     help=t(
-        "Say what waits: depth, oldest age, bytes, drops, dead letters.",
+        "Show the backlog: events, age of the oldest, bytes, drops, dead letters.",
         "显示积压：数量、最早时间、字节数、丢弃与死信。",
     )
 )
 def outbox(*, data: options.Data, as_json: options.AsJson = False) -> None:
-    """Show the part of the status that is about what waits."""
+    """Print the part of the status that is about the backlog."""
     found = _ask(data, "status")
     if as_json:
         return _print_json(found)
@@ -127,7 +132,7 @@ def outbox(*, data: options.Data, as_json: options.AsJson = False) -> None:
 
 @app.command(
     help=t(
-        "Tell the terminal where to push, as POST /v1/event/subscribe does.",
+        "Set the address to push to, as POST /v1/event/subscribe does.",
         "设置推送地址，与 POST /v1/event/subscribe 相同。",
     )
 )
@@ -139,16 +144,18 @@ def subscribe(
     data: options.Data,
     enabled: Annotated[
         bool,
-        typer.Option("--enabled/--disabled", help=t("Push now, or only keep.", "立即推送，或仅缓存不推送。")),
+        typer.Option(
+            "--enabled/--disabled", help=t("Push now, or only store.", "立即推送，或仅缓存不推送。")
+        ),
     ] = True,
 ) -> None:
-    """Store where events go."""
+    """Store the address to push to."""
     _ask(data, "subscribe", event_dest=event_dest, enabled=enabled)
 
 
-@letters.command("list", help=t("List them, oldest first.", "列出死信，最早的在前。"))
+@letters.command("list", help=t("List dead letters, oldest first.", "列出死信，最早的在前。"))
 def list_letters(*, data: options.Data, as_json: options.AsJson = False) -> None:
-    """Print number, kind, time, refusals and reason; nothing about people."""
+    """Print id, kind, time, refusals and reason; nothing about people."""
     from gatepost.terminal.cli_output import letter, letter_line
 
     reader, after = _reader(data), 0
@@ -159,14 +166,14 @@ def list_letters(*, data: options.Data, as_json: options.AsJson = False) -> None
         after = found[-1].id
 
 
-@letters.command(help=t("Push them again, as if never refused.", "重新推送，视同从未被拒绝。"))
+@letters.command(help=t("Push dead letters again, as if never refused.", "重新推送死信，视同从未被拒绝。"))
 def retry(numbers: options.Numbers = None, *, data: options.Data, every: options.All = False) -> None:
     """Make dead letters pending."""
     _print_json(_ask(data, "retry", ids=_chosen(numbers, every)))
 
 
 @letters.command(
-    help=t("Give them up: they count as dropped.", "放弃这些死信，计入已丢弃。"),
+    help=t("Drop dead letters. They count as dropped.", "丢弃死信，计入已丢弃。"),
 )
 def discard(numbers: options.Numbers = None, *, data: options.Data, every: options.All = False) -> None:
     """Drop dead letters."""
@@ -174,12 +181,14 @@ def discard(numbers: options.Numbers = None, *, data: options.Data, every: optio
 
 
 @app.command(
-    help=t("Write events to FILE as JSON lines, as they are pushed.", "将事件按推送格式逐行写入文件。")
+    help=t("Write events to FILE, one push body per line.", "将事件写入文件，每行一个推送请求体（JSON）。")
 )
 def export(
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help=t("The file to make; - for output.", "目标文件；- 为标准输出。")),
+        typer.Argument(
+            metavar="FILE", help=t("File to write; -: standard output.", "目标文件；- 为标准输出。")
+        ),
     ],
     *,
     data: options.Data,
@@ -188,13 +197,13 @@ def export(
         typer.Option(
             metavar="STATE",
             help=t(
-                "pending, dead or delivered; may be repeated [default: pending and dead].",
-                "pending（待推送）、dead（死信）或 delivered（已送达）；可重复 [默认 pending 与 dead]。",
+                "State of the events: pending, dead or delivered; may be repeated [default: pending and dead].",
+                "事件状态：pending（待推送）、dead（死信）或 delivered（已送达）；可重复 [默认 pending 与 dead]。",
             ),
         ),
     ] = None,
 ) -> None:
-    """Read the outbox next to the terminal, in steps, and write what it holds."""
+    """Read the outbox step by step, without stopping the terminal, and write its events."""
     from gatepost.terminal.cli_output import write_lines
 
     states = _states(state or ["pending", "dead"])

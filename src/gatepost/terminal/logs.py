@@ -1,12 +1,12 @@
-"""The log of a terminal: events with fields, and no name, number or image among them.
+"""The log of a terminal: log events with fields, without names, numbers or images.
 
 Rules:
 
-- **A library writes nothing by itself.** Where the program has configured structlog, events go there. Otherwise they go
-  to `logging`, to a logger with the name of the module, as ``EVENT FIELD=VALUE …``. A program that has configured
+- **A library writes nothing by itself.** If the program has configured structlog, log events go there. Otherwise they
+  go to `logging`, to a logger with the name of the module, as ``EVENT FIELD=VALUE …``. A program that has configured
   neither sees no line.
-- The terminal's own programs write to standard error, one event a line (`to_stderr`). Standard output is what scripts
-  read. Tracebacks come without the values of variables: those may be names and faces.
+- The terminal's own programs write to standard error, one log event per line (`to_stderr`). Scripts read standard
+  output. Tracebacks come without the values of variables, which may be names and images.
 """
 
 import logging
@@ -22,7 +22,9 @@ __all__ = ["Format", "Level", "Log", "to_stderr"]
 Format = Literal["text", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 
-logging.getLogger("gatepost").addHandler(logging.NullHandler())  # or `logging` would print warnings by itself
+logging.getLogger("gatepost").addHandler(
+    logging.NullHandler()
+)  # otherwise `logging` prints warnings by itself
 
 _FIELDS = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
@@ -35,15 +37,15 @@ class Log:
         self._logger = logging.getLogger(name)
 
     def info(self, event: str, **fields: Any) -> None:
-        """Log an event of the ordinary run."""
+        """Log an event of normal operation."""
         self._tell("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        """Log an event that a person should know of."""
+        """Log an event that an operator should know of."""
         self._tell("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """Log an event that a person has to do something about."""
+        """Log an event that an operator has to act on."""
         self._tell("error", event, fields)
 
     def exception(self, event: str, **fields: Any) -> None:
@@ -51,7 +53,7 @@ class Log:
         self._tell("error", event, {**fields, "exc_info": True})
 
     def _tell(self, level: Level, event: str, fields: dict[str, Any]) -> None:
-        # Asked each time: a program may configure its logs after it has imported this.
+        # Looked up each time: a program may configure its logs after it has imported this.
         if structlog.is_configured():
             getattr(self._structlog, level)(event, **fields)
             return
@@ -63,9 +65,9 @@ class Log:
 
 
 def to_stderr(form: Format = "text", level: Level = "info") -> None:
-    """Configure the logs of this process, those of libraries from warnings on among them.
+    """Configure the logs of this process; of libraries, warnings and errors.
 
-    For a program only: a library leaves both structlog and `logging` as they are.
+    For programs only: a library leaves both structlog and `logging` as they are.
     """
     before: list[Processor] = [
         structlog.stdlib.add_log_level,

@@ -2,12 +2,12 @@
 
 Rules:
 
-- One line on standard output when it is ready, with every address; the log goes to standard error.
-- The terminal pushes without its local socket and its HTTP service. A socket that cannot be opened (the disk is
-  read-only) is logged, and the backlog drains all the same.
-- SIGTERM or SIGINT: no new requests, replies to those that were taken, what is in flight may end, the files are closed.
-  It takes at most ``drain_timeout_s`` and some seconds; if the disk hangs the process ends without it, which loses
-  nothing: what was acknowledged is on disk already. A second signal ends it at once.
+- It prints one line when it is ready, with every address. The log goes to standard error.
+- The terminal pushes also without its local socket and its HTTP service. A socket that cannot be opened (on a read-only
+  disk) is logged, and the backlog drains.
+- On SIGTERM or SIGINT it takes no new requests, replies to the present ones, lets pushes in flight end, and closes the
+  files. That takes at most ``drain_timeout_s`` and some seconds. If the disk hangs, the process ends without closing,
+  which loses nothing, because acknowledged events are on disk. A second signal ends it at once.
 
 Flow: settings → ``prepare`` (listener) → Terminal → Service, LocalSocket → ready → wait for the signal → the same in
 reverse.
@@ -37,7 +37,7 @@ from gatepost.terminal.terminal import Terminal
 
 log = logs.Log(__name__)
 
-# What closing the service, the socket and the files may take on top of the pushes in flight.
+# Seconds to close the service, the socket and the files, after the pushes in flight.
 STOP_S = 10.0
 
 
@@ -49,11 +49,11 @@ def main(
     say: Callable[[str], None],
     faults: Faults | None = None,
 ) -> None:
-    """Run until a signal comes. ``say`` prints the line that tells it is ready; ``faults`` are for rehearsals.
+    """Run until a signal. ``say`` prints the line when it is ready; ``faults`` are for rehearsals.
 
     Raises SettingsError, the errors of ``Outbox.open``, and OSError if the address is taken.
     """
-    os.umask(0o077)  # what lies in the data folder are faces
+    os.umask(0o077)  # the data folder has images
     logs.to_stderr(settings.log_format, settings.log_level)
     asyncio.run(_until_signal(serial, folder, settings, say, faults))
 
@@ -88,7 +88,7 @@ async def _until_signal(
 async def running(
     serial: str, folder: Path, settings: TerminalServiceSettings, *, faults: Faults | None = None
 ) -> AsyncIterator[str]:
-    """Run a terminal with its service and its socket; yield the line that says where they are."""
+    """Run a terminal with its service and its socket; yield the line with their addresses."""
     if faults is not None and faults.swap:
         raise SettingsError("misbehave", "swap needs a neighbour: use gatepost simulate --terminal-api")
     if not (serial and serial.isascii() and serial.isprintable()):
@@ -128,7 +128,7 @@ async def _open_door(stack: AsyncExitStack, folder: Path, terminal: Terminal, st
 
 
 def _of_terminal(settings: TerminalServiceSettings) -> TerminalSettings:
-    """Return the settings of the terminal alone; its header ``account`` is the account of the service, if not set."""
+    """Return the settings of the terminal alone. If ``account`` is not set, it is the account of the service."""
     names = [field.name for field in msgspec.structs.fields(TerminalSettings)]
     values = {name: getattr(settings, name) for name in names}
     return TerminalSettings(**{**values, "account": settings.account or settings.username})

@@ -28,8 +28,8 @@ T = TypeVar("T")
 class SyncTerminal:
     """A :class:`Terminal` for programs without an event loop: ``with SyncTerminal("SN1", "/var/lib/door") as door:``.
 
-    Takes the same arguments, has the same promises, and raises the same errors. May be used from several threads at
-    once; those that record at the same time share one commit.
+    It takes the same arguments, has the same guarantees, and raises the same errors. Several threads may use it at
+    once. Those that record at the same time share one commit.
     """
 
     def __init__(

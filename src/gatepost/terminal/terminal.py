@@ -4,8 +4,8 @@ Rules:
 
 * :class:`Terminal` is an async context manager and belongs to the event loop that entered it. It owns one data
   folder, with one outbox and one pusher.
-* It writes to no standard stream: :mod:`gatepost.terminal.logs` says where its log goes.
-* Should the pusher ever end by a defect, that is logged, and another one takes its place.
+* It writes to no standard stream. :mod:`gatepost.terminal.logs` says where its log goes.
+* If the pusher ever ends by a defect, that is logged, and a new one is started.
 
 Flow: ``record`` (serial, time and uuid filled in) → ``Outbox.put`` → … → ``Pusher`` → ``event_dest``.
 """
@@ -66,16 +66,16 @@ class TerminalKeywords(TypedDict, total=False):
 class Terminal:
     """One terminal: ``async with Terminal("SN1", "/var/lib/door") as terminal: await terminal.record(…)``.
 
-    ``serial`` goes into each record and into the header ``sn``; ``data`` is the folder that holds the outbox, made if
-    it is not there. ``now`` returns Unix seconds; ``rand`` is for the jitter of back-offs and for ``uuid``.
+    ``serial`` goes into each record and into the header ``sn``; ``data`` is the folder of the outbox, made if it does
+    not exist. ``now`` returns Unix seconds; ``rand`` is for the jitter of back-offs and for ``uuid``.
 
     Settings are given one by one, or all as ``settings``:
 
     =========================== ======================== ============================================================
     setting                     type, unit, default      meaning
     =========================== ======================== ============================================================
-    ``capacity``                int, events, 50,000      how many may wait to be delivered
-    ``capacity_bytes``          int, bytes, None         bytes of events, files take more; None: the disk's
+    ``capacity``                int, events, 50,000      how many events may wait
+    ``capacity_bytes``          int, bytes, None         bytes of events, files take more; None: as the disk
     ``overflow``                str, "drop-oldest"       at the cap; the other is "refuse-newest"
     ``history_events``          int, events, 10,000      how many delivered records are kept
     ``history_days``            float, days, 30          for how long delivered records are kept
@@ -83,7 +83,7 @@ class Terminal:
     ``max_refusals``            int, 10                  after how many an event may be a dead letter
     ``retry_first_s``           float, seconds, 1        the first back-off
     ``retry_cap_s``             float, seconds, 60       the longest back-off
-    ``connect_timeout_s``       float, seconds, 10       for reaching the receiver; TLS may go on as it moves
+    ``connect_timeout_s``       float, seconds, 10       to reach the receiver; TLS may take longer
     ``send_timeout_s``          float, seconds, 30       for each KB of a push to be acknowledged
     ``reply_timeout_s``         float, seconds, 30       for the reply, once all of the push is acknowledged
     ``drain_timeout_s``         float, seconds, 5        how long a stop waits for pushes under way
@@ -153,7 +153,7 @@ class Terminal:
         await self.close()
 
     async def close(self) -> None:
-        """Stop: pushes under way may end within ``drain_timeout_s``; everything else waits for the next start.
+        """Stop. Pushes under way may end within ``drain_timeout_s``; other events wait for the next start.
 
         Idempotent.
         """
@@ -168,7 +168,7 @@ class Terminal:
 
     @property
     def outbox(self) -> Outbox:
-        """Return the outbox, for what this class does not show."""
+        """Return the outbox, for everything that this class does not offer."""
         if self._outbox is None:
             raise OutboxUnavailable("the terminal is not running; use it inside 'async with Terminal(…)'")
         return self._outbox
@@ -176,17 +176,17 @@ class Terminal:
     # --- events ---------------------------------------------------------------------------------------------
 
     async def record(self, record: Record) -> int:
-        """Store a record; return its number once it is on disk. From then on it is delivered, or counted as dropped.
+        """Store a record; return its number once it is on disk. It is then delivered, or counted as dropped.
 
-        What is missing of ``serial``, ``uuid`` and ``recorded_at`` is filled in; with a ``uuid`` a receiver can tell
-        an event that is pushed twice from two events. Raises what :meth:`Outbox.put` raises, and then nothing was
-        stored: :class:`~gatepost.errors.NotSubscribed`, :class:`~gatepost.errors.OutboxFull`,
+        Missing ``serial``, ``uuid`` and ``recorded_at`` are filled in. By the ``uuid`` a receiver recognises an event
+        that is pushed twice. Raises what :meth:`Outbox.put` raises, and then nothing is stored:
+        :class:`~gatepost.errors.NotSubscribed`, :class:`~gatepost.errors.OutboxFull`,
         :class:`~gatepost.errors.OutboxUnavailable`, :class:`~gatepost.errors.EncodeError`.
         """
         return await self.outbox.put(self._completed(record))
 
     async def alarm(self, alarm: Alarm) -> int:
-        """Store a step of an alarm; return its number once it is on disk. It goes before all records.
+        """Store a step of an alarm; return its number once it is on disk. It is pushed before all records.
 
         A missing ``event_time`` is filled in. Raises as :meth:`record` does.
         """
@@ -195,7 +195,7 @@ class Terminal:
     async def store(self, events: Sequence[Record | Alarm]) -> list[int]:
         """Store several events, all or none; return their numbers once they are on disk.
 
-        What is missing is filled in as by :meth:`record` and :meth:`alarm`. Raises as they do.
+        Missing fields are filled in as by :meth:`record` and :meth:`alarm`. Raises as they do.
         """
         return await self.outbox.put_all([self._completed(event) for event in events])
 
@@ -213,10 +213,10 @@ class Terminal:
             missing["recorded_at"] = datetime.fromtimestamp(self._now(), UTC)
         return msgspec.structs.replace(event, **missing) if missing else event
 
-    # --- where to, and how it is ----------------------------------------------------------------------------
+    # --- subscription and status ----------------------------------------------------------------------------
 
     async def subscribe(self, event_dest: str, *, enabled: bool = True) -> None:
-        """Store where to push to; it holds from the next push on, and after a restart. The backlog goes along.
+        """Store the address to push to, for the next push and after a restart. The backlog goes to the new address.
 
         ``enabled=False`` pauses pushing and goes on storing; ``event_dest`` may then be empty. Raises
         :class:`~gatepost.errors.DecodeError` if ``event_dest`` is no address that can be pushed to.
@@ -224,21 +224,21 @@ class Terminal:
         await self.outbox.subscribe(make_subscription(event_dest, enabled=enabled))
 
     async def subscription(self) -> Subscription | None:
-        """Return where to push to; ``None`` before the first subscription."""
+        """Return the subscription; ``None`` before the first one."""
         return await self.outbox.subscription()
 
     async def status(self) -> OutboxStatus:
-        """Return the ledger, ``accepted = delivered + pending + dead + dropped``, and the figures around it."""
+        """Return the ledger, ``accepted = delivered + pending + dead + dropped``, and other figures."""
         return await self.outbox.status()
 
     def pushing(self) -> PusherStatus:
-        """Return how pushing goes at this moment."""
+        """Return the state of pushing at this moment."""
         if self._pusher is None:
             raise OutboxUnavailable("the terminal is not running; use it inside 'async with Terminal(…)'")
         return self._pusher.status()
 
     async def history(self, query: HistoryQuery | None = None) -> HistoryPage:
-        """Return records, sent or not, as far as they are kept."""
+        """Return records, delivered or not, as far as they are kept."""
         return await self.outbox.history(query)
 
     async def dead_letters(self, limit: int = 100, *, after: int = 0) -> tuple[Stored, ...]:
@@ -248,13 +248,13 @@ class Terminal:
     async def retry_dead(self, ids: Sequence[int] | None = None) -> list[int]:
         """Make dead letters pending again, as if never refused; return their numbers.
 
-        ``None``: the oldest ones, as many as one call takes; call again until it returns none. Numbers that are no
-        dead letters are passed over, and so is what exceeds ``capacity``.
+        ``None``: the oldest ones, as many as one call takes. Call again until it returns none. Numbers that are no
+        dead letters are skipped, and so are events beyond ``capacity``.
         """
         return await self.outbox.retry_dead(ids)
 
     async def discard_dead(self, ids: Sequence[int] | None = None) -> list[int]:
-        """Give dead letters up; return their numbers. They count as dropped. ``None``: as for :meth:`retry_dead`."""
+        """Drop dead letters; return their numbers. They count as dropped. ``None``: as for :meth:`retry_dead`."""
         return await self.outbox.discard_dead(ids)
 
     # --- pushing --------------------------------------------------------------------------------------------

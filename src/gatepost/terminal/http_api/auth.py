@@ -1,15 +1,15 @@
-"""Accounts and tokens of the terminal's HTTP service, and the two ways to show them.
+"""Accounts and tokens of the terminal's HTTP service.
 
 Rules (the family's integration guide, "authentication"):
 
 - ``POST /v1/auth/login`` with ``username``, ``password`` and ``validTime`` (minutes, 1 to 1440, default 5) returns a
   JSON Web Token (RFC 7519, HS256), which goes into ``Authorization: Bearer TOKEN``; or HTTP Basic (RFC 7617) with each
   request. An account that does not exist is code 1000, a wrong password 1001, anything else without permission 401.
-- The key of the tokens is made at each start and never stored: a restart ends every session, and a copied folder
-  opens none.
+- The key of the tokens is made at each start and never stored. So a restart ends every session, and a copied data
+  folder gives no access.
 - Passwords are compared in constant time. Wrong ones make the next attempts slow, for Basic as for the login.
 
-Flow: ``login`` → token; ``authenticate(Authorization header)`` → the account's name, or None if nothing was shown.
+Flow: ``login`` → token; ``authenticate(Authorization header)`` → the account's name, or ``None`` without the header.
 """
 
 import binascii
@@ -64,7 +64,7 @@ class Accounts:
         return next(iter(self._digests), "")
 
     async def login(self, username: str, password: str, *, minutes: int, peer: str) -> str:
-        """Return a token that is good for ``minutes``. Raises Denied (1000, 1001) and TooManyAttempts."""
+        """Return a token that is valid for ``minutes``. Raises Denied (1000, 1001) and TooManyAttempts."""
         import jwt  # loaded at the first login: most terminals have none
 
         await self._check(username, password, peer=peer)
@@ -126,7 +126,7 @@ def _basic(encoded: str) -> tuple[str, str]:
     try:
         text = shown.decode()
     except UnicodeDecodeError:
-        text = shown.decode("latin-1")  # what clients send that do not know RFC 7617, section 2.1
+        text = shown.decode("latin-1")  # from clients that do not follow RFC 7617, section 2.1
     name, colon, password = text.partition(":")
     if not colon:
         raise Denied(UNAUTHORIZED, "Unauthorized: the Basic header is not base64 of name:password")

@@ -2,8 +2,8 @@
 
 Rules:
 
-- At most ``limit`` connections; one more is closed before it is read. Connections without a request yet, such as during
-  the TLS handshake, count for ``HANDSHAKE_S`` towards a bound of their own.
+- There are at most ``limit`` connections. One more is closed before it is read. Connections without a request yet, such
+  as during the TLS handshake, count for ``HANDSHAKE_S`` towards a bound of their own.
 - A connection without a request for ``idle_s`` is closed, whether nothing came, a header stopped in its middle, or it
   is an idle keep-alive. Pushing does not depend on any of this.
 
@@ -49,16 +49,16 @@ class Connections:
         return protocol
 
     def busy(self, protocol: asyncio.Protocol) -> None:
-        """Take in that a request of this connection is being processed."""
+        """Note that a request of this connection is being processed."""
         self._idle_since[protocol] = None
         self._silent.pop(protocol, None)
 
     def idle(self, protocol: asyncio.Protocol) -> None:
-        """Take in that the request has its reply."""
+        """Note that the request has its reply."""
         self._idle_since[protocol] = self._now()
 
     def sweep(self) -> int:
-        """Close what has been idle for too long; return how many that were."""
+        """Close connections that were idle for too long; return how many."""
         now = self._now()
         self._idle_since = {one: self._idle_since.get(one, now) for one in self._server.connections}
         closed = 0
@@ -72,7 +72,7 @@ class Connections:
         return closed
 
     def cut(self) -> None:
-        """Close every connection at once, whatever is under way on it."""
+        """Close every connection at once, also during a request."""
         for protocol in list(self._server.connections):
             transport = getattr(protocol, "transport", None)
             if transport is not None:

@@ -1,9 +1,9 @@
-"""Where the terminal's HTTP service listens, and under which conditions it may.
+"""Where the terminal's HTTP service listens, and the conditions for it.
 
 Rules:
 
-- On loopback it needs neither an account nor TLS. Anywhere else it needs an account, and always speaks TLS: a client
-  that may post a subscription decides where the faces go.
+- On loopback it needs neither an account nor TLS. Anywhere else it needs an account and always uses TLS, because a
+  client that may post a subscription decides where the images go.
 - ``HOST:PORT``; an IPv6 address in brackets; port 0 for any free one. A name other than ``localhost`` counts as not
   loopback, whatever it resolves to.
 """
@@ -23,7 +23,7 @@ from gatepost.settings import TerminalServiceSettings
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where to listen and as whom: what ``prepare`` has checked."""
+    """The checked settings of the service."""
 
     host: str
     port: int
@@ -81,7 +81,7 @@ def is_loopback(host: str) -> bool:
 
 
 def passwords_of(settings: TerminalServiceSettings) -> dict[str, str]:
-    """Return the password of the account, by its name; nothing where there is none. Raises SettingsError."""
+    """Return the password by the name of the account; empty without an account. Raises SettingsError."""
     password = settings.password
     if settings.password_file is not None:
         try:

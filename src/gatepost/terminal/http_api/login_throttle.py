@@ -2,13 +2,13 @@
 
 Rules:
 
-- The first ``free`` wrong attempts of a peer cost nothing: a person mistypes. From then on each attempt waits before it
-  is looked at: 1 s, 2 s, 4 s … at most ``longest_s``. The wait comes before the result is known, so hanging up early
-  reveals nothing.
-- One attempt at a time for a peer that has to wait, and a short queue; a further one is refused (429). Opening
-  many connections therefore gains nothing.
+- The first ``free`` wrong attempts of a peer are not delayed, because people mistype. Each later attempt waits before
+  it is checked: 1 s, 2 s, 4 s … at most ``longest_s``. The wait comes before the check, so a client that disconnects
+  early learns nothing.
+- A peer that has to wait has one attempt at a time and a short queue. A further attempt is refused (429), so that many
+  connections give no advantage.
 - A right password, or ``forget_s`` without an attempt, resets the peer.
-- A peer is an IPv4 address or an IPv6 /64. At most ``peers`` are remembered.
+- A peer is an IPv4 address or an IPv6 /64. At most ``peers`` peers are kept.
 
 Flow: ``async with throttle.turn(peer) as turn: …; turn.failed()`` or ``turn.succeeded()``.
 """
@@ -25,7 +25,7 @@ from gatepost.retry import doubled
 
 
 class TooManyAttempts(GatepostError):
-    """Too many wrong passwords came from this address; ``retry_after_s``: when to try again."""
+    """Too many wrong passwords came from this address. ``retry_after_s``: seconds to wait."""
 
     def __init__(self, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
@@ -42,13 +42,13 @@ class _Peer:
 
 @dataclass(slots=True)
 class Turn:
-    """One attempt that may now be looked at; its result has to be noted."""
+    """An attempt that may be checked now. Its result has to be noted."""
 
     _peer: _Peer
     _now: Callable[[], float]
 
     def failed(self) -> None:
-        """Note that the password or the account was wrong: the next attempt waits longer."""
+        """Note that the password or the account was wrong. The next attempt waits longer."""
         self._peer.failures += 1
         self._peer.last_at = self._now()
 
@@ -84,13 +84,13 @@ class LoginThrottle:
         self._peers: OrderedDict[str, _Peer] = OrderedDict()
 
     def wait_s(self, address: str) -> float:
-        """Return how many seconds the next attempt of ``address`` will be held back."""
+        """Return how many seconds the next attempt of ``address`` waits."""
         peer = self._peers.get(network_of(address))
         return 0.0 if peer is None else self._wait_s(peer)
 
     @asynccontextmanager
     async def turn(self, address: str) -> AsyncIterator[Turn]:
-        """Wait until an attempt from ``address`` may be looked at. Raises TooManyAttempts if others wait already."""
+        """Wait until an attempt from ``address`` may be checked. Raises TooManyAttempts if too many wait."""
         peer = self._peer(network_of(address))
         wait_s = self._wait_s(peer)
         if not wait_s:

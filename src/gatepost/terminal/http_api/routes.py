@@ -4,12 +4,12 @@ Rules:
 
 - Every reply is the envelope ``{"code", "msg", "data"}`` (protocol page, 提交配置 and 获取配置), with the headers that
   the family sends: ``sn``, ``model``, ``timestamp`` (Unix milliseconds) and ``account``. The HTTP status is the code
-  where the code is one of HTTP; 1000 and 1001 (account, password) travel with 401.
-- An error in a request names the field. An error inside has no details.
-- With accounts, every path but the heartbeat and the login needs one; a program on the same machine may read
-  ``/status`` without. Without accounts the service exists on loopback only, and then a web page must not reach it
-  either: a request that a browser sends for another site (``Origin``), or to a name that only pretends to be this
-  machine (``Host``), is refused with 403.
+  where the code is one of HTTP; 1000 and 1001 (account, password) come with 401.
+- The reply to a wrong request names the field. The reply to an internal error has no details.
+- With accounts, every path except the heartbeat and the login needs one. A program on the same machine may read
+  ``/status`` without.
+- Without accounts the service is on loopback only, and web pages must not reach it. A request of a browser for another
+  site (``Origin``), or to a name that only resolves to this machine (``Host``), is refused with 403.
 - Bodies, time and connections are bounded, so that no client delays the outbox.
 
 Flow: connection (``connection_limits``) → ``_answer`` (envelope, headers, errors) → ``_allow`` (account) → a route.
@@ -67,7 +67,7 @@ ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", "/v1/auth/login"): "_login",
     ("GET", "/v1/auth/errors"): "_errors",
     ("POST", "/v1/event/records"): "_records",
-    ("POST", "/v1/event/records/"): "_records",  # the family's change log writes it with the slash
+    ("POST", "/v1/event/records/"): "_records",  # the maker's change log has the slash
     ("GET", "/v2/datasync/ping"): "_ping",
     ("GET", "/status"): "_status",
 }
@@ -80,8 +80,8 @@ Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Inside:
     """The functions of the terminal that the service calls.
 
-    ``subscription`` and ``subscribe`` read and store where events go; ``history`` returns the records that
-    fit a query; ``status`` returns the figures.
+    ``subscription`` and ``subscribe`` read and store the address to push to; ``history`` returns the records that
+    match a query; ``status`` returns the figures.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Service:
         self._sweeping = asyncio.create_task(self._connections.run())
 
     async def close(self, *, timeout_s: float = 5.0) -> None:
-        """Take no more requests and finish those that run, at most ``timeout_s``. May be called twice."""
+        """Take no more requests and finish those under way, within ``timeout_s``. Idempotent."""
         server, self._server = self._server, None
         if server is None or self._runner is None or self._sweeping is None:
             return
@@ -177,7 +177,7 @@ class Service:
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Route) -> web.StreamResponse:
-        connections = cast(Connections, self._connections)  # a request arrives through them
+        connections = cast(Connections, self._connections)  # requests come through them
         connections.busy(request.protocol)
         try:
             response = await self._guarded(request, handler)
@@ -186,7 +186,7 @@ class Service:
         return response if response.prepared else self._dressed(response, self._accounts.first)
 
     def _dressed(self, response: web.StreamResponse, account: str) -> web.StreamResponse:
-        """Return the reply with the headers of the family."""
+        """Return the reply with the headers of the protocol."""
         response.headers.update(self._identity)
         response.headers["timestamp"] = str(int(self._now() * 1000))
         response.headers.setdefault("account", account)
@@ -211,20 +211,20 @@ class Service:
         except OutboxUnavailable as error:
             return envelope(503, str(error), headers={"Retry-After": "5"})
         except web.HTTPException as error:
-            # Only what an HTTP exception must carry: Allow with 405 (RFC 9110, 15.5.6).
+            # Only the required header of an HTTP exception: Allow with 405 (RFC 9110, 15.5.6).
             kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
             return envelope(error.status, error.reason, headers=kept)
         except GatepostError as error:
             log.error("api.failed", path=request.path, error=type(error).__name__)
             return envelope(500, str(error))
         except Exception as error:
-            # The frames without their values: those may be names and faces.
+            # The frames without their values, which may be names and images.
             frames = traceback.format_tb(error.__traceback__)
             log.error("api.defect", path=request.path, error=type(error).__name__, frames=frames)
             return envelope(500, "Internal Server Error")
 
     async def _allow(self, request: web.Request) -> str | None:
-        """Let the request through; return its account, if it showed one.
+        """Let the request pass; return its account, if it has one.
 
         Raises Denied, TooManyAttempts or a web.HTTPException if it must not pass.
         """
@@ -302,7 +302,7 @@ class Service:
     async def _stream(
         self, request: web.Request, about: str, records: Sequence[Stored]
     ) -> web.StreamResponse:
-        """Reply with a page of history piece by piece: 200 portraits in base64 need not be in memory."""
+        """Reply with a page of history piece by piece, so that 200 portraits are not in memory at once."""
         opening = b'{"code":200,"msg":"OK","data":{' + about.encode() + b',"items":['
         parts = [history_item_parts(record.head, record.tail) for record in records]
         images = [record.image or b"" for record in records]
@@ -326,13 +326,13 @@ class Service:
 _CLOSING = b"]}}"
 
 _PIECE_BYTES = 16 * 1024
-"""A record of TLS has as many: each costs both ends more than the bytes in it."""
+"""As many as a TLS record has. Each record costs both ends more than the bytes in it."""
 
 
 def envelope(
     code: int, msg: str, data: object = None, *, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """Return one reply of the service; a code beyond those of HTTP (1000, 1001) goes with HTTP 401."""
+    """Return a reply of the service. A code that is none of HTTP (1000, 1001) comes with HTTP 401."""
     status = UNAUTHORIZED if code in (ACCOUNT_NOT_EXIST, PASSWORD_WRONG) else code
     return web.Response(
         body=wire.encode_envelope(code, msg, data),
@@ -366,7 +366,7 @@ def _decode_login(body: bytes) -> tuple[str, str, int]:
 
 
 def _is_loopback(request: web.Request) -> bool:
-    """Tell whether a program on this machine asks, and not one that a proxy on this machine speaks for."""
+    """Tell whether a program on this machine asks directly, not through a proxy on this machine."""
     if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "Via")):
         return False
     try:

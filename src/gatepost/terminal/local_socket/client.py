@@ -1,9 +1,9 @@
-"""The client of the local socket: ``emit``, ``status`` and the other commands reach a running terminal with it.
+"""The client of the local socket, used by ``emit``, ``status`` and the other commands.
 
-Plain blocking sockets and one thread: a command that hands in three lines should not start an event loop.
+It uses blocking sockets and one thread, because a command that hands in three lines should not start an event loop.
 
-Flow of ``emit``: lines of input → socket, as they come; replies → output, as they come. The two never wait for each
-other, so a stream is limited by the disk and not by round trips.
+Flow of ``emit``: lines of input → socket, as they come; replies → output, as they come. Neither waits for the other, so
+the disk limits a stream, not the round trips.
 """
 
 import os
@@ -20,7 +20,7 @@ from gatepost.errors import GatepostError
 
 SOCKET_FILE = "door.sock"
 
-# Linux allows 107 bytes and a zero in sun_path (unix(7)); a data folder may well be deeper.
+# Linux allows 107 bytes and a zero in sun_path (unix(7)). The path of a data folder may be longer.
 _SUN_PATH = 107
 
 
@@ -35,7 +35,7 @@ class TerminalNotRunning(GatepostError):
 
 
 class SocketClosed(GatepostError):
-    """The local socket is there, and refuses the connection or does not reply."""
+    """The local socket exists, but refuses the connection or does not reply."""
 
 
 class CommandRefused(GatepostError):
@@ -105,16 +105,16 @@ def ask(folder: Path, command: str, *, timeout_s: float = 30.0, **fields: object
 def emit(folder: Path, lines: Iterable[bytes], out: IO[bytes]) -> bool:
     """Hand every line of ``lines`` in, write its reply to ``out``; return whether all were accepted.
 
-    Empty lines are passed over. If the terminal goes away, every line without a reply gets one that says so, and the
-    rest of ``lines`` is not read: those events may or may not be on disk, and are safe to hand in again if they carry a
-    ``uuid`` or ``trace_id``. Raises TerminalNotRunning if there is none to begin with.
+    Empty lines are skipped. If the terminal ends meanwhile, every line without a reply gets one that says so, and the
+    rest of ``lines`` is not read. Those events may be on disk or not. They are safe to hand in again if they have a
+    ``uuid`` or ``trace_id``. Raises TerminalNotRunning if there is none at the beginning.
     """
     with connect(folder) as door:
         replies = _Replies(door, out)
         reading = threading.Thread(target=replies.read, name="socket-replies", daemon=True)
         reading.start()
         sent = 0
-        # A broken pipe here is the end of the terminal; each event gets a line about it below.
+        # A broken pipe here means that the terminal has ended. Below, each event gets a line about it.
         with suppress(BrokenPipeError, ConnectionError):
             for line in lines:
                 if line.strip():
@@ -167,7 +167,7 @@ class _Replies:
         try:
             self._out.write(line)
             self._out.flush()
-        except OSError as error:  # the output is closed: the sender has to stop, too
+        except OSError as error:  # the output is closed, so the sender has to stop
             self.error = error
             with suppress(OSError):
                 self._door.shutdown(socket.SHUT_RDWR)

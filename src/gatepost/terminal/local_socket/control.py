@@ -1,13 +1,13 @@
 """The commands of a terminal, the same for a running one and a stopped one.
 
 ``status``                                the figures (see :mod:`gatepost.terminal.cli_output`)
-``subscription``                          where events go, or null
-``subscribe`` ``event_dest`` ``enabled``  store where events go
+``subscription``                          the address to push to, or null
+``subscribe`` ``event_dest`` ``enabled``  store the address to push to
 ``retry`` ``ids``                         make dead letters pending again; null: all
-``discard`` ``ids``                       give dead letters up; null: all
+``discard`` ``ids``                       drop dead letters; null: all
 
 A running terminal takes them on its local socket. For a stopped one ``run_stopped`` reads the outbox, and opens it only
-for what changes it.
+for commands that change it.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 
 class NoOutbox(GatepostError):
-    """The folder holds no outbox: nothing has ever been recorded there."""
+    """The folder has no outbox: nothing was ever recorded there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class BadCommand(GatepostError):
 
 
 def outbox_folder(folder: Path) -> Path:
-    """Return the outbox of ``folder``. Raises NoOutbox, and OutboxTooOld where an earlier version has kept one."""
+    """Return the outbox of ``folder``. Raises NoOutbox, and OutboxTooOld for one of an earlier version."""
     path = folder / FOLDER
     refuse_old(path)
     if not path.exists():
@@ -86,7 +86,7 @@ def run_stopped(folder: Path, command: str, fields: Mapping[str, Any]) -> Any:
     """
     path = outbox_folder(folder)
     if command in ("status", "subscription"):
-        # Only read: a person may look as another user than the terminal's, whose files these are.
+        # Only read: the person may be another user than the owner of these files.
         found = status_of_stopped(path)
         whole = {**msgspec.to_builtins(found), "running": False}
         return whole if command == "status" else whole["subscription"]
@@ -113,7 +113,7 @@ def _ids(asked: Mapping[str, Any]) -> list[int] | None:
 
 
 async def _each(step: Callable[[list[int] | None], Awaitable[list[int]]], ids: list[int] | None) -> int:
-    """Do ``step`` for the chosen ones, or for all that there are now; return how many these were."""
+    """Apply ``step`` to the chosen dead letters, or to all present ones; return how many these were."""
     if ids is not None:
         return len(await step(ids))
     done = 0

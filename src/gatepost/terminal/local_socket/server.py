@@ -2,21 +2,20 @@
 
 Rules:
 
-- A request is one line of JSON, and so is its reply. Replies come in the order of the requests. A line may be sent
-  before the reply to the one before; many events then share one commit.
+- A request is one line of JSON, and so is its reply. Replies come in the order of the requests. A client may send
+  further lines before the reply. Many events then share one commit.
 - ``{"type": 0|1, "data": {…}}`` (the body of a push, protocol page "事件推送协议") hands an event in. Its reply
   ``{"ok": true, "id": N}`` is written once the event is on disk, never before. ``{"ok": false, "error": KIND,
   "message": …, "retry": true|false}`` means that nothing was accepted; ``retry``: the same line may be
   accepted later.
 - ``{"ask": NAME, …}`` is a command; its reply is ``{"ok": true, "data": …}``. It runs when every line before it has its
-  reply, and the lines after it wait: a subscription holds for the next event.
-- A line is decoded as a receiver decodes a push: a detail that cannot be read costs the detail, not the event. The
-  reply then has ``"problems": [{"where": …, "why": …}, …]``, and what they name is not in the event that is pushed.
-  A time without a zone is one of the machine's own zone.
-- A line may be a JSON array of events. Then all of it has to be events, and the reply has ``"ids": [N, …]``. They are
-  accepted together or not at all, so that the same line may be handed in again.
-- Each line has a reply, a blank one too. A line over the limit is refused and skipped; the connection goes on.
-- What is in memory is bounded by ``pipeline`` lines and ``pipeline_bytes`` per connection, and by ``connections``.
+  reply, and the lines after it wait. So a subscription is in force for the next event.
+- A line is decoded as a receiver decodes a push: a field that cannot be read is left out, and the event is accepted.
+  The reply then has ``"problems": [{"where": …, "why": …}, …]``. A time without a zone is in the machine's own zone.
+- A line may be a JSON array. Every item then has to be an event, and the reply has ``"ids": [N, …]``. All are accepted
+  or none, so that the same line may be handed in again.
+- Each line has a reply, also an empty one. A line over the limit is refused and skipped, and the connection goes on.
+- Memory is bounded by ``pipeline`` lines and ``pipeline_bytes`` per connection, and by ``connections``.
 - The socket belongs to the user that runs the terminal (mode 0600 from its first moment).
 
 Flow: line → ``start`` (decode, hand in) → the queue of replies, in order → ``_reply`` awaits the commit → line out.
@@ -60,18 +59,18 @@ _AROUND = _BLANKS + b"\xef\xbb\xbf"
 Accept = Callable[[Sequence[wire.Record | wire.Alarm]], Awaitable[Sequence[int]]]
 Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
-# An event with the largest image that a terminal takes (settings) is far below; a line beyond this is no event.
+# An event with the largest image that the settings allow is far smaller.
 LINE_LIMIT = 4 * 1024 * 1024
 
-# asyncio holds twice this of a client that sends faster than the disk takes; longer lines come in pieces.
+# asyncio buffers twice this for a client that is faster than the disk. Longer lines come in pieces.
 _BUFFER = 64 * 1024
 
 
 class LocalSocket:
     """The listening side of the local socket.
 
-    ``accept`` makes events durable, all or none, and returns their numbers; ``commands`` are the commands, by the
-    names that ``ask`` may use.
+    ``accept`` stores events, all or none, and returns their numbers. ``commands`` are the commands, by the
+    names in ``ask``.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class LocalSocket:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Listen. The caller holds the outbox, so a socket file that is there already is a leftover, and replaced.
+        """Listen. The caller owns the outbox, so an existing socket file is stale and replaced.
 
         Raises OSError if the folder cannot be written.
         """
@@ -104,7 +103,7 @@ class LocalSocket:
         try:
             with address(self._folder) as path:
                 with suppress(FileNotFoundError):
-                    os.unlink(path)  # noqa: PTH108 (the path may lead through /proc, which pathlib would not shorten)
+                    os.unlink(path)  # noqa: PTH108 (the path may go through /proc, which pathlib would resolve)
                 before = os.umask(0o177)
                 try:
                     listener.bind(path)
@@ -118,7 +117,7 @@ class LocalSocket:
             raise
 
     async def close(self, *, timeout_s: float = 5.0) -> None:
-        """Take no more lines, reply to those taken, remove the socket; at most ``timeout_s``. May be called twice."""
+        """Take no more lines, reply to those taken, remove the socket, within ``timeout_s``. Idempotent."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -148,10 +147,9 @@ class LocalSocket:
             writer.close()
 
     def start(self, line: bytes) -> Awaitable[bytes]:
-        """Begin what one line asks for; return its reply, to be awaited.
+        """Begin the work for one line; return its reply, to be awaited.
 
-        An event has taken its place in the outbox's queue in the order of these calls. An empty ``line`` stands for one
-        that was over the limit.
+        Events enter the outbox in the order of these calls. An empty ``line`` stands for one over the limit.
         """
         if not line:
             why = f"the line is longer than {self._line_limit:,} bytes"
@@ -213,7 +211,7 @@ class _Client:
         self._reader = reader
         self._writer = writer
         self._replies: asyncio.Queue[tuple[Awaitable[bytes], int] | None] = asyncio.Queue(server._pipeline)
-        self._open = 0  # lines taken that have no reply yet
+        self._open = 0  # lines without a reply
         self._bytes = 0  # their bytes
         self._room = asyncio.Event()
 
@@ -222,9 +220,9 @@ class _Client:
         try:
             await self._read()
         except asyncio.CancelledError:
-            pass  # the socket closes: what was taken still has its reply below
+            pass  # the socket closes: replies to the lines so far follow below
         except ConnectionError:
-            pass  # the client closed the connection; what it handed in stays accepted
+            pass  # the client closed the connection; its events stay accepted
         finally:
             await self._replies.put(None)
             await replying
@@ -250,7 +248,7 @@ class _Client:
         await self._room.wait()
 
     async def _line(self) -> bytes | None:
-        """Return the next line, b"" for one over the limit (it is skipped, not kept), or None at the end."""
+        """Return the next line, b"" for one over the limit (which is skipped), or ``None`` at the end."""
         pieces: list[bytes] = []
         size = 0
         while True:
@@ -293,7 +291,7 @@ class _Client:
 def _decoded(line: bytes) -> tuple[wire.Decoded, ...]:
     """Decode a line as a receiver does, but keep an image of an unknown format.
 
-    Raises ``DecodeError`` if it is no JSON.
+    Raises ``DecodeError`` if it is not JSON.
     """
     decoded = wire.decode_many(line, lenient=True)
     if not any(one.problems for one in decoded):
@@ -330,14 +328,14 @@ def _in_local_zone(decoded: wire.Decoded) -> wire.Event:
 
 
 def _no_event(event: wire.Unknown, problems: tuple[wire.Problem, ...]) -> tuple[str, str]:
-    """Return where and why a line is no event."""
+    """Return where and why a line is not an event."""
     if problems and event.raw.get("type") in (0, 1, "0", "1"):
         return problems[-1].where, problems[-1].why
     return "type", "must be 0 (record) or 1 (alarm)"
 
 
 def is_command(line: bytes) -> bool:
-    """Return whether a line is a command. Events are not decoded for it: they are large, and many."""
+    """Return whether a line is a command, without decoding it: events are large, and many."""
     if b'"ask"' not in line.lstrip(_AROUND)[:64]:
         return False
     try:
@@ -348,7 +346,7 @@ def is_command(line: bytes) -> bool:
 
 
 def refusal(error: GatepostError) -> bytes:
-    """Return the reply that says why nothing was accepted."""
+    """Return the reply with the reason why nothing was accepted."""
     for kind, (name, retry) in _KINDS.items():
         if isinstance(error, kind):
             return _refusal(name, str(error), retry=retry)
@@ -371,7 +369,7 @@ def _refusal(kind: str, message: str, *, retry: bool = False, where: str | None 
 
 
 def _defect(error: Exception) -> bytes:
-    # The frames without their values: those may be names and faces.
+    # The frames without their values, which may be names and images.
     log.error("door.defect", error=type(error).__name__, frames=traceback.format_tb(error.__traceback__))
     return _refusal("defect", f"{type(error).__name__} inside the terminal; see its log", retry=True)
 

@@ -1,16 +1,16 @@
-"""Accept events into an outbox, or refuse them; drop what has to make room.
+"""Accept events into an outbox, or refuse them; drop others to make room.
 
-Rules, at the cap (``overflow = "drop-oldest"``):
+Rules, at the limit (``overflow = "drop-oldest"``):
 
-* The oldest record makes room. An alarm is given up only when nothing but alarms is left, and only for an alarm: a
+* The oldest record is dropped. An alarm is dropped only when nothing but alarms is left, and only for an alarm: a
   record that finds nothing but alarms is refused.
-* For ``capacity_bytes``, history goes first, then dead letters that are records: they are worth less than what still
-  waits. Dead letters that are alarms are alarms.
-* A limit that was lowered below what is stored drops nothing by itself; from then on each event makes room for
-  itself, so that a start with other settings never throws a backlog away.
-* With ``refuse-newest`` only history makes room; else the event is refused.
+* For ``capacity_bytes``, history goes first, then dead letters that are records, because they are worth less than
+  events that still wait. Dead letters that are alarms are treated as alarms.
+* A limit that was lowered below the stored amount drops nothing by itself. Each new event then makes room for itself,
+  so that a start with other settings never drops a backlog.
+* With ``refuse-newest`` only history makes room. Otherwise the event is refused.
 
-All that is done here can be taken back, for the disk may not take the event after all.
+Every step can be taken back, because the disk may not take the event.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Admission:
     def accept(self, events: Sequence[NewEvent], *, now: float) -> list[int]:
         """Stage events, all or none, making room for each first; return their numbers.
 
-        Raises :class:`~gatepost.errors.OutboxFull`. Whatever it raises, nothing has changed then.
+        Raises :class:`~gatepost.errors.OutboxFull`. After any exception nothing has changed.
         """
         mark = len(self._undo)
         try:
@@ -51,11 +51,11 @@ class Admission:
             raise
 
     def take_back(self) -> None:
-        """Take back what was staged, and what made room for it."""
+        """Take back the staged events, and what made room for them."""
         self._take_back(0)
 
     def keep(self) -> None:
-        """Let it be as it is: what was staged was appended."""
+        """Confirm: the staged events were appended."""
         self._undo.clear()
 
     def _take_back(self, mark: int) -> None:
@@ -95,7 +95,7 @@ class Admission:
     def _make_bytes(self, event: NewEvent, budget: int, now: float) -> None:
         state = self._state
         held = sum(state.waiting_bytes) + sum(state.dead_bytes) + state.history_bytes
-        # A budget that was lowered below what is stored drops nothing by itself: each event makes room for one.
+        # A limit that was lowered below the stored amount drops nothing by itself: each event makes room for itself.
         need = min(held + event.size - budget, event.size)
         if need <= 0:
             return
@@ -116,7 +116,7 @@ class Admission:
     def _drop_waiting(self, reason: str, now: float) -> int:
         """Drop the oldest record, or the oldest alarm if there is no record; return the bytes that it frees.
 
-        One that is in flight is dropped only if there is no other: it may be arriving just now.
+        An event in flight is dropped only if there is no other, because it may be arriving just now.
         """
         number = self._cursor.oldest(RECORDS if self._cursor.count(RECORDS) else ALARMS)
         return 0 if number is None else self._drop(number, reason, now)

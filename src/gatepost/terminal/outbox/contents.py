@@ -1,14 +1,15 @@
-"""The contents of an outbox: events in their segments and what became of them, changed together.
+"""The contents of an outbox: events in their segments and their states, changed together.
 
 Rules:
 
-* An event counts as accepted when its frame is synced. What became of it is written to the state's log before a caller
-  is told, and not synced, but for what a person has decided.
-* An event that the disk does not give is read again each minute, and counts as damaged after :data:`READS` times, so
-  that the events after it, such as the end of its alarm, need not wait.
-* Where the disk does not let go of an event that was refused, its number is used up, and counts as dropped.
-* A disk that takes nothing refuses events, and nothing else: results are kept in memory (:mod:`.saving`).
-* A full disk lets go what is worth least (:mod:`.space`).
+* An event is accepted when its frame is synced. A change of its state is written to the state's log before a caller is
+  told, and not synced, unless a person asked for it.
+* An event that the disk does not return is read again each minute. After :data:`READS` times it counts as damaged, so
+  that later events, such as the end of its alarm, need not wait.
+* If the disk cannot remove an event that was refused, its number is used up, and counts as dropped.
+* A disk that takes no writes causes refusals of new events, and nothing else: results are kept in memory
+  (:mod:`.disk.saving`).
+* On a full disk the least valuable data is deleted (:mod:`.disk.space`).
 """
 
 from __future__ import annotations
@@ -60,17 +61,17 @@ __all__ = ["Contents"]
 log = Log(__name__)
 
 _GROWN_OLD = 1_000
-"""Delivered records that are forgotten at once when nothing happens: a new event does not wait long for that."""
+"""Delivered records that are forgotten in one step, so that a new event does not wait long."""
 _TRIES = 3
 """How often space is made for the same events."""
 READ_AGAIN_S = 60.0
-"""Seconds after which an event is read again that the disk did not give."""
+"""Seconds after which an event is read again that the disk did not return."""
 READS = 5
-"""How often the disk may fail to give an event before it counts as damaged."""
+"""How often the disk may fail to return an event before it counts as damaged."""
 
 
 class Contents:
-    """One outbox that is written to. One thread at a time."""
+    """The contents of one outbox, for writing. One thread at a time."""
 
     def __init__(
         self, path: Path, *, settings: TerminalSettings, files: Files, now: Callable[[], float]
@@ -105,7 +106,7 @@ class Contents:
             now=now,
         )
         self._unread: Counter[int] = Counter()
-        """How often the disk did not give an event; a start counts from the beginning."""
+        """How often the disk did not return an event. A start begins at 0."""
         self._saver.begin_log()
         self._saver.keep_owner()
         self.tidy()
@@ -176,7 +177,7 @@ class Contents:
     # --- events go out ------------------------------------------------------------------------------------------
 
     def claim(self, limit: int, now: float) -> tuple[list[Claimed], float | None]:
-        """Choose what to push next, and write the attempts; return it, and from when on there is more."""
+        """Choose the events to push next, and write the attempts; return them, and the time of the next one."""
         if self._cursor.look_at_clock(now) and self._cursor.tried:
             self._state.ops.append((CLOCK_SET_BACK, now))
         claimed: list[Claimed] = []
@@ -221,7 +222,7 @@ class Contents:
         return Claimed(number, lane, head, image, tail, counted.attempts, counted.refusals, since, last)
 
     def settle(self, results: Iterable[tuple[int, Step]]) -> None:
-        """Note what became of attempts. An event that was dropped meanwhile stays dropped."""
+        """Record the results of attempts. An event that was dropped meanwhile stays dropped."""
         now, state, count = self._now(), self._state, 0
         for number, step in results:
             count += 1
@@ -231,7 +232,7 @@ class Contents:
             if isinstance(step, RetryAt):
                 mark = state.delivered[lane + 2 * facts.with_image] if step.refused else None
                 kind = step.kind if step.refused else None
-                # At once is not the same as never tried: 0 is kept for that.
+                # 0 means never tried, so "at once" must be different.
                 state.do(RETRY, number, max(step.at, 0.001), step.reason, kind, mark, now)
             elif isinstance(step, Done):
                 is_kept = lane == RECORDS and self._settings.history_events > 0
@@ -246,16 +247,16 @@ class Contents:
         self._cursor.release(numbers)
 
     def grow_old(self) -> None:
-        """Forget delivered records whose time has come, and delete the segments of which nothing else is needed."""
+        """Forget delivered records that are past their retention, and delete segments that only they needed."""
         trim_history(self._state, self._settings, now=self._now(), at_most=_GROWN_OLD)
         self.flush()
         self._segments.finish_unneeded()
         self.tidy()
 
-    # --- what a person decides ------------------------------------------------------------------------------------
+    # --- commands of a person ------------------------------------------------------------------------------------
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Store where to push to. Raises :class:`~gatepost.errors.OutboxUnavailable`: nothing has changed then."""
+        """Store the address to push to. Raises :class:`~gatepost.errors.OutboxUnavailable`: nothing has changed."""
         before = self._state.receiver
         now = subscription.event_dest or before
         ops: list[Op] = []
@@ -279,7 +280,7 @@ class Contents:
         return chosen
 
     def discard_dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
-        """Give dead letters up; return which."""
+        """Drop dead letters; return which."""
         chosen, now = self._dead(numbers, limit), self._now()
         ops: list[Op] = []
         for number in chosen:
@@ -302,16 +303,16 @@ class Contents:
 
     @property
     def subscription(self) -> Subscription | None:
-        """Return where to push to."""
+        """Return the subscription."""
         return self._state.subscription
 
     @property
     def serial(self) -> str | None:
-        """Return whose events these are."""
+        """Return the serial of the terminal that owns the events."""
         return self._state.serial
 
     def belongs_to(self, serial: str) -> None:
-        """Remember whose events these are. On a disk that takes nothing it is remembered later."""
+        """Store the owner. On a disk that takes nothing it is stored later."""
         self._state.do(SERIAL, serial)
         self._saver.begin_log()  # so that it is in two files
         self._saver.keep_owner()
@@ -333,24 +334,24 @@ class Contents:
 
     @property
     def storage_error(self) -> str | None:
-        """Return why the disk takes nothing now; ``None`` while it does."""
+        """Return why the disk takes no writes now; ``None`` while it does."""
         return self._saver.storage_error
 
     def flush(self) -> None:
-        """Write what was done. What the disk does not take is kept, and the status says so."""
+        """Write pending changes. What the disk does not take is kept, and the status reports it."""
         self._saver.flush()
 
     def tidy(self) -> None:
-        """Delete the segments that are not needed, and begin another file of the state where it is due."""
+        """Delete unneeded segments, and start a new file of the state if it is due."""
         self._space.tidy()
         self._saver.begin_log_if_due()
 
     def try_again(self) -> None:
-        """See whether the disk takes something again, and then write what it did not take."""
+        """Try whether the disk takes writes again, and then write what is pending."""
         self._saver.try_again()
 
     def close(self) -> None:
-        """Write what was done, and let go of the files."""
+        """Write pending changes, and close the files."""
         self._saver.close()
 
     # --- status --------------------------------------------------------------------------------------------------
@@ -369,7 +370,7 @@ class Contents:
         )
 
     def copy(self) -> tuple[list[Segment], Snapshot]:
-        """Return what another thread may read meanwhile."""
+        """Return a copy that another thread may read."""
         segments = [segment.copy() for segment in self._segments.all]
         return segments, self._state.copy()
 

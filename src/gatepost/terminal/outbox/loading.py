@@ -1,16 +1,16 @@
-"""Reading an outbox at a start: the state as it was kept, and the events that are there.
+"""Read an outbox at a start: the stored state, and the events that are there.
 
 Rules:
 
 * An event in a segment that is not settled waits.
-* A number that was given and is nowhere is lost: its bytes were damaged. It counts as dropped. Not so one above the
-  last that a caller was told of, where no bytes are or those of a write that was cut short: the process was killed, or
-  the power was cut, before it was synced.
-* Where the state is damaged, serial and subscription are read from a file of their own.
-* An event whose bytes were given back was settled, also where the state does not say so.
-* Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number
-  whose segment is gone was settled. One whose place in a segment has damaged bytes is lost, also then. That the end of
-  the state is missing, the mark of the last deletion tells.
+* A number that was given and is nowhere is lost: its bytes were damaged. It counts as dropped. Exception: a number
+  above the last one that a caller was told, without bytes or with those of an incomplete write. The process was killed,
+  or the power was cut, before the sync.
+* If the state is damaged, serial and subscription are read from a file of their own.
+* An event whose bytes were given back was settled, also if the state does not say so.
+* Segments are deleted when they are not needed. So if the state is damaged and incomplete, a number whose segment is
+  gone was settled. A number whose place in a segment has damaged bytes is still lost. The mark of the last deletion
+  tells whether the end of the state is missing.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def load(
     is_rescue: bool = False,
     is_alone: bool = False,
 ) -> tuple[Segments, State, StateLog]:
-    """Read an outbox. ``is_rescue``: what can be read of one that cannot be opened.
+    """Read an outbox. ``is_rescue``: read what can be read of one that cannot be opened.
 
-    ``is_alone``: no other process writes to it, so that what is missing is lost, for a reader, too.
+    ``is_alone``: no other process writes to it, so that missing events are lost, for a reader, too.
     Raises :class:`~gatepost.errors.OutboxError`.
     """
     folder = open_folder(path, files, is_writer=is_writer, is_rescue=is_rescue)
@@ -70,7 +70,7 @@ def load(
     if kept.checkpoint is not None:
         state.load(kept.checkpoint)
     else:
-        # Segments go when they are not needed: what was before the first was settled.
+        # Segments are deleted when they are not needed: events before the first one were settled.
         cursor.settle_up_to(segments.first - 1)
     told = max([cursor.last, *(op[1] for op in kept.ops if op[0] == ACCEPTED)])
     records: list[int] = []
@@ -85,7 +85,7 @@ def load(
     for segment in segments.all:
         for number in segment.columns.gone():
             state.is_gone(number)
-    if is_writer or is_alone:  # else what a reader misses may have been delivered and deleted a moment ago
+    if is_writer or is_alone:  # else missing events may have been delivered and deleted a moment ago
         if kept.checkpoint is not None and not kept.is_damaged:
             _skip_unwritten(state, segments, told)
         _settle_missing(state, segments, is_damaged=kept.is_damaged, now=now)
@@ -94,7 +94,7 @@ def load(
 
 
 def _count_needed(state: State, segments: Segments) -> None:
-    """Count bytes by state, and in each segment what is needed and what is not."""
+    """Count bytes by state, and needed and unneeded bytes of each segment."""
     state.recount(segment.columns.summary() for segment in segments.all)
     for segment in segments.all:
         segment.live, segment.history = state.count_needed(segment.columns.numbers)
@@ -110,7 +110,7 @@ def _count_needed(state: State, segments: Segments) -> None:
 
 
 def _add_waiting(state: State, segment: Segment, records: list[int]) -> None:
-    """Let the events of a segment wait that are not settled."""
+    """Add the events of a segment that are not settled to the waiting ones."""
     columns, cursor = segment.columns, state.cursor
     numbers = columns.numbers
     if cursor.settled.covers(numbers[0], numbers[-1]):
@@ -125,7 +125,7 @@ def _add_waiting(state: State, segment: Segment, records: list[int]) -> None:
 
 
 def _skip_unwritten(state: State, segments: Segments, told: int) -> None:
-    """Skip the numbers above ``told`` that no event was written under."""
+    """Skip the numbers above ``told`` without an event."""
     written = Spans(state.cursor.settled)
     written.add(1, max(1, told))
     for first, last in (*written_spans(segments), *damaged_spans(segments), *deleted_spans(segments)):
@@ -136,14 +136,14 @@ def _skip_unwritten(state: State, segments: Segments, told: int) -> None:
 
 
 def _settle_missing(state: State, segments: Segments, *, is_damaged: bool, now: float) -> None:
-    """Count as lost what was accepted and is nowhere."""
+    """Count accepted events that are nowhere as lost."""
     cursor = state.cursor
     there = Spans(cursor.settled)
     for first, last in written_spans(segments):
         there.add(first, last)
     if is_damaged:
-        # What became of the last events is not known, so some of what was delivered seems to be missing.
-        # Not so where a segment has damaged bytes: an event stood there that was not deleted.
+        # The states of the last events are unknown, so some delivered ones seem to be missing.
+        # Damaged bytes in a segment are different: they were an event that was not deleted.
         seen = Spans(there)
         for first, last in damaged_spans(segments):
             seen.add(first, last)

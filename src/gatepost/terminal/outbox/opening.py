@@ -1,10 +1,10 @@
-"""The folder of an outbox: its lock, and how it is found again after damage.
+"""The folder of an outbox: its lock, and how it is recognised after damage.
 
 Rules:
 
-* One process writes. The lock is the operating system's (``flock``), so it ends with the process, however it ends.
-* The id of the journal is in each of its files. Where the file with the id is damaged, it is made again from them.
-* A folder that is no outbox of this version is refused with a sentence, and nothing in it is changed.
+* One process writes. The lock is the operating system's (``flock``), so it ends with the process in every case.
+* The id of the journal is in each of its files. If the file with the id is damaged, it is made again from them.
+* A folder that is no outbox of this version is refused with an explanation, and nothing in it is changed.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class Lock:
     """The right to write to one outbox, held until :meth:`release` or the end of the process."""
 
     def __init__(self, path: Path) -> None:
-        """Take it for the outbox in a folder.
+        """Lock the outbox in a folder.
 
-        Raises :class:`~gatepost.errors.OutboxInUse` if another process holds it.
+        Raises :class:`~gatepost.errors.OutboxInUse` if another process has the lock.
         """
         self._fd: int | None = None
         try:
             fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             give_to_owner(fd, path)
         except OSError:
-            # A read-only disk: the folder itself can be locked as well, and nothing is written.
+            # On a read-only disk the folder itself is locked, which writes nothing.
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,14 +66,14 @@ class Lock:
         self._fd = fd
 
     def release(self) -> None:
-        """Let another process write. May be called twice."""
+        """Release the lock. Idempotent."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def refuse_open(path: Path) -> None:
-    """Raise :class:`~gatepost.errors.OutboxInUse` where a process may write to an outbox. Makes no file."""
+    """Raise :class:`~gatepost.errors.OutboxInUse` if a process may write to the outbox. Makes no file."""
     for name in (path / "lock", path):
         with contextlib.suppress(FileNotFoundError, PermissionError):
             fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
@@ -92,9 +92,9 @@ def _in_use(path: Path) -> OutboxInUse:
 
 
 def open_folder(path: Path, files: Files, *, is_writer: bool, is_rescue: bool = False) -> Folder:
-    """Return the journal in a folder; a writer makes it where there is none.
+    """Return the journal in a folder; a writer makes it if there is none.
 
-    ``is_rescue``: also of one whose id is nowhere to be read.
+    ``is_rescue``: also one whose id cannot be read anywhere.
     Raises :class:`~gatepost.errors.OutboxTooOld`, :class:`~gatepost.errors.OutboxCorrupt` and
     :class:`~gatepost.errors.OutboxUnavailable`.
     """
@@ -121,9 +121,9 @@ def open_folder(path: Path, files: Files, *, is_writer: bool, is_rescue: bool = 
 
 
 def _check_readable(path: Path, files: Files, *, is_rescue: bool) -> None:
-    """Raise :class:`~gatepost.errors.OutboxUnavailable` where the system does not open a file, but for damage.
+    """Raise :class:`~gatepost.errors.OutboxUnavailable` if the system does not open a file, except for damage.
 
-    A file that cannot be read now would count as damaged, and its events as lost. ``is_rescue``: only where this user
+    A file that cannot be read now would count as damaged, and its events as lost. ``is_rescue``: only if this user
     may not read it.
     """
     try:
@@ -137,7 +137,7 @@ def _check_readable(path: Path, files: Files, *, is_rescue: bool) -> None:
                 try:
                     files.close(files.open(name))
                 except FileNotFoundError:
-                    continue  # its writer has deleted it meanwhile
+                    continue  # the writer has deleted it meanwhile
                 except OSError as error:
                     if error.errno in DAMAGE or (is_rescue and not isinstance(error, PermissionError)):
                         continue
@@ -156,7 +156,7 @@ def _check_readable(path: Path, files: Files, *, is_rescue: bool) -> None:
 
 
 def refuse_old(path: Path) -> None:
-    """Raise :class:`~gatepost.errors.OutboxTooOld` where an earlier version has kept its outbox."""
+    """Raise :class:`~gatepost.errors.OutboxTooOld` if an earlier version left its outbox here."""
     old = path.with_name(_OLD)
     if path.name == FOLDER and old.exists():
         raise OutboxTooOld(
@@ -166,7 +166,7 @@ def refuse_old(path: Path) -> None:
 
 
 def explain(error: OSError, path: Path) -> OutboxUnavailable:
-    """Return the error of the outbox for one of the system, with a sentence on what to do."""
+    """Return the outbox's error for one of the system, with a sentence on what to do."""
     name = _name(error)
     if name in _FULL:
         why = "the disk is full; free some space"
@@ -178,7 +178,7 @@ def explain(error: OSError, path: Path) -> OutboxUnavailable:
 
 
 def is_full(error: OSError) -> bool:
-    """Return whether there is no space."""
+    """Return whether the error means that there is no space."""
     return _name(error) in _FULL
 
 
@@ -199,7 +199,7 @@ def _found(path: Path, files: Files, *, is_writer: bool) -> Folder:
     except JournalUnavailable:
         if likely is None:
             raise
-        folder = None  # the disk does not give the file with the id, and others have it
+        folder = None  # the disk does not return the file with the id, but others have it
     if folder is not None and likely in (None, folder.id):
         return Folder(path, folder.id, files)
     if likely is None:
@@ -217,7 +217,7 @@ def _without_id(path: Path, files: Files, *, is_writer: bool) -> Folder:
             f"the outbox {path} cannot be opened: no file in it tells its id; "
             "'gatepost terminal export' gets out what can be read"
         )
-    # Nothing in it can be read. What is there is kept, and the terminal records on.
+    # Nothing in it can be read. It is kept, and the terminal goes on recording.
     set_aside = 0
     with contextlib.suppress(OSError):
         for file in list(path.iterdir()):

@@ -1,19 +1,19 @@
-"""The outbox: events are on disk before a caller is told so, and stay until they are delivered or dropped.
+"""The outbox: an event is on disk before its caller is told so, and stays until it is delivered or dropped.
 
-Promises:
+Guarantees:
 
-* ``put`` returned → the event is on disk (``fdatasync``), never changes, and will be delivered at least once or be
+* When ``put`` has returned, the event is on disk (``fdatasync``) and never changes. It is delivered at least once, or
   counted as dropped.
-* ``accepted = delivered + pending + dead + dropped``, at every moment, after every crash and every damage.
-* A claim writes its attempts before it returns; an event in flight is not claimed again until it was settled, so
-  what a crash can send twice is what was in flight, and after a power cut what was delivered just before.
-* A full disk lets delivered history go, then what the overflow policy says. One that takes nothing at all refuses new
-  events with :class:`~gatepost.errors.OutboxUnavailable`; what is stored goes on draining, and everything recovers by
-  itself when the disk does.
+* ``accepted = delivered + pending + dead + dropped``, at every moment, after every crash and all damage.
+* A claim writes its attempts before it returns. An event in flight is not claimed again until it is settled. So after a
+  crash only events in flight are pushed twice, and after a power cut also those that were delivered just before.
+* On a full disk delivered history is deleted, then what the overflow policy says. A disk that takes no writes at all
+  refuses new events with :class:`~gatepost.errors.OutboxUnavailable`. The backlog still drains, and everything recovers
+  with the disk.
 * Damaged bytes cost the events that they belong to, which count as dropped.
-* Memory grows by some bytes for each event that waits, and so does the time to open it.
+* Memory, and the time to open it, grow by some bytes per waiting event.
 
-Flow: ``put`` (one sync shared by all who wait) → ``kicked`` → the pusher's ``claim`` → POST → ``settle``.
+Flow: ``put`` (one sync, shared by all callers) → ``kicked`` → the pusher's ``claim`` → POST → ``settle``.
 Parts: see :mod:`gatepost.terminal.outbox`.
 """
 
@@ -105,15 +105,15 @@ class Outbox:
         serial: str | None = None,
         files: Files | None = None,
     ) -> Outbox:
-        """Open the outbox in the folder ``path``, or make it. Recovers from any crash before.
+        """Open the outbox in the folder ``path``, or make it. Recovers from any earlier crash.
 
-        ``now`` returns Unix seconds. ``serial`` is the terminal that records into it; the first one is remembered.
+        ``now`` returns Unix seconds. ``serial`` is the terminal that records into it; the first one becomes its owner.
 
         Raises :class:`~gatepost.errors.OutboxInUse` if another process has it open,
-        :class:`~gatepost.errors.OutboxOfAnotherTerminal` if it was opened with another ``serial`` before,
+        :class:`~gatepost.errors.OutboxOfAnotherTerminal` if its owner is another ``serial``,
         :class:`~gatepost.errors.OutboxTooNew` or :class:`~gatepost.errors.OutboxTooOld` if another version wrote it,
         :class:`~gatepost.errors.OutboxCorrupt` if it is no outbox,
-        :class:`~gatepost.errors.OutboxUnavailable` if the disk does not let it.
+        :class:`~gatepost.errors.OutboxUnavailable` if the disk fails.
         """
         settings = settings or TerminalSettings()
         path = await asyncio.to_thread(path.absolute)
@@ -121,7 +121,7 @@ class Outbox:
         return cls(path, lock, contents, settings=settings, now=now)
 
     async def close(self) -> None:
-        """Finish what was begun and close the files. Idempotent. Nothing that waits is lost."""
+        """Finish the work under way and close the files. Idempotent. No waiting event is lost."""
         if self._closed:
             return
         self._closed = True
@@ -134,14 +134,13 @@ class Outbox:
     async def put(self, event: Record | Alarm) -> int:
         """Store an event; return its number once it is on disk. Callers that wait together share one sync.
 
-        Raises, and then nothing was stored: :class:`~gatepost.errors.NotSubscribed` before the first subscription
-        (the page's terminal caches for a receiver; before there is one, nothing is cached);
-        :class:`~gatepost.errors.OutboxFull` at the cap with ``overflow="refuse-newest"``, for a record when there
-        is nothing left but alarms, or if the event alone exceeds ``capacity_bytes``;
-        :class:`~gatepost.errors.OutboxUnavailable` if the disk is full, read-only or failing;
-        :class:`~gatepost.errors.EncodeError` if it is no event of the page.
+        After any of these exceptions nothing is stored: :class:`~gatepost.errors.NotSubscribed` before the first
+        subscription (a terminal of the protocol page keeps events for a receiver, so without one it keeps none);
+        :class:`~gatepost.errors.OutboxFull` at the limit with ``overflow="refuse-newest"``, for a record when only
+        alarms are left, or if the event alone exceeds ``capacity_bytes``; :class:`~gatepost.errors.OutboxUnavailable`
+        if the disk is full, read-only or failing; :class:`~gatepost.errors.EncodeError` if it is no event of the page.
 
-        When the caller is cancelled meanwhile, the event may have been stored.
+        If the caller is cancelled meanwhile, the event may be stored.
         """
         return (await self.put_all([event]))[0]
 
@@ -160,7 +159,7 @@ class Outbox:
             raise
 
     def _log_full(self) -> None:
-        """Log one line a burst; a minute without a refusal ends it."""
+        """Log one line per burst. A minute without a refusal ends it."""
         now = self._now()
         if abs(now - self._full_at) > BURST_S:
             log.warning("outbox.full", overflow=self._settings.overflow)
@@ -171,10 +170,9 @@ class Outbox:
     async def claim(self, limit: int, *, now: float) -> list[Claimed]:
         """Take up to ``limit`` events to push, alarms before records, in a lane the oldest that is due first.
 
-        Each attempt is counted in the file before this returns. An event is in flight from then on, and not
-        claimed again until it was settled or released. Of one ``trace_id``, an alarm is not claimed before the
-        one recorded before it has left. ``now`` is in Unix seconds; events that wait for a moment reckoned from a
-        clock that was set back meanwhile are due at once.
+        Each attempt is counted in the file before this returns. From then on an event is in flight, and not claimed
+        again until it is settled or released. An alarm is not claimed before the earlier one of the same ``trace_id``
+        is gone. ``now``: Unix seconds. If the clock was set back, events that wait for a later time are due at once.
         """
         claimed, _ = await self._writer.submit(
             lambda contents: contents.claim(limit, now),
@@ -185,11 +183,11 @@ class Outbox:
         return claimed
 
     async def settle(self, results: Sequence[tuple[int, Done | RetryAt | DeadLetter]]) -> None:
-        """Write what became of claimed events, all at once.
+        """Write the results of claimed events, all at once.
 
-        Does not wait for a sync of its own: a power cut may send these events once more, which a receiver knows.
-        On a disk that takes nothing the results are kept in memory, and written when it does. Numbers of events
-        that are not pending any more (dropped meanwhile) are passed over.
+        Does not wait for a sync: after a power cut these events may be pushed again, which a receiver recognises. On a
+        disk that takes no writes the results are kept in memory, and written later. Numbers of events that are not
+        pending (dropped meanwhile) are skipped.
         """
         if results:
             results = tuple(results)
@@ -198,15 +196,15 @@ class Outbox:
             )
 
     async def release(self, ids: Sequence[int] | None = None) -> None:
-        """Give claimed events back without a result, as at a stop; they are due at once.
+        """Return claimed events without a result, as at a stop. They are due at once.
 
-        Their attempts stay counted. ``None``: all that are in flight.
+        Their attempts stay counted. ``None``: all in flight.
         """
 
         await self._writer.submit(lambda contents: contents.release(ids), then=lambda _: self._wake(0.0))
 
     def next_due(self) -> float | None:
-        """Return from when on, in Unix seconds, a claim may find something; ``None``: not before ``kicked`` is set."""
+        """Return the Unix time from which a claim may find something; ``None``: not before ``kicked`` is set."""
         return self._next_due
 
     def _claimed(self, claim: tuple[list[Claimed], float | None]) -> None:
@@ -225,23 +223,22 @@ class Outbox:
             task = asyncio.ensure_future(self.release([event.id for event in claim[0]]))
             task.add_done_callback(lambda done: done.exception())
 
-    # --- where to -------------------------------------------------------------------------------------------
+    # --- subscription -------------------------------------------------------------------------------------------
 
     @property
     def current_subscription(self) -> Subscription | None:
-        """The subscription, without waiting; ``None`` before the first one."""
+        """Return the subscription, without waiting; ``None`` before the first one."""
         return self._subscription
 
     async def subscription(self) -> Subscription | None:
-        """Return where to push to; ``None`` before the first subscription."""
+        """Return the subscription; ``None`` before the first one."""
         return self._subscription
 
     async def subscribe(self, subscription: Subscription) -> None:
-        """Store where to push to; on disk when this returns. The backlog goes along, whatever changes.
+        """Store the address to push to. It is on disk when this returns. The backlog goes to the new address.
 
-        Nothing waits for the end of a back-off any longer: the receiver is there now. If it is another one (host,
-        port or path), it has refused nothing yet: refusals are forgotten, and dead letters become pending again, the
-        oldest first and within ``capacity``.
+        Every back-off ends, because the receiver is there now. If it is another receiver (host, port or path), refusals
+        are forgotten, and dead letters become pending again, the oldest first and within ``capacity``.
         """
 
         def store(contents: Contents) -> Subscription:
@@ -261,17 +258,17 @@ class Outbox:
         return await self._writer.submit(lambda contents: contents.status())
 
     async def count_rows(self) -> dict[str, int]:
-        """Count the events of each state themselves, to compare the ledger with; slower than :meth:`status`."""
+        """Count the events of each state, to compare with the ledger; slower than :meth:`status`."""
         return await self._read(View.count)
 
     async def history(self, query: HistoryQuery | None = None) -> HistoryPage:
-        """Return records, sent or not, as far as they are kept (``POST /v1/event/records``)."""
+        """Return records, delivered or not, as far as they are kept (``POST /v1/event/records``)."""
         return await self._read(lambda view: view.history(query or HistoryQuery()))
 
     async def export(self, states: Collection[State] = (State.PENDING, State.DEAD)) -> AsyncIterator[bytes]:
-        """Return events as JSON lines: push bodies as the page has them, the oldest first, each with ``\\n``.
+        """Yield events as JSON lines: push bodies of the page, the oldest first, each with ``\\n``.
 
-        Read in steps of some events; what is accepted or settled meanwhile may or may not be among them.
+        It reads in steps. Events that are accepted or settled meanwhile may be included or not.
         """
         after = 0
         while events := await self._read(lambda view: view.step(states, after)):  # noqa: B023 - awaited here
@@ -282,20 +279,20 @@ class Outbox:
     # --- dead letters ---------------------------------------------------------------------------------------
 
     async def dead_letters(self, limit: int = 100, *, after: int = 0) -> tuple[Stored, ...]:
-        """List dead letters in the order in which they were recorded, from behind number ``after``."""
+        """List dead letters in the order in which they were recorded, after number ``after``."""
         return await self._read(lambda view: view.dead_letters(limit, after))
 
     async def retry_dead(self, ids: Sequence[int] | None = None, *, limit: int = MANY) -> list[int]:
         """Make dead letters pending again, as if never refused; return which. ``None``: the oldest ``limit``.
 
-        Numbers that are no dead letters are passed over, and so is what exceeds ``capacity``.
+        Numbers that are no dead letters are skipped, and so are events beyond ``capacity``.
         """
         return await self._writer.submit(
             lambda contents: contents.retry_dead(ids, limit), then=lambda _: self._wake(0.0)
         )
 
     async def discard_dead(self, ids: Sequence[int] | None = None, *, limit: int = MANY) -> list[int]:
-        """Give dead letters up; return which. They count as dropped, with the reason ``discarded``."""
+        """Drop dead letters; return which. They count as dropped, with the reason ``discarded``."""
         return await self._writer.submit(lambda contents: contents.discard_dead(ids, limit))
 
     async def _read(self, read: Callable[[View], T]) -> T:
@@ -330,7 +327,7 @@ def _open(
 
 
 def _belongs_to(contents: Contents, path: Path, serial: str) -> None:
-    """Remember the terminal of an outbox. Raise ``OutboxOfAnotherTerminal`` if it is another one's."""
+    """Store the owner of an outbox. Raise ``OutboxOfAnotherTerminal`` if it has another one."""
     owner = contents.serial or _owner_by_records(contents, serial)
     if owner != serial:
         raise OutboxOfAnotherTerminal(
@@ -342,11 +339,11 @@ def _belongs_to(contents: Contents, path: Path, serial: str) -> None:
 
 
 def _owner_by_records(contents: Contents, serial: str) -> str:
-    """Return whose an outbox is that does not say so: the terminal of its newest records.
+    """Return the owner of an outbox that has none stored: the terminal of its newest records.
 
-    It is ``serial`` if there are none, or one of the newest hundred has it: a caller may give a record another one.
+    It is ``serial`` if there are none, or if one of the newest hundred has it: a caller may give a record another one.
     """
-    # A head is the beginning of the encoding, up to the image.
+    # A head is the encoding up to the image.
     heads = contents.newest_records(100)
     found = [msgspec.json.decode(head + b'"}}')["data"].get("deviceSN") for head in heads]
     serials = [said for said in found if said]

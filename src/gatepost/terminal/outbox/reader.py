@@ -1,11 +1,11 @@
-"""Reading an outbox: the history, dead letters, everything as JSON lines.
+"""Read an outbox: the history, dead letters, everything as JSON lines.
 
 Rules:
 
-* A reader works on a copy of what was known at one moment, in its own thread or process, so a page of history delays no
-  event. What is deleted meanwhile is passed over.
-* A reader in another process reads the files next to the writer, and changes nothing.
-* What cannot be read is passed over; of a folder that nothing else can open, an export has everything that is whole.
+* A reader works on a copy of one moment, in its own thread or process, so that a page of history delays no event.
+  Events that are deleted meanwhile are skipped.
+* A reader in another process reads the files while the writer works, and changes nothing.
+* Unreadable events are skipped. Of a folder that cannot be opened, an export has every complete event.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _STEP = 64
 
 
 class View:
-    """An outbox as it was at one moment."""
+    """An outbox at one moment."""
 
     def __init__(self, segments: Sequence[Segment], snapshot: Snapshot) -> None:
         self._segments = segments
         self._snapshot = snapshot
 
     def count(self) -> dict[str, int]:
-        """Count the events of each state that are there, to compare the ledger with."""
+        """Count the events of each state, to compare with the ledger."""
         counts = {state.value: 0 for state in State}
         for segment in self._segments:
             for number in segment.columns.numbers:
@@ -62,14 +62,14 @@ class View:
         return counts
 
     def history(self, query: HistoryQuery) -> HistoryPage:
-        """Return records that happened, sent or not; those that were dropped are gone."""
+        """Return records, delivered or not. Dropped ones are gone."""
         found = sorted(self._matches(query), reverse=query.newest_first, key=lambda match: match[:2])
         page = found[query.offset : query.offset + query.limit]
         items = (self._read(segment, at) for _, _, segment, at in page)
         return HistoryPage(len(found), tuple(item for item in items if item is not None))
 
     def _matches(self, query: HistoryQuery) -> Iterator[tuple[int, int, Segment, int]]:
-        """Follow the page (``/v1/event/records``): of the three numbers, only the first given one filters."""
+        """Match as the page says (``/v1/event/records``): of the three numbers, only the first given one filters."""
         wanted = [
             (place, number)
             for place, number in ((1, query.user_id), (2, query.job_number), (3, query.ic_number))
@@ -92,11 +92,11 @@ class View:
                 yield -1 if happened is None else happened, number, segment, at
 
     def dead_letters(self, limit: int, after: int) -> tuple[Stored, ...]:
-        """Return dead letters in the order in which they were recorded, from behind number ``after``."""
+        """Return dead letters in the order in which they were recorded, after number ``after``."""
         return tuple(self._some((State.DEAD,), after, limit))
 
     def step(self, states: Collection[State], after: int) -> list[Stored]:
-        """Return the next few events of these states, from behind number ``after``."""
+        """Return the next few events of these states, after number ``after``."""
         return list(self._some(states, after, _STEP))
 
     def _some(self, states: Collection[State], after: int, limit: int) -> Iterator[Stored]:
@@ -162,13 +162,13 @@ class View:
 
 
 class Reader(View):
-    """Reads an outbox that another process may be writing to, as of now."""
+    """Reads an outbox at one moment, also while another process writes to it."""
 
     def __init__(self, path: Path, *, is_rescue: bool = False) -> None:
-        """Read where everything is. Raises :class:`~gatepost.errors.OutboxError`.
+        """Read the places of all events. Raises :class:`~gatepost.errors.OutboxError`.
 
-        ``is_rescue``: of an outbox that cannot be opened, such as one of a later version, read what can be read. Where
-        its state is not known, everything waits.
+        ``is_rescue``: read what can be read of an outbox that cannot be opened, such as one of a later version. Without
+        a known state, every event waits.
         """
         try:
             segments, snapshot = _read_folder(path, is_rescue=False)
@@ -198,7 +198,7 @@ def _read_folder(path: Path, *, is_rescue: bool) -> tuple[list[Segment], Snapsho
 
 
 def status_of_stopped(path: Path) -> OutboxStatus:
-    """Return the status of an outbox that no process writes to, and change nothing.
+    """Return the status of an outbox without a writer, and change nothing.
 
     Raises :class:`~gatepost.errors.OutboxError`, such as :class:`~gatepost.errors.OutboxInUse`.
     """

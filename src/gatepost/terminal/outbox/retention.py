@@ -1,4 +1,4 @@
-"""How long an outbox keeps what is not waiting: delivered records by number and age, dead letters by number."""
+"""How long an outbox keeps settled events: delivered records by number and age, dead letters by number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY_S = 86_400.0
 
 
 def keep_dead_within_bound(state: State, segments: Segments, *, now: float) -> None:
-    """Give up the oldest of too many dead letters, records before alarms."""
+    """Drop the oldest of too many dead letters, records before alarms."""
     surplus = len(state.cursor.dead) - MAX_DEAD
     if surplus > 0:
         facts = {number: segments.facts(number) for number in state.cursor.dead}
@@ -26,7 +26,7 @@ def keep_dead_within_bound(state: State, segments: Segments, *, now: float) -> N
 
 
 def trim_history(state: State, settings: TerminalSettings, *, now: float, at_most: int) -> None:
-    """Forget delivered records beyond the limits, ``at_most`` so many."""
+    """Forget delivered records beyond the limits, ``at_most`` of them."""
     surplus = len(state.history) - settings.history_events
     oldest = now - settings.history_days * DAY_S
     numbers: list[int] = []

@@ -1,6 +1,6 @@
-"""Return the status of an outbox: the ledger, and the figures around it.
+"""Return the status of an outbox: the ledger, and other figures.
 
-It is the same for an outbox that is written to and for one of a stopped terminal, which is only read.
+It is the same for an outbox with a writer and for that of a stopped terminal, which is only read.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gatepost.terminal.outbox.types import ALARMS, RECORDS, OutboxStatus
 __all__ = ["EVENT_BYTES", "capacity_bytes", "free_bytes", "segment_bytes", "status_of"]
 
 EVENT_BYTES = 31_000
-"""Of a record with an image of 30 KB, in a segment."""
+"""Bytes of a record with an image of 30 KB, in a segment."""
 
 _LARGEST, _SMALLEST = 4 * 1024 * 1024, 64 * 1024
 _OF_CAPACITY = 16
-"""A segment is at most such a part of what the outbox may hold."""
+"""A segment takes at most one part in 16 of the outbox's limit."""
 
 
 def status_of(
@@ -35,7 +35,7 @@ def status_of(
     unsaved: int = 0,
     storage_error: str | None = None,
 ) -> OutboxStatus:
-    """Return the status; the last three are what only a writer knows."""
+    """Return the status. Only a writer knows the last three values."""
     cursor = state.cursor
     first = cursor.first_waiting()
     facts = None if first is None else segments.facts(first)
@@ -72,7 +72,7 @@ def status_of(
 
 
 def capacity_bytes(segments: Segments, settings: TerminalSettings, files: Files) -> int:
-    """Return how many bytes it may hold: the setting, and at most what the file system allows."""
+    """Return how many bytes the outbox may have: the setting, and at most what the file system allows."""
     path = segments.folder.path
     spare = 2 * segment_bytes(path, settings, files)
     allowed = max(0, segments.size() + free_bytes(path, files) - spare)
@@ -81,7 +81,7 @@ def capacity_bytes(segments: Segments, settings: TerminalSettings, files: Files)
 
 
 def segment_bytes(path: Path, settings: TerminalSettings, files: Files) -> int:
-    """Return how large a segment becomes."""
+    """Return the size at which a segment is closed."""
     whole = 0
     with contextlib.suppress(OSError):
         whole, _ = files.space(path)
@@ -90,7 +90,7 @@ def segment_bytes(path: Path, settings: TerminalSettings, files: Files) -> int:
 
 
 def free_bytes(path: Path, files: Files) -> int:
-    """Return the bytes that the disk has left for this user."""
+    """Return the free bytes of the disk for this user."""
     try:
         return files.space(path)[1]
     except OSError:

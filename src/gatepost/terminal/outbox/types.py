@@ -1,4 +1,4 @@
-"""The values that go into an outbox and come out of it, all frozen."""
+"""The values that go into an outbox and come out of it. All are frozen."""
 
 import errno
 from enum import StrEnum
@@ -28,14 +28,14 @@ ALARMS = 0
 RECORDS = 1
 
 DAMAGE = (errno.EIO, getattr(errno, "EUCLEAN", errno.EIO), errno.EBADMSG)
-"""Errors of a disk that does not give bytes. Any other error says nothing about what is stored."""
+"""Errors of a disk that does not return bytes. Other errors say nothing about the stored bytes."""
 
 MOST_TEXT_BYTES = 60_000
-"""Of the texts together by which an event is looked up; they are stored next to it once more."""
+"""Bytes of all texts by which an event is looked up. They are stored twice."""
 
 
 class State(StrEnum):
-    """The state of an event. Those that were dropped are gone, and only counted."""
+    """The state of an event. Dropped events are gone, and only counted."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -43,7 +43,7 @@ class State(StrEnum):
 
 
 class NewEvent(Struct, frozen=True):
-    """An event, encoded once and never again: what is pushed a year later is what was recorded."""
+    """An event, encoded once: what is pushed a year later is what was recorded."""
 
     lane: int
     head: bytes
@@ -108,22 +108,22 @@ class Claimed(Struct, frozen=True):
     """The JPEG, raw."""
     tail: bytes
     attempts: int
-    """This one included."""
+    """Attempts, this one included."""
     refusals: int
-    """How often the receiver refused it before."""
+    """Earlier refusals by the receiver."""
     delivered_since: int
-    """How many events of its kind were delivered since it was first refused, when it was claimed."""
+    """Events of its kind that were delivered between its first refusal and this claim."""
     last_attempt_at: float | None
     """Unix seconds of the attempt before this one."""
 
     @property
     def body(self) -> bytes:
-        """The push body as the page has it."""
+        """Return the push body, as the page has it."""
         return self.head + pybase64.b64encode(self.image or b"") + self.tail
 
 
 class Stored(Struct, frozen=True):
-    """An event as the outbox holds it."""
+    """An event in the outbox."""
 
     id: int
     state: State
@@ -143,7 +143,7 @@ class Stored(Struct, frozen=True):
 
     @property
     def body(self) -> bytes:
-        """The push body as the page has it."""
+        """Return the push body, as the page has it."""
         return self.head + pybase64.b64encode(self.image or b"") + self.tail
 
 
@@ -151,7 +151,7 @@ class HistoryQuery(Struct, frozen=True, kw_only=True):
     """A choice of the records in the history (``POST /v1/event/records``)."""
 
     since: int | None = None
-    """Unix seconds, inclusive, of when it happened."""
+    """Unix seconds, inclusive. The time at which the record happened."""
     until: int | None = None
     user_id: str | None = None
     job_number: str | None = None
@@ -162,14 +162,14 @@ class HistoryQuery(Struct, frozen=True, kw_only=True):
 
 
 class HistoryPage(Struct, frozen=True):
-    """Some records of the history, and how many match in all."""
+    """Some records of the history, and the number of all that match."""
 
     total: int
     items: tuple[Stored, ...]
 
 
 class Dropped(Struct, frozen=True):
-    """One burst of events that were given up."""
+    """A burst of dropped events."""
 
     reason: str
     """``capacity``, ``capacity_bytes``, ``disk`` (it was full), ``damaged`` (the bytes), ``dead-letters`` (too many of
@@ -178,7 +178,7 @@ class Dropped(Struct, frozen=True):
     count: int
     first_id: int
     last_id: int
-    """The events lie between these two, inclusive; not all between them need have been dropped."""
+    """The events are between these two, inclusive. Not every number between them was dropped."""
     oldest_event_at: int | None
     """Unix seconds at which the oldest of them happened."""
     newest_event_at: int | None
@@ -188,7 +188,7 @@ class Dropped(Struct, frozen=True):
 
 
 class OutboxStatus(Struct, frozen=True, kw_only=True):
-    """The ledger and the figures around it, as of one moment.
+    """The ledger and other figures at one moment.
 
     ``accepted = delivered + pending + dead + dropped``, always.
     """
@@ -201,9 +201,9 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     oldest_pending_s: float | None
     """Seconds since the oldest waiting event was accepted."""
     bytes: int
-    """Of the bodies that wait or are dead letters."""
+    """Bytes of the push bodies that wait or are dead letters."""
     last_error: str | None
-    """Why the last failed attempt failed; stays after a success, for ``last_error_at`` tells which is newer."""
+    """Why the last failed attempt failed. It stays after a success; ``last_error_at`` tells which is newer."""
     last_error_at: float | None
     last_success_at: float | None
     pending_records: int
@@ -213,7 +213,7 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     """Delivered records that are kept."""
     history_bytes: int
     history_shortened: int
-    """Delivered records that were forgotten before their time since the start, because the disk was full."""
+    """Delivered records that were forgotten early since the start, because the disk was full."""
     file_bytes: int
     """Bytes that the outbox takes on disk."""
     refused_full: int
@@ -221,14 +221,14 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     unsaved: int
     """Results that could not be written yet, because the disk is full or read-only."""
     storage_error: str | None
-    """Why the disk does not take anything at the moment; ``None`` while it does."""
+    """Why the disk takes no writes now; ``None`` while it does."""
     set_aside: int
-    """Files with damaged bytes (``damaged-*``) that are kept for a person to look at."""
+    """Files with damaged bytes (``damaged-*``) that are kept for inspection."""
     set_aside_bytes: int
     set_aside_gone: int
-    """Such files that were deleted since the start, the oldest first: there were too many, or the disk was full."""
+    """Such files that were deleted since the start, because there were too many or the disk was full."""
     drops: tuple[Dropped, ...]
     capacity: int
     capacity_bytes: int
-    """How many bytes may be stored: by the setting, and at most what the file system allows now."""
+    """Bytes that may be stored: the setting, and at most what the file system allows now."""
     subscription: Subscription | None

@@ -2,12 +2,12 @@
 
 Rules:
 
-* Callers hand the writer a piece of work and await its result. Everything that waits when it becomes free is done
-  together: first what became of events, then all that is to be stored, with one sync, then the claims.
-* What was done is written before a caller gets its result.
-* A defect is raised to those who wait, and logged; the thread goes on.
-* While the disk takes nothing, it is tried once a second, so that everything recovers without a restart.
-* Once a minute it forgets what has grown old, whether or not anything happens.
+* Callers hand the writer a job and await its result. All waiting jobs are done together: first results of attempts,
+  then all new events with one sync, then claims.
+* Changes are written before a caller gets its result.
+* A defect is raised in its callers, and logged. The thread goes on.
+* While the disk takes no writes, the writer tries once a second, so that everything recovers without a restart.
+* Once a minute it deletes what is past its retention, also when nothing else happens.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ log = Log(__name__)
 T = TypeVar("T")
 
 MAX_SHARED = 256
-"""Pieces of work that are done together: bounds how long the first has to wait for the last."""
+"""Jobs that are done together. This bounds how long the first waits for the last."""
 
 RETRY_S = 1.0
 """Seconds between attempts to write, while the disk takes nothing."""
 
 LOOK_S = 60.0
-"""Seconds between looks at what has grown old."""
+"""Seconds between deletions of what is past its retention."""
 
 
 class Jobs(Protocol):
-    """The queue of work."""
+    """The queue of jobs."""
 
     def put(self, job: _Job[Any] | None) -> None:
-        """Hand over a piece of work; ``None``: the end."""
+        """Add a job; ``None``: the end."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> _Job[Any] | None:
-        """Wait for one, so many seconds at most. Raises ``queue.Empty``."""
+        """Wait for a job, ``timeout`` seconds at most. Raises ``queue.Empty``."""
 
 
 class _Job(Generic[T]):
@@ -80,7 +80,7 @@ class Writer:
         monotonic: Callable[[], float] = time.monotonic,
         jobs: Jobs | None = None,
     ) -> None:
-        """Take the contents over. ``monotonic``: seconds of a clock that is never set, by which ``jobs`` waits."""
+        """Take the contents over. ``monotonic``: seconds of a clock that is never set, which ``jobs`` uses to wait."""
         self._contents = contents
         self._monotonic = monotonic
         self._jobs: Jobs = queue.SimpleQueue() if jobs is None else jobs
@@ -97,10 +97,10 @@ class Writer:
         on_cancelled: Callable[[T], None] | None = None,
         is_last: bool = False,
     ) -> asyncio.Future[T]:
-        """Do ``work``; the future is done once what it did is written.
+        """Do ``work``. The future is done once its changes are written.
 
         ``then`` runs in the event loop after that, also when the caller was cancelled; then ``on_cancelled`` follows.
-        ``is_last``: after what is stored with it.
+        ``is_last``: after the events that are stored with it.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         return self._hand_over(_Job(work, future, then=then, on_cancelled=on_cancelled, is_last=is_last))
@@ -120,7 +120,7 @@ class Writer:
         return job.future
 
     async def close(self) -> None:
-        """Finish what was handed over, then close the files. May be called twice."""
+        """Finish the given jobs, then close the files. Idempotent."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
@@ -150,7 +150,7 @@ class Writer:
         self._safely(self._contents.close)
 
     def _wait(self, seconds: float) -> tuple[list[_Job[Any]], bool]:
-        """Return what was handed over, and whether that is all there will be; nothing after so many seconds."""
+        """Return the waiting jobs, and whether these are the last; nothing after ``seconds``."""
         batch: list[_Job[Any]] = []
         try:
             job = self._jobs.get(timeout=seconds)
@@ -171,7 +171,7 @@ class Writer:
             results += zip(puts, self._put(puts), strict=True)
         results += [(job, self._work(job)) for job in works if job.is_last]
         failed = self._safely(self._contents.flush)
-        # What was stored is on disk; what became of events may not be.
+        # New events are on disk. Changed states may not be.
         return (
             results
             if failed is None
@@ -179,7 +179,7 @@ class Writer:
         )
 
     def _safely(self, step: Callable[[], None]) -> Exception | None:
-        """Do a step that nothing waits for; return what it raised, after a line in the log."""
+        """Do a step that no caller waits for; log and return its exception."""
         try:
             step()
         except Exception as error:
@@ -191,7 +191,7 @@ class Writer:
         try:
             return job.work(self._contents)  # type: ignore[operator]
         except Exception as error:
-            return error  # a refusal, or a defect; its caller shall see it
+            return error  # a refusal or a defect, for its caller
 
     def _put(self, puts: list[_Job[Any]]) -> Sequence[list[int] | BaseException]:
         try:

@@ -1,18 +1,18 @@
-"""A circuit breaker for one receiver: all attempts may begin, one trial, or none yet. Pure: times are passed in.
+"""A circuit breaker for one receiver. Pure: times are passed in.
 
 Rules:
 
-- *Unreachable* is said of the receiver. The circuit opens for the back-off (full jitter, ``Retry-After`` honoured).
+- *Unreachable* concerns the receiver. The circuit opens for the back-off (full jitter, ``Retry-After`` honoured).
   Then it is half-open: one event at a time is tried, and the first that is delivered or refused closes it.
-- Of attempts that were under way together and fail together, one counts: the others began before the circuit opened, in
-  an earlier *epoch*.
-- An event for which there was no connection keeps its place: it is tried first again, so that after an outage the
-  oldest comes first. One that failed on a connection waits behind the others, so that the next trial is another one.
-- When others get through and the same event fails again, a *strike* is counted against it: it waits by itself, longer
-  each time, and opens no circuit. So an event that makes a receiver reply with 500 delays no other.
-- *Refused* is said of the event and opens no circuit. But a receiver that has refused `REFUSES_ALL` different events
-  and delivered none in between is treated as unreachable, so that it is not asked about a whole backlog again and
-  again. The rule of `gatepost.retry` keeps events from becoming dead letters meanwhile.
+- Of attempts that were under way together and fail together, one counts. The others began before the circuit opened,
+  in an earlier *epoch*.
+- An event without a connection keeps its place and is tried first again, so that after an outage the oldest comes
+  first. An event that failed on a connection waits after the others, so that the next trial is another event.
+- When others are delivered and the same event fails again, a *strike* is counted: it waits alone, longer each time, and
+  opens no circuit. So an event that makes a receiver reply with 500 delays no other.
+- *Refused* concerns the event and opens no circuit. But a receiver that refuses `REFUSES_ALL` different events in a row
+  is treated as unreachable, so that it does not get the whole backlog again and again. The rule of `gatepost.retry`
+  keeps these events from becoming dead letters.
 
 ::
 
@@ -34,33 +34,33 @@ from gatepost.wire import Refused, Unreachable
 __all__ = ["FAILING_EVENTS", "REFUSES_ALL", "CircuitBreaker"]
 
 FAILING_EVENTS = 1000
-"""Events whose failures are remembered one by one."""
+"""Events whose failures are counted one by one."""
 
 REFUSES_ALL = 64
-"""Different events refused in a row: eight windows full."""
+"""Different events refused in a row. Eight full windows."""
 
 
 class _Failing(Struct):
     """An event that failed."""
 
     strikes: int
-    """How often it failed although others got through."""
+    """Failures while others were delivered."""
     replies: int
-    """How many replies there were when it last failed."""
+    """Number of replies at its last failure."""
 
 
 class CircuitBreaker:
-    """The circuit of one receiver. ``tick`` is in seconds, of a clock that is never set."""
+    """The circuit of one receiver. ``tick``: seconds of a clock that is never set."""
 
     def __init__(self, policy: Backoff, rand: Callable[[], float]) -> None:
         self._policy = policy
         self._rand = rand
         self.failures = 0
-        """How often in a row the receiver could not be reached; 0 while the circuit is closed."""
+        """Failures in a row to reach the receiver; 0 while the circuit is closed."""
         self.reason: str | None = None
         """Why the circuit is not closed."""
         self.epoch = 0
-        """Attempts that begin now belong to this one."""
+        """The epoch of attempts that begin now."""
         self._open_until = 0.0
         self._replies = 0
         self._failing: dict[int, _Failing] = {}
@@ -69,13 +69,13 @@ class CircuitBreaker:
     # -- what may begin
 
     def allowed(self, free: int, epochs: Collection[int], tick: float) -> int:
-        """Return how many attempts may begin, of ``free`` places, with attempts of these epochs under way."""
+        """Return how many attempts may begin, of ``free`` places. ``epochs``: of the attempts under way."""
         if not self.failures:
             return free
         return 0 if self._is_trying(epochs) or self._open_until > tick else min(free, 1)
 
     def wait(self, epochs: Collection[int], tick: float) -> float | None:
-        """Return the seconds until an attempt may begin; ``None`` while a trial is under way, which decides."""
+        """Return the seconds until an attempt may begin; ``None`` while a trial is under way."""
         if self.failures and self._is_trying(epochs):
             return None
         return self.backoff(tick)
@@ -85,11 +85,11 @@ class CircuitBreaker:
         return max(0.0, self._open_until - tick) if self.failures else 0.0
 
     def retry_now(self) -> None:
-        """Allow the next attempt at once, and keep the count of failures. Called when the receiver may be back."""
+        """Allow the next attempt at once, and keep the count of failures. For a receiver that may be back."""
         self._open_until = 0.0
 
     def reset(self) -> None:
-        """Forget everything: what is known of one address says nothing about the next."""
+        """Forget everything. For a new address."""
         self._close()
         self.epoch += 1
         self._failing.clear()
@@ -98,17 +98,17 @@ class CircuitBreaker:
     def _is_trying(self, epochs: Collection[int]) -> bool:
         return self.epoch in epochs
 
-    # -- what came of it
+    # -- results
 
     def delivered(self, event_id: int) -> None:
-        """Take in that the receiver took this event."""
+        """Note that the receiver acknowledged this event."""
         self._replies += 1
         self._failing.pop(event_id, None)
         self._refused.clear()
         self._close()
 
     def refused(self, event_id: int, epoch: int, outcome: Refused, tick: float) -> None:
-        """Take in that the receiver refused this event."""
+        """Note that the receiver refused this event."""
         self._replies += 1
         self._failing.pop(event_id, None)
         if len(self._refused) < REFUSES_ALL:
@@ -119,17 +119,17 @@ class CircuitBreaker:
             self._open(Unreachable(f"every event is refused, {outcome.kind}"), tick)
 
     def unreachable(self, event_id: int, epoch: int, outcome: Unreachable, tick: float) -> float:
-        """Take in that this event failed; return the seconds after which it may be tried again."""
+        """Note that this event failed; return the seconds after which it may be tried again."""
         strikes = self._strikes(event_id)
         if strikes:
             return self._delay(outcome, strikes)
         if epoch == self.epoch:
             self._open(outcome, tick)
-        # Behind those that did not fail, but no longer than the cap: Retry-After is for the circuit to keep.
+        # After those that did not fail, within the cap. Retry-After applies to the circuit.
         return min(self.backoff(tick), self._policy.cap) + self._policy.first / 10
 
     def connect_failed(self, epoch: int, outcome: Unreachable, tick: float) -> None:
-        """Take in that there was no connection, whatever the event."""
+        """Note that there was no connection."""
         if epoch == self.epoch:
             self._open(outcome, tick)
 

@@ -1,12 +1,12 @@
-"""One connection to a receiver: one request at a time, given up when nothing gets through any more.
+"""One connection to a receiver: one request at a time, given up when there is no more progress.
 
 Rules:
 
-- What the peer has acknowledged is asked of the kernel (``TCP_INFO``, Linux 4.1 and later). Where it does not say so,
-  what the socket took stands for it.
-- The request under way is looked at some times within its limits, which `progress` knows; a push that is replied to
-  at once is not looked at.
-- A connection on which anything went wrong is aborted, never used again.
+- The kernel tells what the peer has acknowledged (``TCP_INFO``, Linux 4.1 and later). Without it, the bytes that the
+  socket took count.
+- The request under way is checked some times within its limits, which `progress` defines. A push with an immediate
+  reply is never checked.
+- A connection with any error is aborted and never used again.
 """
 
 from __future__ import annotations
@@ -31,23 +31,21 @@ _BYTES_ACKED, _BYTES_RECEIVED = slice(120, 128), slice(128, 136)
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """Time limits, in seconds. Each phase of a request has its own."""
+    """Time limits of each phase of a request, in seconds."""
 
-    connect_s: float = (
-        10.0  # name and TCP together; then proxy and TLS without progress, as `progress` has it
-    )
-    send_s: float = 30.0  # while the request is sent: without progress, as `progress` has it
-    reply_s: float = 30.0  # once it is acknowledged: without progress, and with the allowance of `progress`
-    idle_s: float = 15.0  # a kept connection is not trusted for longer: firewalls forget it without a word
-    kept_s: float = 300.0  # a connection carries new requests for no longer: then the name is looked up again
+    connect_s: float = 10.0  # name and TCP together; then proxy and TLS without progress, see `progress`
+    send_s: float = 30.0  # while the request is sent: without progress, see `progress`
+    reply_s: float = 30.0  # once it is acknowledged: without progress, plus the allowance of `progress`
+    idle_s: float = 15.0  # an idle connection is not used for longer: firewalls drop it silently
+    kept_s: float = 300.0  # a connection gets no new requests after this: then the name is looked up again
 
 
 class TimedOut(BadReply):
-    """Nothing got through any more."""
+    """There was no more progress."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection over the socket ``tcp``, one request at a time. It is in ``registry`` while it is open."""
+    """A connection over the socket ``tcp``, one request at a time. It is in ``registry`` while it is open."""
 
     def __init__(self, registry: set[Connection], tcp: socket.socket) -> None:
         self._registry = registry
@@ -67,9 +65,9 @@ class Connection(asyncio.Protocol):
         self.was_closed_unanswered = False
 
     async def exchange(self, request: bytes, limits: Timeouts, pace: Pace) -> HttpResponse:
-        """Send and wait for the whole reply.
+        """Send a request and wait for the whole reply.
 
-        Raise `BadReply` if there was none, `TimedOut` if nothing got through any more.
+        Raise `BadReply` if there was none, `TimedOut` if there was no more progress.
         """
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -96,7 +94,7 @@ class Connection(asyncio.Protocol):
             self._answer = None
 
     def rest(self, seconds: float) -> None:
-        """Wait for the next request, but no longer than this."""
+        """Wait for the next request, ``seconds`` at most."""
         self._parser = None
         self._timer = self._loop.call_later(seconds, self.abort, "idle")
 
@@ -107,7 +105,7 @@ class Connection(asyncio.Protocol):
         return der
 
     def abort(self, reason: str) -> None:
-        """Close it at once; what is under way ends with this reason."""
+        """Close it at once. A request under way ends with this reason."""
         self._abort(BadReply(reason))
 
     def _abort(self, error: BadReply) -> None:
@@ -120,10 +118,10 @@ class Connection(asyncio.Protocol):
     # -- what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        self._transport = cast(asyncio.Transport, transport)  # those of uvloop do not inherit from it
         self._registry.add(self)
-        # Tell us when not everything could be handed to the kernel, and when all of it has been. Not 0: the TLS
-        # transport compares with >= and would be "paused" always.
+        # Report when the kernel did not take everything, and when it has. Not 0: the TLS
+        # transport compares with >= and would always be "paused".
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def pause_writing(self) -> None:
@@ -159,7 +157,7 @@ class Connection(asyncio.Protocol):
     # -- ends
 
     def _end(self, reason: str) -> None:
-        """End what is under way: the peer closed, or the connection broke."""
+        """End the request under way: the peer closed, or the connection broke."""
         if self._parser is None or self._answer is None or self._answer.done():
             self.reusable = False
             return
@@ -177,7 +175,7 @@ class Connection(asyncio.Protocol):
     def _complete(self) -> None:
         assert self._parser is not None  # noqa: S101 - a request is under way
         assert self._answer is not None  # noqa: S101
-        # A reply before the request was all sent leaves the rest of it in the way of the next one
+        # A reply before the end of the request leaves the rest of it before the next one
         self.reusable = self._parser.reusable and not self._sending
         self._disarm()
         self._answer.set_result(self._parser.reply())
@@ -198,7 +196,7 @@ class Connection(asyncio.Protocol):
             self._abort(TimedOut(progress.reason))
 
     def _acknowledged(self) -> int:
-        """Count the bytes that got through to the peer since the connection was made."""
+        """Return the bytes that reached the peer since the connection was made."""
         acknowledged = _counted(self._tcp, _BYTES_ACKED)
         if acknowledged is not None:
             return acknowledged
@@ -212,7 +210,7 @@ class Connection(asyncio.Protocol):
 
 
 def _counted(tcp: socket.socket, place: slice) -> int | None:
-    """Return what the kernel has counted on a connection; ``None``: it does not say so, or it is closed."""
+    """Return what the kernel has counted on a connection; ``None``: it does not tell, or the connection is closed."""
     if _TCP_INFO is not None:
         with suppress(OSError):
             info = tcp.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, place.stop)
@@ -222,7 +220,7 @@ def _counted(tcp: socket.socket, place: slice) -> int | None:
 
 
 def moved(tcp: socket.socket) -> int:
-    """Return the bytes that got through on a connection, in both directions, as far as the kernel says so."""
+    """Return the bytes that passed a connection, in both directions, as far as the kernel tells."""
     return (_counted(tcp, _BYTES_ACKED) or 0) + (_counted(tcp, _BYTES_RECEIVED) or 0)
 
 

@@ -1,7 +1,7 @@
-"""Look up the addresses of a host name, in a thread that a stop does not wait for.
+"""Look up the addresses of a host name, in a thread that does not delay a stop.
 
-``getaddrinfo`` blocks, and a name server that does not reply makes it block for half a minute. It runs in a
-thread of its own: the event loop's shared threads would be joined when the process ends.
+``getaddrinfo`` blocks, for half a minute if a name server does not reply. It runs in a thread of its own, because the
+process waits for the event loop's shared threads when it ends.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Resolver = Callable[[str, int], Awaitable[Sequence[tuple[Any, ...]]]]
 
 
 async def resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
-    """Look a host up. Raises ``OSError`` if it has no address, ``UnicodeError`` if it can be no host name.
+    """Look a host up. Raises ``OSError`` if it has no address, ``UnicodeError`` if it cannot be a host name.
 
-    An address needs no look-up. Cancelling stops the waiting, not the look-up.
+    An address needs no look-up. Cancelling ends the waiting, not the look-up.
     """
     loop = asyncio.get_running_loop()
     try:

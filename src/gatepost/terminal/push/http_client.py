@@ -1,20 +1,19 @@
-"""POST a body to an address over kept HTTP/1.1 connections, and return the reply.
+"""POST a body to an address over persistent HTTP/1.1 connections, and return the reply.
 
-A client of our own on asyncio because a terminal pushes 40 KB bodies on a small processor, and reads replies
-of some forty bytes: the figures are in ``docs/decisions/http-client.md``.
+It is gatepost's own client on asyncio, because a terminal pushes 40 KB bodies on a small processor and reads replies of
+some forty bytes. The figures are in ``docs/decisions/http-client.md``.
 
 Rules:
 
-- **Everything has an end.** Reaching the receiver (name, TCP) has a time limit; proxy, TLS, sending and the reply go on
-  as long as something gets through (`progress`), and the reply has a size limit (`http_response`).
+- **Everything is bounded.** Reaching the receiver (name, TCP) has a time limit. Proxy, TLS, sending and the reply may
+  take as long as there is progress (`progress`). The reply has a size limit (`http_response`).
 - **A reply, or a reason.** ``post`` returns ``HttpResponse`` or ``NoReply``; it raises only ``CancelledError``. It
-  never follows a redirect and never retries, with one exception: a *kept* connection which the peer had
-  closed before a byte of the reply. Every HTTP/1.1 server closes idle connections, that says nothing about
-  the receiver, and the request is repeated once on a fresh one (RFC 9112, section 9.3.1; a receiver of events
-  takes the same event twice).
-- **A name is looked up again.** A kept connection carries requests for at most five minutes (`Timeouts.kept_s`), so
-  that a receiver that moved to another address is followed without a restart.
-- **Proxies only when asked for**: http:// proxies, absolute-form for http, CONNECT for https.
+  never follows a redirect and never retries, with one exception: an *idle* connection that the peer had closed before a
+  byte of the reply. Every HTTP/1.1 server closes idle connections, which says nothing about the receiver. The request
+  is repeated once on a new one (RFC 9112, section 9.3.1; a receiver recognises a duplicate).
+- **A name is looked up again.** A connection gets new requests for at most five minutes (`Timeouts.kept_s`), so that a
+  receiver that moved to another address is found without a restart.
+- **Proxies only on request**: http:// proxies, absolute-form for http, CONNECT for https.
 
 Flow: ``post`` → an idle connection of this origin, or ``_connect`` → ``Connection.exchange`` → back to the idle ones if
 the reply allows it.
@@ -49,7 +48,7 @@ from gatepost.terminal.push.tls import Trust, matches
 __all__ = ["Timeouts", "NoReply", "HttpClient", "client_for"]
 
 _NO_LIMIT_S = 86_400.0
-"""Longer than any handshake lasts that moves."""
+"""Seconds, longer than any handshake with progress takes."""
 
 
 class NoReply(Struct, frozen=True):
@@ -57,9 +56,9 @@ class NoReply(Struct, frozen=True):
 
     reason: str
     connected: bool = True
-    """Whether there was a connection. If not, the reason cannot be what was to be sent."""
+    """There was a connection. If not, the event cannot be the reason."""
     timed_out: bool = False
-    """Whether a time limit ended it."""
+    """A time limit ended it."""
 
 
 class HttpClient:
@@ -93,13 +92,13 @@ class HttpClient:
         self._closed = False
 
     def check(self) -> None:
-        """Read the files of the trust settings now. Raise `SettingsError` if one cannot be used."""
+        """Read the files of the TLS settings now. Raise `SettingsError` if one cannot be used."""
         self._tls()
 
     async def post(self, url: str, head: bytes, parts: Sequence[bytes]) -> HttpResponse | NoReply:
-        """POST the body made of ``parts``; ``head``: further header lines, each ended by CR LF.
+        """POST the body made of ``parts``. ``head``: further header lines, each ended by CR LF.
 
-        Cancelling it aborts the connection; whether the receiver has got the request is then unknown.
+        Cancelling it aborts the connection. It is then unknown whether the receiver has the request.
         """
         if self._closed:
             return NoReply("the client is closed")
@@ -140,7 +139,7 @@ class HttpClient:
             await asyncio.wait(lost, timeout=1.0)
 
     def drop_idle(self) -> None:
-        """Close the connections that are not in use: the address has changed."""
+        """Close the idle connections, because the address has changed."""
         self._pace.forget()
         for connections in self._idle.values():
             for connection in connections:
@@ -152,7 +151,7 @@ class HttpClient:
     async def _exchange(
         self, connection: Connection, target: Target, request: bytes
     ) -> HttpResponse | NoReply | None:
-        """Make one request; return its reply. None: the kept connection was closed without a reply, use a fresh one."""
+        """Make one request; return its reply. ``None``: the idle connection was closed, use a new one."""
         was_kept, began = connection.used, asyncio.get_running_loop().time()
         self._pace.begun(len(request))
         try:
@@ -180,7 +179,7 @@ class HttpClient:
     def _take_idle(self, origin: tuple[str, str, int]) -> Connection | None:
         connections = self._idle.get(origin)
         while connections:
-            connection = connections.pop()  # the one used last: the others get old and are closed
+            connection = connections.pop()  # the one used last, so that the others get old and are closed
             if connection.reusable:
                 return connection
         return None
@@ -202,7 +201,7 @@ class HttpClient:
                     sock=tcp,
                     ssl=tls,
                     server_hostname=target.host if tls else None,
-                    # asyncio takes this one only together with TLS, and else has a limit of its own
+                    # asyncio takes this only with TLS, and otherwise has its own limit
                     ssl_handshake_timeout=_NO_LIMIT_S if tls else None,
                 )
         except BaseException:
@@ -215,7 +214,7 @@ class HttpClient:
 
     @asynccontextmanager
     async def _while_it_moves(self, tcp: socket.socket) -> AsyncIterator[None]:
-        """Raise ``TimeoutError`` in what is done here when nothing gets through any more."""
+        """Raise ``TimeoutError`` in the body of the ``with`` when there is no more progress."""
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle | None = None
         handshake = Handshake(moved=moved(tcp), tick=loop.time(), limit_s=self._limits.connect_s)
@@ -244,7 +243,7 @@ class HttpClient:
             try:
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                # each address has its share: one that swallows packets must not use up the time of the others
+                # each address has its share, so that one without any reply does not use up the time of the others
                 async with asyncio.timeout(limit_s / len(addresses)):
                     await loop.sock_connect(sock, address)
             except OSError as error:
@@ -288,7 +287,7 @@ class HttpClient:
 
 
 def client_for(settings: TerminalSettings) -> HttpClient:
-    """Make the client that these settings ask for. Raise `SettingsError` if a file or a proxy cannot be used."""
+    """Return the client for these settings. Raise `SettingsError` if a file or a proxy cannot be used."""
     client = HttpClient(
         trust=Trust(
             ca_file=_path(settings.ca_file),
@@ -309,7 +308,7 @@ def client_for(settings: TerminalSettings) -> HttpClient:
 
 
 def _proxies_of_the_environment() -> dict[str, str]:
-    import urllib.request  # it brings a whole HTTP client with it, which few ask for
+    import urllib.request  # it imports a whole HTTP client, which is rarely used
 
     return urllib.request.getproxies()
 

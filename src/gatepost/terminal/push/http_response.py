@@ -1,22 +1,21 @@
-"""Parse one HTTP/1.1 response from bytes: pure, incremental, and bounded whatever the peer sends.
+"""Parse one HTTP/1.1 response from bytes. Pure, incremental, and bounded for any input.
 
 The peer may be broken, hostile, or no HTTP server at all. Rules:
 
 - **Bounded.** A head of at most 16 KB, a body of at most 64 KB *after* decompression, a chunk-size line of at
   most 256 bytes. A decompressor is never asked for more than what is left of the 64 KB, so a compression bomb
   costs 64 KB.
-- **Complete or nothing.** A body counts only when its framing says that it ended: `Content-Length` bytes, the
+- **Complete or nothing.** A body counts only when its framing shows its end: `Content-Length` bytes, the
   last chunk, or, for a reply without either, the end of the connection (RFC 9112, section 6.3).
 - **Lenient with line ends.** A line may end with LF alone (RFC 9112, section 2.2), and a `Content-Length` may be
-  said twice if both are equal (section 6.3).
+  repeated if both are equal (section 6.3).
 - **Strict where a mistake would mix up two replies.** Two different `Content-Length` values, a transfer
-  coding other than `chunked`, or bytes behind the end of a reply make the connection unusable for another
+  coding other than `chunked`, or bytes after the end of a reply make the connection unusable for another
   request.
 
-Flow: `feed(bytes)` and `end_of_stream()` return True once the reply is complete; then `reply()` gives it and
-`reusable` says whether the connection may carry another request. What is no HTTP raises `BadReply`. A body
-that is too long or coded in a way that was not asked for is no error: the status counts, and the body is
-None.
+Flow: `feed(bytes)` and `end_of_stream()` return True once the reply is complete. Then `reply()` returns it, and
+`reusable` tells whether the connection may have another request. Bytes that are not HTTP raise `BadReply`. A body
+that is too long, or in a coding that was not accepted, is no error: the status counts, and the body is ``None``.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class HttpResponse(Struct, frozen=True):
 
 
 class ResponseParser:
-    """Parses one response. Make another one for every request."""
+    """Parses one response. Every request needs a new one."""
 
     __slots__ = (
         "_body",
@@ -91,13 +90,13 @@ class ResponseParser:
         )
         self._body: list[bytes] = []
         self._size = 0  # of the body so far, decompressed
-        self._raw = 0  # of what came behind the head, framing included
+        self._raw = 0  # bytes after the head, framing included
         self._inflate: zlib._Decompress | None = None
         self._too_much = False
         self._complete = False
 
     def feed(self, data: bytes) -> bool:
-        """Take the next bytes. True: the reply is complete. Raise `BadReply` when this is no HTTP."""
+        """Parse the next bytes. True: the reply is complete. Raise `BadReply` if this is not HTTP."""
         self.started = True
         if self.complete():
             self.reusable = False
@@ -112,7 +111,7 @@ class ResponseParser:
             buffer = self._chunks(buffer) if self._chunked else self._plain(buffer)
         self._buffer = buffer
         if self.complete() and buffer:
-            self.reusable = False  # what follows the response belongs to no request of ours
+            self.reusable = False  # bytes after the response belong to no request
         return self.complete()
 
     def complete(self) -> bool:
@@ -120,7 +119,7 @@ class ResponseParser:
         return self._complete
 
     def end_of_stream(self) -> bool:
-        """Take in that the peer closed.
+        """Note that the peer closed.
 
         True: that was the end of the response. Raise `BadReply` if it was incomplete.
         """
@@ -174,7 +173,7 @@ class ResponseParser:
         if coding in ("gzip", "x-gzip", "deflate"):
             self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
         elif coding not in ("identity", ""):
-            self._too_much = True  # asked for identity; what this is cannot be read, and the status has to do
+            self._too_much = True  # identity was asked for. This cannot be read, so only the status counts.
             self.reusable = False
         length = headers.get("content-length")
         if "transfer-encoding" in headers:
@@ -183,9 +182,7 @@ class ResponseParser:
             self._chunked = True
             self._left = 0
             if length is not None:
-                self.reusable = (
-                    False  # RFC 9112, 6.3: chunked wins, and the connection is not to be trusted further
-                )
+                self.reusable = False  # RFC 9112, 6.3: chunked wins, and the connection is not used again
         elif length is not None:
             self._left = _content_length(length)
             if self._left > MAX_BODY:
@@ -222,7 +219,7 @@ class ResponseParser:
                     return b""
                 if self.complete():
                     return data
-                self._left = -1  # the line end behind the chunk
+                self._left = -1  # the line end after the chunk
             if self._left == -1:
                 if data in (b"", b"\r"):
                     return data
@@ -276,7 +273,7 @@ class ResponseParser:
             self._body.append(data)
 
     def _give_up(self) -> None:
-        """Stop reading: the status is known, the body is of no use, and the rest of the connection is not read."""
+        """Stop reading. The status is known, and neither the body nor the rest of the connection is needed."""
         self._too_much = True
         self._body.clear()
         self._complete = True

@@ -1,19 +1,19 @@
-"""Decide when a push that is under way is given up: by what gets through, however long it takes.
+"""Decide when a push under way is given up: when there is no more progress, however long it takes.
 
 Pure: counts and times are passed in. Rules:
 
-- *Progress* is another `STEP` bytes that the peer acknowledged or that came of its reply, and the moment from which
-  the whole push is acknowledged. Fewer bytes are none: at a byte a second a push would stay for hours.
+- *Progress* is another `STEP` bytes that the peer acknowledged or sent of its reply, and the moment from which the
+  whole push is acknowledged. Fewer bytes do not count: at a byte per second a push would last for hours.
 - Until the whole push is acknowledged, ``send_s`` without progress end it.
-- From then on ``reply_s`` without progress do, and an allowance for what is under way. A modem or a proxy
-  acknowledges what it keeps and sends on later, so that the end of a push may still be far from the receiver.
-- A connection is being made for ``connect_s`` at most until the receiver is reached, and an allowance for what is under
-  way on other connections, for the first packet waits behind it. From then on ``connect_s`` without progress end it,
-  however long the handshake takes, and the allowance: another `LEAST` bytes in either direction are progress.
-- The allowance goes by the *pace*, in seconds per byte: that of the last push with a reply that had `SMALL` bytes or
-  more, for a smaller one shows how long the way is and not how fast. Before the first one, and after a time-out, it
-  is the slowest, `SLOWEST` bytes in ``reply_s``. So a receiver that is known to be quick and
-  hangs is given up after ``reply_s``, and one that is not known gets a second more for each KB.
+- After that, ``reply_s`` without progress end it, plus an allowance for the bytes under way. A modem or a proxy
+  acknowledges bytes that it sends on later, so the end of a push may still be far from the receiver.
+- A connection attempt ends ``connect_s`` without reaching the receiver, plus an allowance for the bytes of other
+  connections, which delay its first packet. After that, ``connect_s`` without progress, plus the allowance, end it,
+  however long the handshake takes. Here `LEAST` bytes in either direction are progress.
+- The allowance depends on the *pace*, in seconds per byte: that of the last push with a reply that had `SMALL` bytes or
+  more, because a smaller one shows the latency and not the speed. Before the first one, and after a time-out, it is the
+  slowest, `SLOWEST` bytes in ``reply_s``. So a receiver that is known to be fast and hangs is given up after
+  ``reply_s``, and an unknown one gets a second more per KB.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from __future__ import annotations
 __all__ = ["LEAST", "LOOKS", "SLOWEST", "SMALL", "STEP", "Handshake", "Pace", "Progress"]
 
 STEP = 1024
-"""Bytes that are progress: less than 1 KB in 30 s is no link on which an image arrives."""
+"""Bytes that are progress. On a link with less than 1 KB in 30 s no image arrives."""
 
 LEAST = 128
-"""Bytes that are progress of a handshake: it has some KB, and shares a slow link with pushes."""
+"""Bytes that are progress of a handshake, which has some KB and shares a slow link with pushes."""
 
 SLOWEST = 30 * 1024
-"""Bytes that the slowest pace gets through in ``reply_s``: 1 KB/s with the default of 30 s."""
+"""Bytes in ``reply_s`` at the slowest pace: 1 KB/s with the default of 30 s."""
 
 SMALL = 8 * 1024
-"""Bytes of a push that shows how fast the link is."""
+"""Least bytes of a push that shows the speed of the link."""
 
 LOOKS = 4
-"""How often at least a limit is looked at before it ends; a push may last longer by one part of so many."""
+"""Least number of checks within a limit. A push may last longer by one part of these."""
 
 
 class Pace:
-    """How fast pushes get through to a receiver, and how many bytes of them are under way."""
+    """How fast pushes reach a receiver, and how many bytes of them are under way."""
 
     def __init__(self, reply_s: float) -> None:
         self._slowest = reply_s / SLOWEST
@@ -49,28 +49,28 @@ class Pace:
         self._under_way += size
 
     def ended(self, size: int) -> None:
-        """Count a push that has ended, whatever came of it."""
+        """Count a push that has ended, with any result."""
         self._under_way -= size
 
     def replied(self, size: int, seconds: float) -> None:
-        """Learn from a push that got a reply after so many seconds."""
+        """Learn from a push that got a reply after ``seconds``."""
         if size >= SMALL:
             self._pace = min(self._slowest, seconds / size)
 
     def forget(self) -> None:
-        """Begin again with the slowest: after a time-out or at another address the link is another one."""
+        """Return to the slowest pace: after a time-out or at another address the link may be different."""
         self._pace = self._slowest
 
     def allowance(self) -> float:
-        """Return the seconds in which all that is under way gets through."""
+        """Return the seconds in which all bytes under way arrive."""
         return self._under_way * self._pace
 
 
 class Progress:
-    """One push: how much of it got through, and since when no more did.
+    """The progress of one push.
 
-    ``acknowledged`` is a count that goes on from one push of a connection to the next; ``tick`` is in seconds of a
-    clock that is never set.
+    ``acknowledged`` is a count that goes on from one push of a connection to the next. ``tick``: seconds of a clock
+    that is never set.
     """
 
     __slots__ = ("_allowance", "_end", "_moved", "_reply_s", "_send_s", "_sent", "_since")
@@ -90,25 +90,25 @@ class Progress:
         return "time-out while waiting for the reply" if self._sent else "time-out while sending"
 
     def first_look(self) -> float:
-        """Return the seconds after which to look for the first time."""
+        """Return the seconds until the first check."""
         return min(self._send_s, self._reply_s) / LOOKS
 
     def look(self, acknowledged: int, received: int, tick: float, *, allowance: float) -> float:
-        """Take in what got through by now; return the seconds after which to look again, 0 to give the push up."""
+        """Note the bytes that arrived by now; return the seconds until the next check, 0 to give the push up."""
         sent = acknowledged >= self._end
         moved = acknowledged + received
         if sent != self._sent or moved - self._moved >= STEP:
             self._sent, self._moved, self._since = sent, moved, tick
         limit = self._send_s
         if sent:
-            # The most that it was: pushes that end meanwhile have used up time of this one's.
+            # The largest so far: pushes that ended meanwhile have used this one's time.
             self._allowance = max(self._allowance, allowance)
             limit = self._reply_s + self._allowance
         return max(0.0, min(limit / LOOKS, self._since + limit - tick))
 
 
 class Handshake:
-    """One handshake, of a proxy or of TLS: since when no more of it got through."""
+    """The progress of a handshake, of a proxy or of TLS."""
 
     __slots__ = ("_allowance", "_limit_s", "_moved", "_since")
 
@@ -117,7 +117,7 @@ class Handshake:
         self._allowance = 0.0
 
     def look(self, moved: int, tick: float, *, allowance: float) -> float:
-        """Take in the bytes that got through by now; return the seconds after which to look again, 0 to give it up."""
+        """Note the bytes that passed by now; return the seconds until the next check, 0 to give it up."""
         if moved - self._moved >= LEAST:
             self._moved, self._since = moved, tick
         self._allowance = max(self._allowance, allowance)

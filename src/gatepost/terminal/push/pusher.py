@@ -1,18 +1,18 @@
-"""The pusher: takes events out of the outbox and to the receiver, however long the receiver is away.
+"""The pusher: takes events out of the outbox and pushes them, after outages of any length.
 
 Rules:
 
 - **An attempt is written before it is made** (`Outbox.claim`), and an event is in flight until its acknowledgement is
-  committed (`Outbox.settle`): a crash sends again at most what was in flight. No event is attempted twice within the
-  first back-off, so a terminal that crashes and starts in a loop does not hammer the receiver.
-- **Delivered** is only what `wire.classify` calls so.
-- **Unreachable** and **refused** are told apart by `wire.classify`. The first is retried for ever. The second may end
-  in the dead letters (`gatepost.retry`). `circuit_breaker` says what either means for the other events.
-- **The address** is read before every claim. What is in flight to the old one ends there, and its failures say nothing
-  of the new one.
-- **How many at once** depends on the link: `window` learns it. Attempts that hang since before an outage take no place
-  in the window, but count in ``max_in_flight``.
-- Waiting goes by a clock that is never set; only what is written to the outbox is in Unix seconds.
+  committed (`Outbox.settle`). So after a crash only events in flight are pushed again. No event is tried twice within
+  the first back-off, so a terminal that crashes and restarts in a loop does not overload the receiver.
+- **Delivered** is only what `wire.classify` calls delivered.
+- **Unreachable** and **refused** are distinguished by `wire.classify`. The first is retried for ever. The second may
+  end in the dead letters (`gatepost.retry`). `circuit_breaker` decides what each means for the other events.
+- **The address** is read before every claim. Pushes in flight to the old one end there, and their failures do not count
+  for the new one.
+- **The number of pushes at once** depends on the link, and `window` learns it. Attempts that hang since before an
+  outage take no place in the window, but count in ``max_in_flight``.
+- Waits use a clock that is never set. Only times in the outbox are in Unix seconds.
 
 Flow of one turn: results of finished attempts → `settle`, and in the same commit `claim` for the places that become
 free → an attempt each (`HttpClient.post` → `wire.classify` → `retry.next_step`) → wait until one ends, something new is
@@ -46,25 +46,25 @@ __all__ = ["Pusher", "PusherStatus"]
 log = Log(__name__)
 
 LONGEST_LOOK_AWAY = 5.0
-"""Seconds after which the clock of the outbox is looked at again: it may have been set."""
+"""Seconds after which the outbox's clock is read again, because it may have been set."""
 
 LONGEST_WAIT_FOR_A_PLACE = 1.0
-"""Seconds after which the address is looked at again while all places are taken: what hangs may have the old one."""
+"""Seconds after which the address is read again while all places are taken: hanging pushes may have the old one."""
 
 BURST_S = 60.0
 """Seconds of dead letters that share one line of the log."""
 
 
 class PusherStatus(Struct, frozen=True):
-    """How pushing goes at this moment."""
+    """The state of pushing at this moment."""
 
     in_flight: int
     failures: int
-    """How often in a row the receiver could not be reached; 0 while it can."""
+    """Failures in a row to reach the receiver; 0 while it can be reached."""
     backoff_s: float
-    """Seconds until the next try while it cannot."""
+    """Seconds until the next attempt while it cannot."""
     reason: str | None
-    """Why not."""
+    """Why it cannot."""
 
 
 class _Attempt(Struct, frozen=True, eq=False):
@@ -74,11 +74,11 @@ class _Attempt(Struct, frozen=True, eq=False):
 
 
 class Pusher:
-    """Pushes what an outbox holds. One per outbox, for one `run`.
+    """Pushes the events of an outbox. One per outbox, for one `run`.
 
-    ``headers``: what every push carries next to ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix seconds.
-    ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``client``: by default the one that
-    ``settings`` ask for; it is closed when the pusher ends. ``window``: by default one that begins with a single push.
+    ``headers``: headers of every push besides ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix seconds.
+    ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``client``: by default the one of the
+    ``settings``; it is closed when the pusher ends. ``window``: by default one that begins with a single push.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class Pusher:
     # -- running
 
     async def run(self) -> None:
-        """Push until `stop` is called; then let what is in flight end, at most ``drain_timeout_s``.
+        """Push until `stop` is called; then let pushes in flight end, within ``drain_timeout_s``.
 
-        Cancelling it gives up what is in flight at once. Either way nothing is lost: what was not acknowledged is
-        pending, and the receiver may get it once more.
+        Cancelling it gives up pushes in flight at once. Either way nothing is lost: unacknowledged events are pending,
+        and the receiver may get them once more.
         """
         if not self._settings.verify and self._settings.fingerprint is None:
             log.warning(
@@ -153,11 +153,11 @@ class Pusher:
         return began
 
     async def close(self) -> None:
-        """Give up what is in flight and close the connections. Needed only after `push_once`; idempotent."""
+        """Give up pushes in flight and close the connections. Only needed after `push_once`. Idempotent."""
         await self._give_up()
 
     def status(self) -> PusherStatus:
-        """Return how pushing goes."""
+        """Return the state of pushing."""
         circuit = self._circuit
         return PusherStatus(
             len(self._under_way), circuit.failures, circuit.backoff(self._monotonic()), circuit.reason
@@ -166,14 +166,14 @@ class Pusher:
     # -- one turn
 
     async def _turn(self) -> int:
-        """Write what is known of finished attempts, and begin as many as there is room for."""
+        """Write the results of finished attempts, and begin as many new ones as there is room for."""
         self._outbox.kicked.clear()
         self._replied.clear()
         results, self._results = self._results, []
         room = self._room()
         loop = asyncio.get_running_loop()
         if results:
-            # Handed over together with the claim, it shares its commit. A task: a cancelled turn writes it, too.
+            # Submitted together with the claim, it shares its commit. As a task, a cancelled turn writes it, too.
             self._settling = loop.create_task(self._outbox.settle(results))
         if room:
             await loop.create_task(self._claim(room))
@@ -181,7 +181,7 @@ class Pusher:
             await asyncio.shield(self._settling)
             self._settling = None
         claimed, self._claimed = self._claimed, []
-        for event in claimed:  # only now: until their acknowledgement is written, events count as in flight
+        for event in claimed:  # only now, because events are in flight until their acknowledgement is written
             self._begin(event)
         return len(claimed)
 
@@ -207,7 +207,7 @@ class Pusher:
         return self._circuit.allowed(self._free(), self._epochs(), tick)
 
     def _free(self) -> int:
-        """Return how many places are not taken, 0 or more."""
+        """Return the number of free places, 0 or more."""
         in_window = self._epochs().count(self._circuit.epoch)
         return max(0, min(self._window.size - in_window, self._window.most - len(self._under_way)))
 
@@ -236,7 +236,7 @@ class Pusher:
         self._under_way.pop(task, None)
         self._replied.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._defect = error  # of ours: `run` ends with it, and the event stays as it is
+            self._defect = error  # a defect: `run` ends with it, and the event stays as it is
             self._stopping = True
 
     async def _attempt(self, attempt: _Attempt) -> None:
@@ -262,7 +262,7 @@ class Pusher:
         self._results.append((event.id, self._decide(attempt, outcome, connected=connected)))
 
     async def _not_at_once_again(self, event: Claimed) -> None:
-        """Hold an event whose last attempt was just now, which happens only after a process has died."""
+        """Delay an event whose last attempt was just now, which happens only after a process has died."""
         if event.last_attempt_at is not None:
             since = self._now() - event.last_attempt_at
             if 0 <= since < self._policy.first:
@@ -271,7 +271,7 @@ class Pusher:
     # -- what an outcome means
 
     def _is_current(self, attempt: _Attempt) -> bool:
-        """Return whether an attempt went to the address that is stored now; another one says nothing about it."""
+        """Return whether an attempt used the present address. Only then its result counts for it."""
         current = self._outbox.current_subscription
         return current is not None and attempt.subscription.event_dest == current.event_dest
 
@@ -316,7 +316,7 @@ class Pusher:
             self._dead_letters += 1
             tick, logged = self._monotonic(), self._dead_letters_logged_at
             if logged is None or tick - logged >= BURST_S:
-                # what the receiver says besides its code may be about a person
+                # the receiver's message may be about a person
                 log.warning(
                     "pusher.dead_letters", count=self._dead_letters, reason=step.reason.partition(":")[0]
                 )
@@ -339,7 +339,7 @@ class Pusher:
             await _first_of(self._pause(), self._replied, self._outbox.kicked)
 
     def _pause(self) -> float | None:
-        """Return the seconds after which to look again; None: only when something happens."""
+        """Return the seconds after which to look again; ``None``: only when something happens."""
         subscription = self._outbox.current_subscription
         if subscription is None or not subscription.enabled:
             return None
@@ -352,14 +352,14 @@ class Pusher:
         due = self._outbox.next_due()
         if due is None:
             return None
-        # No busy loop if a claim finds nothing although something is said to be due
+        # No busy loop if a claim finds nothing although something should be due
         return min(max(due - self._now(), 0.001), LONGEST_LOOK_AWAY)
 
     # -- ends
 
     async def _drain(self, seconds: float | None) -> None:
-        """Settle what is under way as it ends, for at most this long."""
-        with suppress(TimeoutError):  # then the rest is given up, and pending
+        """Settle pushes under way as they end, for at most ``seconds``."""
+        with suppress(TimeoutError):  # the others are given up and stay pending
             async with asyncio.timeout(seconds):
                 while self._under_way:
                     self._replied.clear()
@@ -373,7 +373,7 @@ class Pusher:
             await self._outbox.settle(results)
 
     async def _give_up(self) -> None:
-        """Cancel what is under way, hand it back to the outbox, and close the connections."""
+        """Cancel pushes under way, release their events, and close the connections."""
         tasks = list(self._under_way)
         unfinished = {attempt.event.id for attempt in self._under_way.values()}
         for task in tasks:

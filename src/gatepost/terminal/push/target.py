@@ -1,8 +1,7 @@
-"""Addresses, and the bytes that a request begins with. Pure.
+"""Addresses, and the bytes at the beginning of a request. Pure.
 
-An ``event_dest`` is taken apart once and then kept (``take_apart``). What goes into a request line or a
-header is percent-encoded or checked here, so that no address, serial number or account can add a line to a
-request.
+An ``event_dest`` is parsed once and then cached (``take_apart``). Everything in a request line or a header is
+percent-encoded or checked here, so that no address, serial number or account can add a line to a request.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _KEEP = "!$%&'()*+,/:;=?@[]~"
 
 
 class Target(Struct, frozen=True):
-    """An address taken apart, as a request needs it."""
+    """The parts of an address that a request needs."""
 
     scheme: str
     host: str
@@ -37,13 +36,13 @@ class Target(Struct, frozen=True):
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Return what a kept connection belongs to: scheme, host and port."""
+        """Return scheme, host and port, which identify persistent connections."""
         return self.scheme, self.host, self.port
 
 
 @lru_cache(maxsize=64)
 def take_apart(url: str) -> Target:
-    """Take an address apart. Raise ``ValueError`` for what is no http or https address with a host."""
+    """Parse an address. Raise ``ValueError`` if it is no http or https address with a host."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("no http or https address")
@@ -58,7 +57,7 @@ def take_apart(url: str) -> Target:
 
 
 def proxy_target(url: str) -> Target:
-    """Return the address of a proxy. Raise `SettingsError` if it is no http:// one."""
+    """Return the address of a proxy. Raise `SettingsError` if it is not an http:// one."""
     try:
         target = take_apart(url if "://" in url else f"http://{url}")
     except ValueError:
@@ -89,7 +88,7 @@ def bypassed(target: Target, no_proxy: str) -> bool:
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:
-    """Return header lines, each ended by CR LF. Raise `SettingsError` for a value that does not fit on one line."""
+    """Return header lines, each ended by CR LF. Raise `SettingsError` for a value that does not fit on a line."""
     lines = []
     for name, value in headers.items():
         if not value.isprintable():
@@ -113,7 +112,7 @@ def connect_head(target: Target, proxy: Target) -> bytes:
 def _fixed(target: Target, proxy: Target | None) -> bytes:
     through = proxy is not None and target.scheme == "http"
     where = f"http://{target.authority}{target.path}" if through else target.path
-    # identity: a reply of forty bytes gains nothing from compression
+    # identity, because compression does not help with forty bytes
     text = f"POST {where} HTTP/1.1\r\nhost: {target.authority}\r\nuser-agent: gatepost\r\naccept-encoding: identity\r\n"
     lines = text.encode() + b"content-type: application/json\r\n"
     if target.credentials:

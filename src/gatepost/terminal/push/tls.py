@@ -2,12 +2,11 @@
 
 Rules:
 
-- TLS 1.2 at least, always.
-- Without settings: the system's trust store, and the certificate must carry the host's name.
-- ``ca_file`` replaces the trust store. ``fingerprint`` (SHA-256 of the certificate, DER) is checked before a
-  byte of the request is written; alone, it *is* the trust, which is what a self-signed receiver needs;
-  together with ``ca_file`` both must hold.
-- ``verify = False`` only when it is asked for; :meth:`Trust.warning` is then logged at every start.
+- TLS 1.2 or later, always.
+- Without settings: the system's trust store, and the certificate must have the host's name.
+- ``ca_file`` replaces the trust store. ``fingerprint`` (SHA-256 of the certificate, DER) is checked before a byte of
+  the request is written. Alone it is sufficient, which a self-signed receiver needs. With ``ca_file`` both must match.
+- ``verify = False`` accepts any certificate; :meth:`Trust.warning` is then logged at every start.
 
 The private key and the certificates are read once, at the start, so that a missing file is an error then.
 """
@@ -27,11 +26,11 @@ __all__ = ["Trust", "fingerprint_of"]
 
 
 class Trust(Struct, frozen=True, kw_only=True):
-    """Settings of the client's side of TLS.
+    """The client's settings of TLS.
 
     ``ca_file``: PEM bundle that replaces the system's trust store. ``client_cert`` and ``client_key``: PEM
     files by which the terminal identifies itself (the key may be in the certificate's file). ``fingerprint``:
-    SHA-256 of the receiver's certificate in hexadecimal, colons allowed. ``verify``: False takes any
+    SHA-256 of the receiver's certificate in hexadecimal, colons allowed. ``verify``: False accepts any
     certificate.
     """
 
@@ -42,7 +41,7 @@ class Trust(Struct, frozen=True, kw_only=True):
     verify: bool = True
 
     def pin(self) -> bytes | None:
-        """Return the pinned fingerprint as 32 bytes. Raise `SettingsError` if it is none."""
+        """Return the pinned fingerprint as 32 bytes. Raise `SettingsError` if it is not one."""
         if self.fingerprint is None:
             return None
         try:
@@ -64,7 +63,7 @@ class Trust(Struct, frozen=True, kw_only=True):
         return "the receiver's certificate is not verified: any program at event_dest gets the faces"
 
     def context(self) -> ssl.SSLContext:
-        """Make the context. Raise `SettingsError` that names the setting whose file cannot be used."""
+        """Return the context. Raise `SettingsError` that names the setting whose file cannot be used."""
         self.pin()
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
@@ -99,5 +98,5 @@ def matches(pin: bytes, der: bytes | None) -> bool:
 
 
 def _no_password() -> str:
-    # OpenSSL would otherwise ask on the terminal, and a daemon would hang at its first start
+    # Otherwise OpenSSL asks on the terminal, and a service hangs at its first start
     raise ValueError("the key is encrypted; give one without a password")

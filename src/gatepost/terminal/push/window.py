@@ -2,17 +2,16 @@
 
 Rules:
 
-- It begins with one, grows by one with each push that gets a reply within `SLOW_S`, and halves at a time-out. A
-  receiver on the local network has all of it after some milliseconds.
-- A push that took longer makes it smaller by one. The link is full then, or the receiver is: more at once would not
-  arrive sooner, each would only arrive later, and an alarm would have to share the link with them.
-- It is the receiver that is slow, and not the link, where a push that shares the link takes no longer than one alone:
-  up to `STEADY` times as long it adds one, once for all that were under way together. One that takes longer makes the
-  window as small as that says. Once down to one, the window finds out by a second push, after some replies of which
-  each took as long as the others: at first after `FIRST_TRY` of them, after each try that failed twice as many, at
-  most `LAST_TRY`.
-- A push without an image says little about a slow link. Unless an image would have got through within `SLOW_S` at its
-  pace, it opens the window to `FEW`: after a burst of small events no eight images share the link.
+- The window begins with one, grows by one with each push that gets a reply within `SLOW_S`, and halves at a time-out.
+  For a receiver on the local network it is fully open after some milliseconds.
+- A push that took longer shrinks it by one, because the link or the receiver is saturated. More pushes at once would
+  not arrive sooner, each would only arrive later, and an alarm would share the link with them.
+- If a push among others takes no longer than one alone, the receiver is slow and not the link. Up to `STEADY` times as
+  long, the window grows by one, once for all that were under way together. If a push takes longer, the window shrinks
+  to the number that this implies. At one, the window tries a second push after some replies that all took equally long:
+  at first after `FIRST_TRY` of them, after each failed try twice as many, at most `LAST_TRY`.
+- A push without an image says little about a slow link. Unless an image would arrive within `SLOW_S` at its pace, it
+  opens the window only to `FEW`, so that after a burst of small events no eight images share the link.
 - Pushes that were under way together and time out together halve it once.
 """
 
@@ -21,16 +20,16 @@ from __future__ import annotations
 __all__ = ["FEW", "FIRST_TRY", "IMAGE", "LAST_TRY", "SLOW_S", "STEADY", "Window"]
 
 SLOW_S = 5.0
-"""Seconds for a push and its reply: a 30 KB image takes as long on a link of 8 KB/s."""
+"""Seconds for a push and its reply. A 30 KB image takes as long on a link of 8 KB/s."""
 
 IMAGE = 40 * 1024
 """Bytes of a push with an image of 30 KB."""
 
 FEW = 2
-"""To how many pushes the window opens while it is not known how long an image takes."""
+"""Largest window while it is not known how long an image takes."""
 
 STEADY = 1.5
-"""How much longer than alone a push may take among others. Two that share a full link take twice as long."""
+"""Time of a push among others by that of one alone, at most. Two that share a full link take twice as long."""
 
 FIRST_TRY, LAST_TRY = 8, 64
 """Slow replies in a row after which a second push is tried: the first time, and at most."""
@@ -39,8 +38,8 @@ FIRST_TRY, LAST_TRY = 8, 64
 class Window:
     """How many pushes may be under way.
 
-    ``most``: never more; ``size``: how many at the beginning; ``slow_s``: as `SLOW_S`. Ticks are in seconds, of a clock
-    that is never set.
+    ``most``: the limit; ``size``: the number at the beginning; ``slow_s``: as `SLOW_S`. Ticks are in seconds, of a
+    clock that is never set.
     """
 
     def __init__(self, most: int, *, size: int = 1, slow_s: float = SLOW_S) -> None:
@@ -50,21 +49,21 @@ class Window:
         self.readdress()
 
     def readdress(self) -> None:
-        """Begin again: the next address is another link."""
+        """Begin again, because the next address is another link."""
         self.size = self._first
         self._halved_at = self._changed_at = float("-inf")
         self._alone: dict[bool, float] = {}
-        """The least seconds that a push took lately, by whether it is as large as one with an image."""
+        """The least recent seconds of a push, by whether it is as large as one with an image."""
         self._steady = 0
-        """Slow replies in a row to pushes that were alone, of which each took as long as the others."""
+        """Slow replies in a row to single pushes that all took equally long."""
         self._try_after = FIRST_TRY
 
     def replied(self, size: int, began: float, tick: float) -> None:
-        """Take in that the receiver replied to a push of so many bytes that began at ``began``."""
+        """Note that the receiver replied to a push of ``size`` bytes that began at ``began``."""
         seconds, is_large = tick - began, 2 * size >= IMAGE
         alone = self._alone.get(is_large)
         if alone is not None:
-            # With others next to it a push is no quicker than alone.
+            # A push among others is not faster than one alone.
             alone = self._alone[is_large] = min(alone, seconds)
         if seconds <= self._slow_s:
             self._grow(tick, is_large=seconds * IMAGE <= self._slow_s * size)
@@ -74,14 +73,14 @@ class Window:
             self._compare(seconds, alone, tick, is_large=is_large)
 
     def timed_out(self, began: float, tick: float) -> None:
-        """Take in that a push that began at ``began`` timed out."""
+        """Note that a push that began at ``began`` timed out."""
         self._steady = 0
         if began > self._halved_at:
             self._halved_at = tick
             self._shrink(self.size // 2, tick)
 
     def _compare(self, seconds: float, alone: float | None, tick: float, *, is_large: bool) -> None:
-        """Take in how long a slow push took with as many as there may be now, against one alone."""
+        """Compare the time of a slow push, with as many others as allowed now, with one alone."""
         is_steady = alone is not None and seconds <= STEADY * alone
         if self.size > 1 and is_steady:
             self._grow(tick, is_large=is_large)

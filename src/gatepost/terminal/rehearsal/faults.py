@@ -1,9 +1,9 @@
-"""Which faults a terminal can be told to have, and how their options are read. Pure.
+"""The faults that a terminal can be given, and how their options are read. Pure.
 
 Rules:
 
-- Each is one that terminals of the family, their networks or their owners bring about; none is made up.
-- An option is ``NAME`` or ``NAME=VALUE``; a name that is not known, or a value that does not fit, is said by name.
+- Each is a fault that terminals, their networks or their owners really cause.
+- An option is ``NAME`` or ``NAME=VALUE``. The error for an unknown name or a wrong value names it.
 
 Flow: the options of the command line → :func:`parse` → :class:`Faults` → the service and its rehearsal.
 """
@@ -22,10 +22,10 @@ from gatepost.terminal.outbox.types import HistoryQuery
 __all__ = ["HISTORY", "NAMES", "REPLIES", "Faults", "asked_instead", "item_instead", "parse"]
 
 REPLIES = ("1000", "1001", "401", "404", "500", "html", "endless")
-"""Replies that stand for the right one: the family's codes, a page, and one that never ends."""
+"""Replies in place of the right one: codes of the protocol, a page of HTML, and one that never ends."""
 
 HISTORY = ("no-uuid", "totals", "repeat", "overlap", "paths")
-"""The faults that a history may have."""
+"""The faults of a history."""
 
 NAMES: Mapping[str, str] = {
     "forget": "60",
@@ -41,39 +41,39 @@ NAMES: Mapping[str, str] = {
     "other-serial": "",
     "silent": "",
 }
-"""Names of the faults, each with the value that it has where none is given."""
+"""Names of the faults, each with its default value."""
 
 LONGEST_S = 86_400.0
 MOST_HOURS = 24 * 366.0
 
 
 class Faults(Struct, frozen=True, kw_only=True):
-    """Hold the faults of one terminal. Times are in seconds; 0 where a fault is not wanted."""
+    """The faults of one terminal. Times are in seconds; 0: without the fault."""
 
     forget: float = 0.0
-    """Seconds between two reboots, each of which forgets where events go."""
+    """Seconds between two reboots, each of which loses the subscription."""
     contested: float = 0.0
-    """Seconds between two moments at which another tool sets another address."""
+    """Seconds after which another tool sets another address again."""
     move: float = 0.0
     """Seconds between two changes of the service's port."""
     swap: float = 0.0
     """Seconds between two exchanges of addresses with a neighbour."""
     certificate: float = 0.0
-    """Seconds between two certificates."""
+    """Seconds between two changes of the certificate."""
     token: float = 0.0
-    """Seconds for which a login holds, however long was asked for."""
+    """Seconds for which a login is valid, whatever the client asks for."""
     slow: float = 0.0
     """Seconds before each reply."""
     clock: float = 0.0
-    """Hours by which its clock is ahead."""
+    """Hours by which the clock is ahead."""
     reply: str = ""
-    """One of :data:`REPLIES`, in place of the right ones."""
+    """One of :data:`REPLIES`, in place of every right reply."""
     history: tuple[str, ...] = ()
-    """Some of :data:`HISTORY`."""
+    """Faults of the history, of :data:`HISTORY`."""
     other_serial: str = ""
     """The serial of the terminal that took its address."""
     silent: bool = False
-    """Whether it keeps to itself where it pushes to."""
+    """The subscription is not shown."""
 
 
 def parse(options: Iterable[str]) -> Faults:
@@ -91,7 +91,7 @@ def parse(options: Iterable[str]) -> Faults:
 
 
 def asked_instead(query: HistoryQuery, faults: Faults) -> HistoryQuery:
-    """Return which records are read for a page of the history."""
+    """Return the query for a page of the history, with the faults."""
     if "repeat" in faults.history:
         return replace(query, offset=0)
     if "overlap" in faults.history:
@@ -100,7 +100,7 @@ def asked_instead(query: HistoryQuery, faults: Faults) -> HistoryQuery:
 
 
 def item_instead(item: dict[str, Any], faults: Faults) -> dict[str, Any]:
-    """Return how a record of the history is shown."""
+    """Return a record of the history, with the faults."""
     shown = dict(item)
     if "no-uuid" in faults.history:
         shown.pop("uuid", None)

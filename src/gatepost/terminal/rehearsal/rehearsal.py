@@ -1,10 +1,10 @@
-"""Let things happen to a terminal's HTTP service: reboots, other tools, new addresses and certificates.
+"""Simulate events in the life of a terminal's HTTP service: reboots, other tools, new addresses and certificates.
 
 Rules:
 
-- A reboot, a move and a new certificate are a service that ends, with every connection and login, and another one that
-  begins. Recording and pushing go on: only the service is rehearsed.
-- A terminal that forgot keeps what happens meanwhile, and pushes it once it is subscribed to again.
+- For a reboot, a move and a new certificate the service ends, with every connection and login, and another one begins.
+  Recording and pushing go on: only the service is affected.
+- A terminal that lost its subscription keeps events, and pushes them once it is subscribed again.
 
 Flow: ``open`` → :meth:`Rehearsal.run`: wait for what is due next → :meth:`Rehearsal.step` → …
 """
@@ -28,14 +28,14 @@ __all__ = ["Rehearsal", "Timetable", "exchange", "forgetful"]
 log = Log(__name__)
 
 ANOTHER_TOOL = Subscription("http://127.0.0.1:9/Record", True)
-"""The address that another tool sets. Port 9 discards (RFC 863): nothing is sent further."""
+"""The address that another tool sets. Port 9 discards everything (RFC 863)."""
 
 NOWHERE = Subscription("", False)
-"""The subscription of a terminal that forgot where events go."""
+"""The subscription of a terminal that lost it."""
 
 
 class Timetable:
-    """When which fault is due. Pure: ``now`` are seconds of a monotonic clock."""
+    """When each fault is due. Pure: ``now`` is in seconds of a monotonic clock."""
 
     def __init__(self, faults: Faults, *, now: float) -> None:
         named = {name: getattr(faults, name) for name in ("forget", "contested", "certificate", "move")}
@@ -43,11 +43,11 @@ class Timetable:
         self._due = {name: now + every for name, every in self._every.items()}
 
     def wait_s(self, now: float) -> float | None:
-        """Return the seconds until something is due; ``None``: nothing ever is."""
+        """Return the seconds until a fault is due; ``None``: none ever is."""
         return max(0.0, min(self._due.values()) - now) if self._due else None
 
     def due(self, now: float) -> Iterator[str]:
-        """Yield what is due, each once however late it is."""
+        """Yield the faults that are due, each once however late."""
         for name, at in self._due.items():
             if at <= now:
                 self._due[name] = now + self._every[name]
@@ -55,7 +55,7 @@ class Timetable:
 
 
 def forgetful(inside: Inside) -> Inside:
-    """Return the inside of a terminal that shows ``null`` once it forgot where events go."""
+    """Return the functions of a terminal that shows ``null`` once it lost its subscription."""
 
     async def subscription() -> Subscription | None:
         found = await inside.subscription()
@@ -67,10 +67,10 @@ def forgetful(inside: Inside) -> Inside:
 
 
 class Rehearsal:
-    """The HTTP service of a terminal, to which ``faults`` happen. It is opened and closed as a service is.
+    """The HTTP service of a terminal, with ``faults`` over time. It is opened and closed as a service is.
 
-    ``make`` returns a service that was never open; ``subscribe`` stores where events go; ``renew`` makes a new
-    certificate, ``None`` where there is no TLS. Raises :class:`~gatepost.errors.SettingsError` if a fault needs TLS.
+    ``make`` returns a new service; ``subscribe`` stores the address to push to; ``renew`` makes a new certificate,
+    ``None`` without TLS. Raises :class:`~gatepost.errors.SettingsError` if a fault needs TLS.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Rehearsal:
         return self._service.port
 
     async def open(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
-        """Listen, and let things happen from now on. Raises OSError if the address is taken."""
+        """Listen, and start the faults. Raises OSError if the address is taken."""
         self._host, self._tls = host, tls
         await self._service.open(host, port, tls=tls)
         self._running = asyncio.create_task(self.run())
@@ -115,20 +115,20 @@ class Rehearsal:
         await self._service.close(timeout_s=1.0)
 
     async def run(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
-        """Let things happen until cancelled."""
+        """Carry faults out until cancelled."""
         while (wait_s := self._timetable.wait_s(self._monotonic())) is not None:
             await sleep(wait_s)
             await self.step()
 
     async def step(self) -> list[str]:
-        """Do what is due now; return its names."""
+        """Carry out the faults that are due now; return their names."""
         due = list(self._timetable.due(self._monotonic()))
         for name in due:
             await self.happen(name)
         return due
 
     async def happen(self, fault: str) -> None:
-        """Let one of ``forget``, ``contested``, ``certificate`` and ``move`` happen now."""
+        """Carry out ``forget``, ``contested``, ``certificate`` or ``move`` now."""
         await getattr(self, f"_{fault}")()
         log.info("rehearsal.happened", fault=fault, port=self.port)
 
@@ -138,7 +138,7 @@ class Rehearsal:
         await self._service.close(timeout_s=1.0)
 
     async def reopen(self, port: int) -> None:
-        """End the service and begin another one, at ``port``; 0 for any. Raises OSError if it is taken."""
+        """End the service and begin another one, at ``port`` (0: any). Raises OSError if it is taken."""
         await self.shut()
         self._service = self._make()
         await self._service.open(self._host, port, tls=self._tls)

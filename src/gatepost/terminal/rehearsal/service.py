@@ -2,10 +2,10 @@
 
 Rules:
 
-- What is not a fault that was asked for is the real service.
-- The heartbeat stays right but for its serial, clock and pace: what goes wrong behind it is what is to be tried.
+- Everything except the requested faults is the real service.
+- The heartbeat stays right except for its serial, clock and delay, because the faults after it are the subject.
 
-Flow: as in :mod:`gatepost.terminal.http_api.routes`; a fault takes the place of a reply, or changes it.
+Flow: as in :mod:`gatepost.terminal.http_api.routes`; a fault replaces a reply, or changes it.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _SAID = {401: "Unauthorized", 404: "Not Found", 500: "Internal Server Error"}
 
 
 class FaultyService(Service):
-    """The HTTP service of one terminal that misbehaves as ``faults`` say.
+    """The HTTP service of one terminal with ``faults``.
 
-    The other parameters are those of :class:`~gatepost.terminal.http_api.routes.Service`; ``sleep`` waits so many
+    The other parameters are those of :class:`~gatepost.terminal.http_api.routes.Service`; ``sleep`` waits that many
     seconds.
     """
 
@@ -77,7 +77,7 @@ class FaultyService(Service):
         return await super()._guarded(request, route) if instead is None else instead
 
     async def _instead(self, request: web.Request) -> web.StreamResponse | None:
-        """Return what stands for the reply, if something does."""
+        """Return the reply in place of the right one; ``None``: no fault applies."""
         kind, path = self._faults.reply, request.path
         if not kind or path == PING:
             return None
@@ -103,7 +103,7 @@ class FaultyService(Service):
         response.content_type = "application/json"
         await response.prepare(request)
         await response.write(b'{"code":200,"msg":"')
-        while True:  # until the other end leaves: then writing raises
+        while True:  # until the client disconnects, then writing raises
             await response.write(b"OK" * 2048)
 
     async def _allow(self, request: web.Request) -> str | None:

@@ -1,4 +1,4 @@
-"""Serve a terminal's own HTTP service, as it should be or as it is told to misbehave.
+"""Serve a terminal's own HTTP service, with or without faults.
 
 Flow: listener, terminal, faults → a service or a rehearsal of one → open → close.
 """
@@ -37,7 +37,7 @@ async def serving(
     faults: Faults | None = None,
     folder: Path | None = None,
 ) -> AsyncIterator[Service | Rehearsal]:
-    """Serve the terminal's own HTTP service; ``folder`` is where its self-made certificate is."""
+    """Serve the terminal's own HTTP service. ``folder`` has its self-signed certificate."""
     inside = Inside(
         subscription=terminal.subscription,
         subscribe=terminal.outbox.subscribe,
@@ -81,7 +81,7 @@ async def serving(
 
 
 def renewed(folder: Path, serial: str, now: float) -> ssl.SSLContext:
-    """Make another certificate in ``folder``; return the TLS settings of a listener that shows it."""
+    """Make another certificate in ``folder``; return the TLS settings of a listener with it."""
     (folder / certificate.CERTIFICATE_FILE).unlink(missing_ok=True)
     pair = certificate.ensure(folder, holder=serial, names=[], now=datetime.fromtimestamp(now, UTC))
     return certificate.server_context(*pair)

@@ -1,12 +1,12 @@
-"""The lines of the log about a disk that does not take everything.
+"""Log lines about a disk that refuses some writes.
 
 Rules:
 
-* An error is said only where a caller was refused. What is kept in memory and written later is a warning.
-* One line begins a condition, one more may say that callers are refused as well, and one ends it.
-* On a disk with a little space large events are refused and small ones are not, so the condition comes and goes with
-  each event. So what begins less than a minute after the last line is said only when it lasts, and without its
-  beginning its end is not said.
+* An error is logged only if a caller was refused. Data that is kept in memory and written later is a warning.
+* One line begins a condition, a second one may add that callers are refused, and one line ends it.
+* On a disk with little space large events are refused and small ones are not, so the condition may change with each
+  event. A condition that begins less than a minute after the last line is logged only when it lasts. If its begin was
+  not logged, neither is its end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["DiskLog"]
 log = Log(__name__)
 
 QUIET_S = 60.0
-"""Seconds after a line in which no other condition is said."""
+"""Seconds after a line in which no other condition is logged."""
 
 _NOTHING, _KEPT, _REFUSED = range(3)
 
@@ -31,7 +31,7 @@ class DiskLog:
         self._quiet_from = float("-inf")
 
     def failed(self, why: str, *, is_refused: bool, now: float) -> None:
-        """Say that the disk did not take something. ``now`` is in Unix seconds, of a clock that may be set."""
+        """Note that the disk refused a write. ``now``: Unix seconds, of a clock that may be set."""
         level = _REFUSED if is_refused else _KEPT
         if level <= self._said or (self._said == _NOTHING and abs(now - self._quiet_from) < QUIET_S):
             return
@@ -42,7 +42,7 @@ class DiskLog:
             log.warning("outbox.kept_in_memory", error=why)
 
     def ended(self, *, now: float) -> None:
-        """Say that the disk takes everything again."""
+        """Note that the disk takes every write again."""
         if self._said != _NOTHING:
             self._said, self._quiet_from = _NOTHING, now
             log.info("outbox.recovered")

@@ -1,10 +1,10 @@
-"""Write what became of events, on a disk that may be full or failing.
+"""Write the states of events to a disk that may be full or failing.
 
 Rules:
 
-* What was done is written before a caller is told, and not synced, but for what a person has decided.
-* What the disk does not take is kept in memory, and written when it takes something again.
-* Some space is reserved, so that what became of events can be written on a full disk, too.
+* A change is written before a caller is told, and not synced, unless a person asked for it.
+* What the disk does not take is kept in memory, and written when it takes writes again.
+* Some space is reserved, so that states can be written on a full disk, too.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from gatepost.terminal.outbox.status import free_bytes
 __all__ = ["RESERVE_BYTES", "Saver"]
 
 RESERVE_BYTES = 64 * 1024
-"""Kept back on the disk for what became of events."""
+"""Bytes reserved on the disk for the states of events."""
 
 _ATTEMPTS = (CLAIMED, RETRY)
-"""Operations that do not use the reserve: without them an event is tried sooner, and none is lost."""
+"""Operations that do not use the reserve. Without them an event is tried earlier, and none is lost."""
 
 
 class Saver:
@@ -49,7 +49,7 @@ class Saver:
     ) -> None:
         self.log = log
         self.storage_error: str | None = None
-        """Why the disk takes nothing now; ``None`` while it does."""
+        """Why the disk takes no writes now; ``None`` while it does."""
         self._path = path
         self._state = state
         self._segments = segments
@@ -62,11 +62,11 @@ class Saver:
 
     @property
     def unsaved(self) -> int:
-        """Return how many events have a result that is not written."""
+        """Return how many events have a result that is not written yet."""
         return len({op[1] for op in self.log.unwritten if op[0] in (DONE, DEAD, RETRY)})
 
     def flush(self) -> None:
-        """Write what was done. What the disk does not take is kept, and the status says so."""
+        """Write pending changes. What the disk does not take is kept, and the status reports it."""
         state, ops = self._state, self._state.ops
         if ops or self.log.unwritten:
             state.ops = []
@@ -86,7 +86,7 @@ class Saver:
             tell()
 
     def save(self) -> OSError | None:
-        """Write what was done, synced; return why the disk did not take it."""
+        """Write pending changes, synced; return why the disk did not take them."""
         if not self.log.is_writable:
             return self.begin_log()
         try:
@@ -110,7 +110,7 @@ class Saver:
             self._state.apply(op)
 
     def begin_log(self) -> OSError | None:
-        """Begin another file of the state, with everything that was done; return why the disk did not take it."""
+        """Start a new file of the state, with all changes; return why the disk did not take it."""
         ops, self._state.ops = self._state.ops, []
         try:
             self._with_reserve(lambda: self.log.begin(self._state.dump()))
@@ -121,17 +121,17 @@ class Saver:
         return None
 
     def begin_log_if_due(self) -> None:
-        """Begin another file of the state where it is due, and the disk takes something."""
+        """Start a new file of the state if it is due and the disk takes writes."""
         if self.log.is_due and self.storage_error is None:
             self.begin_log()
 
     def keep_owner(self) -> None:
-        """Write serial and subscription once more, for where the state is lost."""
+        """Write serial and subscription to a second file, in case the state is lost."""
         if self._state.owner not in (Owner(), read_owner(self._path)):
             write_owner(self._path, self._state.owner, self._files)
 
     def mark(self, segments: Sequence[Segment] = ()) -> None:
-        """Note what is deleted, where what became of it is on disk."""
+        """Record which numbers are deleted, if the states of their events are on disk."""
         up_to = self._segments.deleted_up_to
         for segment in segments:
             up_to[segment.lane] = max(up_to[segment.lane], segment.columns.numbers[-1])
@@ -139,7 +139,7 @@ class Saver:
             self.log.mark(up_to)
 
     def try_again(self) -> None:
-        """See whether the disk takes something again, and then write what it did not take."""
+        """Try whether the disk takes writes again, and then write what is pending."""
         if self.log.is_writable:
             if not self.log.unwritten:
                 self._state.ops.append((ACCEPTED, self._state.cursor.last))
@@ -150,12 +150,12 @@ class Saver:
             self.recovered()
 
     def failed(self, error: OSError, *, is_refused: bool = False) -> None:
-        """Note that the disk does not take something. ``is_refused``: a caller is told so."""
+        """Note that the disk refuses writes. ``is_refused``: a caller was refused."""
         self.storage_error = str(explain(error, self._path))
         self._disk_log.failed(self.storage_error, is_refused=is_refused, now=self._now())
 
     def recovered(self) -> None:
-        """Note that the disk takes everything."""
+        """Note that the disk takes every write."""
         if self.storage_error is not None and self.log.is_clean:
             self.storage_error = None
             self._disk_log.ended(now=self._now())
@@ -163,7 +163,7 @@ class Saver:
             self._reserve()
 
     def close(self) -> None:
-        """Write what was done, and let go of the files."""
+        """Write pending changes, and close the files."""
         self.flush()
         with contextlib.suppress(OSError):
             self.log.write([], sync=True)
@@ -189,7 +189,7 @@ class Saver:
                 self._has_reserve = True
 
     def _with_reserve(self, write: Callable[[], None]) -> None:
-        """Write, and on a full disk once more without the reserve. Raises ``OSError``."""
+        """Write; on a full disk write again without the reserve. Raises ``OSError``."""
         try:
             write()
         except OSError as error:

@@ -1,12 +1,12 @@
-"""Tell a disk that an outbox has filled from one whose space another program takes.
+"""Tell a disk that the outbox has filled from one whose space another program takes.
 
-Rules, where the disk is full of what waits and the overflow policy gives up the oldest:
+Rules, if the disk is full of waiting events and the overflow policy drops the oldest:
 
-* A whole segment is given up only where the files have grown by then to what they were when one was given up before.
-  Else another program has taken that space, and would take the next segment's as well.
-* Then each new event takes the place of as many old ones as it needs, and no more.
-* Where an event is refused all the same, for the space of these was taken as well, nothing more is given up until one
-  is stored: those that wait are kept, and new ones are refused.
+* A whole segment is dropped only if the files have grown back to the size at which one was dropped before. Otherwise
+  another program has taken that space, and would take the next segment's, too.
+* In that case each new event replaces as many old ones as it needs, and no more.
+* If an event is refused all the same, because their space was taken as well, nothing more is dropped until an event is
+  stored. Waiting events are kept, and new ones are refused.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ __all__ = ["Shortage"]
 
 
 class Shortage:
-    """Remember what was given up since the disk had space to spare."""
+    """Keeps what was dropped since the disk had spare space."""
 
     def __init__(self) -> None:
         self._held: int | None = None
-        """Bytes of all files when a segment was last given up."""
+        """Bytes of all files when a segment was last dropped."""
         self._has_given = False
-        """Events were given up for one that is not stored yet."""
+        """Events were dropped for one that is not stored yet."""
         self.is_in_vain = False
-        """An event was refused although others were given up for it."""
+        """An event was refused although others were dropped for it."""
 
     def given_up(self, held: int) -> None:
-        """Note that a segment is about to be given up, and the bytes of all files before."""
+        """Note that a segment is about to be dropped. ``held``: the bytes of all files before."""
         self._held = held
 
     def others_take(self, held: int, *, slack: int) -> bool:
-        """Return whether the files have not grown back to what they were, but for so many bytes."""
+        """Return whether the files have not grown back to their earlier size, except ``slack`` bytes."""
         return self._held is not None and held + slack < self._held
 
     def gave(self) -> None:
-        """Note that events were given up for a new one, no more than it needs."""
+        """Note that events were dropped for a new one, no more than it needs."""
         self._has_given = True
 
     def refused(self) -> None:
@@ -46,6 +46,6 @@ class Shortage:
         self._has_given = self.is_in_vain = False
 
     def ended(self) -> None:
-        """Note that the disk has space to spare, so that any event can be stored."""
+        """Note that the disk has spare space, so that any event can be stored."""
         self._held = None
         self.stored()

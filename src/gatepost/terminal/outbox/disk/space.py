@@ -1,14 +1,14 @@
-"""Make space on a full disk, or where the files take more than the setting allows.
+"""Make space on a full disk, or when the files take more than the setting allows.
 
-Where the disk is full, or has less than the reserve, whole segments go, which needs no space. In this order:
+If the disk is full, or has less than the reserve, whole segments are deleted, which needs no space. In this order:
 
-1. segments that are not needed, then damaged bytes that were set aside;
-2. segments with delivered history alone, then the delivered history of others, whose bytes are given back to the disk;
-3. with ``drop-oldest``, the oldest of records, and for an alarm, where there are no records, the oldest of alarms.
+1. segments that are not needed, then damaged bytes that were set aside; 2. segments with delivered history alone, then
+the delivered history in others, whose bytes are given back to the disk; 3. with ``drop-oldest``, the oldest records,
+and for an alarm, if there are no records, the oldest alarms.
 
-Nothing goes for an event that would not fit all the same. A disk whose space another program takes costs no more events
-than new ones need (:mod:`.shortage`). A segment is deleted when what is on disk says that it is not needed. Where the
-disk has no space for saying so, it is deleted first, and its space is used for that.
+Nothing is deleted for an event that would not fit all the same. If another program takes the space, only as many events
+are dropped as new ones need (:mod:`.shortage`). A segment is deleted once the disk records that it is not needed. If
+the disk has no space for that, the segment is deleted first, and its space is used.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ __all__ = ["Space"]
 log = Log(__name__)
 
 _BLOCK = 4096
-"""Bytes of a file system that are taken together."""
+"""Bytes of a block of the file system."""
 _ROUGHLY = 64
-"""Bytes by which the size of a frame that is not written yet may be too large."""
+"""Bytes by which the estimated size of a frame may be too large."""
 _WORTH_BYTES = 4 * _BLOCK
-"""For so many bytes a segment is opened, to give them back."""
+"""Least bytes for which a segment is opened to give them back."""
 
 
 class Space:
-    """The space that one outbox takes. One thread at a time."""
+    """The disk space of one outbox. One thread at a time."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Space:
         now: Callable[[], float],
     ) -> None:
         self.shortened = 0
-        """Delivered records that were forgotten before their time."""
+        """Delivered records that were forgotten before the end of their retention."""
         self.shortage = Shortage()
         self._path = path
         self._state = state
@@ -73,25 +73,25 @@ class Space:
         self._now = now
 
     def free(self) -> int:
-        """Return the bytes that the disk has left for this user."""
+        """Return the free bytes of the disk for this user."""
         return free_bytes(self._path, self._files)
 
     def tidy(self) -> None:
-        """Delete the segments that are not needed, and give bytes back that are not."""
+        """Delete unneeded segments, and give unneeded bytes back."""
         if self._segments.has_empty:
             self._segments.has_empty = False
             self._remove(self._segments.empty())
         self._keep_within_budget()
 
     def keep_free(self) -> None:
-        """Let damaged bytes and history go before the disk is full."""
+        """Delete damaged bytes and history before the disk is full."""
         while self.free() < 2 * self._segment_bytes:
             if not (self._segments.aside.drop_oldest() or self._forget_a_segment()):
                 return
         self.shortage.ended()
 
     def make_for(self, events: Sequence[NewEvent]) -> bool:
-        """Let go what these events need, and not much more; return whether something went."""
+        """Delete what these events need, and little more; return whether something was deleted."""
         lanes, held, is_made = {event.lane for event in events}, self._segments.held, False
         frames = sum(map(frame_bytes, events))
         # A segment begins with a header, has an index, and its last block is not full.
@@ -115,7 +115,7 @@ class Space:
         return is_made
 
     def _may_go(self, lanes: set[int]) -> int:
-        """Return the bytes that may go for events of these lanes."""
+        """Return the bytes that may be deleted for events of these lanes."""
         segments = self._segments
         if self._settings.overflow == "drop-oldest":
             going = sum(segment.size for lane in lanes | {RECORDS} for segment in segments.lanes[lane])
@@ -128,7 +128,7 @@ class Space:
     # --- history ----------------------------------------------------------------------------------------------------
 
     def _forget_a_segment(self) -> bool:
-        """Let the oldest segment go that holds nothing but delivered history, else what others hold of it."""
+        """Delete the oldest segment with nothing but delivered history, else the history in others."""
         candidates = self._candidates(RECORDS) if self._state.history else self._segments.closed
         for segment in candidates:
             if segment.history and segment.history == segment.live:
@@ -153,7 +153,7 @@ class Space:
             self._state.do(FORGOTTEN, numbers)
             self._saver.flush()
 
-    # --- what waits, and dead letters -------------------------------------------------------------------------------
+    # --- waiting events and dead letters -----------------------------------------------------------------------------
 
     def _is_undelivered(self, number: int) -> bool:
         return number in self._cursor.waiting or number in self._cursor.dead
@@ -171,9 +171,9 @@ class Space:
         return False
 
     def _drop_oldest(self, lane: int, needed: int) -> bool:
-        """Drop so many bytes of the oldest events of a lane, and no more; return whether some went.
+        """Drop ``needed`` bytes of the oldest events of a lane, and no more; return whether some were dropped.
 
-        It takes a file system that gives their blocks back, and a disk that takes what is said of it.
+        This needs a file system that can make holes, and a disk that takes small writes.
         """
         if not self._segments.makes_holes or self._saver.save() is not None:
             return False
@@ -192,7 +192,7 @@ class Space:
         return left < needed
 
     def _candidates(self, lane: int) -> list[Segment]:
-        """Return the segments of a lane by age; the last one is closed where it is the only one."""
+        """Return the segments of a lane by age. If there is only one, it is closed first."""
         segments = self._segments.lanes[lane]
         if len(segments) == 1:
             self._segments.finish(lane)
@@ -201,7 +201,7 @@ class Space:
     # --- the files --------------------------------------------------------------------------------------------------
 
     def _keep_within_budget(self) -> None:
-        """Give bytes back that are not needed, where the files have more than the setting allows."""
+        """Give unneeded bytes back if the files take more than the setting allows."""
         budget, segments = self._settings.capacity_bytes, self._segments
         if budget is None or self._saver.storage_error is not None or not segments.has_waste:
             return
@@ -210,7 +210,7 @@ class Space:
                 return
 
     def _give_back(self, segment: Segment) -> int:
-        """Give the bytes of a segment back that are not needed, once that is on disk; return how many."""
+        """Give the unneeded bytes of a segment back, once that is recorded on disk; return how many."""
         self._saver.flush()
         if self._saver.save() is not None or not self._saver.log.is_clean:
             return 0
@@ -218,17 +218,17 @@ class Space:
         try:
             return self._segments.give_back(segment, self._state.is_needed)
         except OSError as error:
-            # Nothing is refused for it: the segment stays as it is.
+            # No event is refused for this: the segment stays as it is.
             log.warning("outbox.bytes_not_given_back", file=segment.path.name, error=str(error.strerror))
             segment.waste = 0
             segment.seen = (segment.live, segment.history)
             return 0
 
     def _remove(self, segments: Sequence[Segment]) -> int:
-        """Delete segments that are not needed, once that is on disk; return how many.
+        """Delete unneeded segments, once that is recorded on disk; return how many.
 
-        Where that finds no space, they go first, and it is written into theirs. A crash in between costs what became of
-        their events: they count as dropped.
+        Without space for the record, they are deleted first, and it is written into their space. A crash in between
+        loses the states of their events: they count as dropped.
         """
         if not segments:
             return 0

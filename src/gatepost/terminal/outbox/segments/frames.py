@@ -2,9 +2,9 @@
 
 A body is ``length of the facts (2) | facts, msgpack | head | tail | image``: the JPEG as bytes, and the JSON around it.
 
-The index of a segment has the place of each event, in columns, so that a start reads some bytes an event and not the
-events. It has a file of its own, is written when the segment is closed, and can be made again from the
-segment at any time::
+The index of a segment has the place of each event, in columns, so that a start reads some bytes per event and not the
+events. It has a file of its own, is written when the segment is closed, and can be made again from the segment at any
+time::
 
     index   "gpindex1" | length of the header (4) | header, msgpack | columns | texts, msgpack | CRC-32 of all before it
 """
@@ -49,7 +49,7 @@ Texts = tuple[str | None, str, str, str]
 
 
 class Facts(Struct, frozen=True, gc=False):
-    """The part of an event that the rules need."""
+    """The parts of an event that the rules of the outbox need."""
 
     lane: int
     size: int
@@ -95,7 +95,7 @@ def encode_body(event: NewEvent, number: int, accepted_ms: int) -> bytes:
 
 
 def frame_bytes(event: NewEvent) -> int:
-    """Return the most bytes that the frame of an event takes."""
+    """Return how many bytes the frame of an event takes at most."""
     return FRAME_BYTES + len(encode_body(event, -_NEVER, -_NEVER))
 
 
@@ -127,7 +127,7 @@ def _facts(body: bytes) -> tuple[_Facts, int]:
 
 
 class Columns:
-    """The events of a segment, by their place in it. Some bytes an event."""
+    """The events of a segment, by their place in it. Some bytes per event."""
 
     __slots__ = ("_accepted", "_flags", "_happened", "_sizes", "ends", "numbers", "starts")
 
@@ -135,7 +135,7 @@ class Columns:
         self.numbers = array("q")
         self.starts = array("q")
         self.ends = array("q")
-        """Of their frames, in the segment."""
+        """Ends of their frames, in the segment."""
         self._sizes = array("q")
         self._accepted = array("q")
         self._happened = array("q")
@@ -145,7 +145,7 @@ class Columns:
         return len(self.numbers)
 
     def append(self, number: int, facts: Facts, start: int, end: int) -> None:
-        """Add the event behind all others."""
+        """Add an event after all others."""
         self.numbers.append(number)
         self.starts.append(start)
         self.ends.append(end)
@@ -174,7 +174,7 @@ class Columns:
         self._flags[at] |= _GONE
 
     def is_gone(self, at: int) -> bool:
-        """Return whether the bytes of the event at a place were given back: it was settled, and not needed."""
+        """Return whether the bytes of the event at a place were given back: it was settled and is not needed."""
         return bool(self._flags[at] & _GONE)
 
     def gone(self) -> list[int]:
@@ -221,7 +221,7 @@ class Columns:
 
     @classmethod
     def of(cls, data: bytes, count: int) -> Columns:
-        """Read what :meth:`to_bytes` returned for so many events. Raises ``ValueError``."""
+        """Read what :meth:`to_bytes` returned for ``count`` events. Raises ``ValueError``."""
         columns, at = cls(), 0
         for column in columns._all():
             end = at + count * column.itemsize
@@ -270,7 +270,7 @@ class Index(Struct, frozen=True):
     size: int
     columns: Columns
     texts: bytes
-    """Encoded: few ask for them."""
+    """Encoded, because they are rarely used."""
 
     def decode_texts(self) -> list[Texts]:
         """Return the texts of each event."""
@@ -278,7 +278,7 @@ class Index(Struct, frozen=True):
 
 
 def decode_index(data: bytes) -> Index | None:
-    """Read an index; ``None``: it is damaged, or of another version, and has to be made again."""
+    """Read an index; ``None``: it is damaged or of another version, and has to be made again."""
     body, check = data[: -_CHECK.size], data[-_CHECK.size :]
     start = len(_INDEX_MAGIC) + _INDEX_LENGTH.size
     if len(body) < start or not body.startswith(_INDEX_MAGIC) or _CHECK.pack(crc32(body)) != check:

@@ -1,7 +1,7 @@
-"""Give the bytes of events back to the disk that are not needed, in a segment in which others are.
+"""Give the bytes of unneeded events back to the disk, in a segment in which others are needed.
 
-A *hole* takes their place: a frame of zeros without blocks on the disk. What is needed stays where it is, so readers go
-on, and a crash in between harms only what was not needed.
+A *hole* replaces them: a frame of zeros without blocks on the disk. Needed events stay in place, so readers are not
+disturbed, and a crash in between damages only unneeded ones.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def bytes_to_free(segment: Segment, is_needed: Callable[[int], bool]) -> int:
 
 
 def punch(segment: Segment, files: Files, is_needed: Callable[[int], bool]) -> Punched:
-    """Make holes of the events of a closed segment that are not needed. Raises ``OSError``."""
+    """Make holes of the unneeded events of a closed segment. Raises ``OSError``."""
     columns, freed = segment.columns, 0
     handle = files.open(segment.path, writes=True)
     try:
@@ -66,7 +66,7 @@ def punch(segment: Segment, files: Files, is_needed: Callable[[int], bool]) -> P
 
 
 def _rows(columns: Columns, is_needed: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
-    """Yield first and last place of each row of events that are not needed, but for those that are gone already."""
+    """Yield first and last place of each row of unneeded events, without those that are gone already."""
     first: int | None = None
     has_more = False
     for at, number in enumerate(columns.numbers):

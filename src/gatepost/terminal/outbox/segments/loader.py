@@ -1,4 +1,4 @@
-"""Find the segments of a folder at a start, each by its index, or by reading it where the index is missing.
+"""Find the segments of a folder at a start, each by its index, or by reading it if the index is missing.
 
 ``is_writer``: damage is set aside, and indexes are written. A reader changes nothing.
 """
@@ -26,7 +26,7 @@ log = Log(__name__)
 
 
 class SegmentLoader:
-    """Snapshot at the segments of a folder, one after the other."""
+    """Loads the segments of a folder, one after the other."""
 
     def __init__(self, folder: Folder, aside: Aside, *, is_writer: bool, is_rescue: bool) -> None:
         self._folder = folder
@@ -35,7 +35,7 @@ class SegmentLoader:
         self._is_rescue = is_rescue
 
     def load(self, stream: Stream, number: int) -> Segment | None:
-        """Return a segment; ``None``: there is nothing in it that can be used."""
+        """Return a segment; ``None``: nothing in it can be used."""
         path, size = self._folder.segment(stream.name, number), stream.segments[number]
         try:
             index = self._index(path)
@@ -55,7 +55,7 @@ class SegmentLoader:
         published = stream.published.offset if stream.published.segment == number else 0
         synced = max(scanned.committed, published)
         for gap in scanned.gaps:
-            # What lies behind the last sync is the tail of a write that was cut short.
+            # Bytes after the last sync are the rest of an incomplete write.
             if gap.start < synced:
                 log.error("outbox.damaged", file=path.name, start=gap.start, end=gap.end)
                 if self._is_writer:
@@ -99,7 +99,7 @@ class SegmentLoader:
     def _without_header(self, path: Path, size: int) -> None:
         if size <= HEADER_BYTES:
             if self._is_writer:
-                self._remove(path)  # it was being made when the power went
+                self._remove(path)  # the power went while it was made
             return
         log.error("outbox.damaged", file=path.name, start=0, end=size)
         if self._is_writer:
@@ -112,13 +112,13 @@ class SegmentLoader:
 
 
 def most_likely_id(path: Path) -> bytes | None:
-    """Return the id that most files of a folder name as that of their journal; ``None``: none does."""
+    """Return the journal id that most files of a folder have; ``None``: none has one."""
     votes: Counter[bytes] = Counter()
     for file in path.iterdir():
         if file.suffix == ".events" or file.name.startswith("state-"):
             with contextlib.suppress(OSError, JournalCorrupt, JournalTooNew), file.open("rb") as begin:
                 votes[decode_header(begin.read(HEADER_BYTES)).journal] += 1
-    if not votes:  # each of these has lost its first page: the others are asked
+    if not votes:  # a file that has lost its first page is skipped
         marked = marked_id(path)
         votes.update([] if marked is None else [marked])
         for file in path.glob("*.index"):

@@ -17,22 +17,22 @@ _STEP = 1024 * 1024
 """Bytes that are read at once."""
 
 _PAGE = 4096
-"""Bytes that the disk gives or does not give together."""
+"""Bytes that the disk returns, or fails to return, together."""
 
 
 class Scanned:
-    """The events of a segment, and the bytes that are no event."""
+    """The events of a segment, and the bytes that are none."""
 
     def __init__(self) -> None:
         self.columns = Columns()
         self.texts: list[Texts] = []
         self.gaps: list[Gap] = []
         self.committed = 0
-        """Up to where it is known to have been synced."""
+        """Offset up to which it is known to be synced."""
 
     @classmethod
     def of(cls, path: Path, seed: bytes) -> Scanned:
-        """Read a segment; what the disk does not give is damaged. Raises ``OSError`` where it cannot be opened."""
+        """Read a segment. Unreadable bytes are damaged. Raises ``OSError`` if it cannot be opened."""
         found, framing = cls(), Framing(seed)
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -66,7 +66,7 @@ class Scanned:
 
 
 def _pread(handle: int, size: int, offset: int) -> bytes:
-    """Read a part of a file, with zeros for the pages that the disk does not give."""
+    """Read a part of a file, with zeros for pages that the disk does not return."""
     try:
         return os.pread(handle, size, offset)
     except OSError:

@@ -34,7 +34,7 @@ class Staged(Struct, frozen=True):
 
 
 class Segment:
-    """One segment, and what is known of its events."""
+    """A segment, and the state of its events."""
 
     __slots__ = (
         "_texts",
@@ -56,19 +56,19 @@ class Segment:
         self.columns = columns
         self._texts = texts
         self.live = 0
-        """How many of its events are still needed."""
+        """Number of events that are needed."""
         self.history = 0
-        """How many of these are delivered records."""
+        """Number of these that are delivered records."""
         self.waste = 0
-        """Bytes of events that are not needed, and were not given back."""
+        """Bytes of unneeded events that were not given back."""
         self.seen = (0, 0)
-        """How many were needed, and were history, when too little could be given back."""
+        """``live`` and ``history`` when too little could be given back."""
         at_hand = range(len(columns)) if columns.gone() else ()
         self.given_back = sum(self.bytes_of(at) for at in at_hand if columns.is_gone(at))
-        """Bytes of events that take no space any more."""
+        """Bytes of events that no longer take space."""
         self.is_open = False
         self.synced: int | None = None
-        """Up to where it is known to have been synced, where a start has read all of it; ``None``: to its end."""
+        """Offset up to which it is known to be synced, if a start has read all of it; ``None``: to its end."""
 
     def place(self, number: int) -> int | None:
         """Return the place of an event in the columns."""
@@ -86,7 +86,7 @@ class Segment:
         return (self.columns.ends[-1] if len(self.columns) else 0) - self.given_back
 
     def texts(self) -> list[Texts]:
-        """Return the texts of each event; of a closed segment they are read. Empty: they cannot be."""
+        """Return the texts of each event; of a closed segment they are read from the index. Empty: unreadable."""
         if self._texts is not None:
             return self._texts
         try:
@@ -98,7 +98,7 @@ class Segment:
             return []
 
     def close(self) -> None:
-        """Take nothing more, and keep no texts in memory: the index has them."""
+        """Take no more events. Drop the texts from memory: the index has them."""
         self.is_open = False
         self._texts = None
 
@@ -114,7 +114,7 @@ class Segment:
         return stream, int(number)
 
     def copy(self) -> Segment:
-        """Return what another thread may read."""
+        """Return a copy that another thread may read."""
         if not self.is_open:
             return self
         return Segment(self.path, self.seed, self.columns.copy(), list(self._texts or ()))
@@ -136,7 +136,7 @@ def read_frame(handle: int, segment: Segment, at: int) -> bytes | None:
 
 
 def write_index(folder: Folder, segment: Segment, texts: Sequence[Texts]) -> None:
-    """Write the index of a segment, as far as the disk lets it: it can be made again."""
+    """Write the index of a segment, if the disk takes it. It can be made again."""
     files, path = folder.files, index_of(segment.path)
     with contextlib.suppress(OSError):
         data = encode_index(

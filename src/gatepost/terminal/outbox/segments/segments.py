@@ -2,20 +2,19 @@
 
 Rules:
 
-* An event is a frame of the journal; it is on disk when :meth:`Segments.append` returns.
-* In memory there are some bytes an event: the columns of its segment. A closed segment has an index next to it, so that
-  a start does not read the events; where that is missing or damaged, the segment is read, and the index made again. The
-  index of an open segment has its seed alone.
-* Alarms have segments of their own, so that they keep no records when the disk is full. What is stored together and has
-  both is taken back where only one of them can be written.
+* An event is a frame of the journal. It is on disk when :meth:`Segments.append` returns.
+* Memory has some bytes per event: the columns of its segment. A closed segment has an index, so that a start does not
+  read the events. If the index is missing or damaged, the segment is read, and the index made again. The index of an
+  open segment has only its seed.
+* Alarms have segments of their own, so that they keep no records on a full disk. A group with both is taken back if
+  only one of them can be written.
 * In a lane numbers ascend. Of two events with one number the later one counts: the earlier was part of an append that
-  failed, and no caller was told that it was taken. That holds within a lane: a number whose event the disk did not let
-  go is not given again.
-* A frame that is damaged costs its event, no other. Its bytes are set aside (:mod:`.set_aside`); so is a whole segment
-  whose header is gone in both copies and in the index.
-* A segment is deleted when no event in it is needed; the caller says when that is. Where some of its events are needed,
-  the others' bytes can be given back (:mod:`.holes`). A file system that cannot make holes is asked once.
-* A rescue reads what it can, from segments of another journal and of a later version as well.
+  failed, and no caller was told of it. If the disk cannot remove an event, its number is not given again in that lane.
+* A damaged frame costs its event only. Its bytes are set aside (:mod:`.set_aside`). So is a whole segment whose header
+  is lost in both copies and in the index.
+* A segment is deleted when none of its events is needed, which the caller decides. If some are needed, the bytes of the
+  others can be given back (:mod:`.holes`). A file system that cannot make holes is tried once.
+* A rescue reads what it can, also from segments of another journal and of a later version.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ from gatepost.terminal.outbox.types import ALARMS, RECORDS
 __all__ = ["Segments"]
 
 _SURELY_BLOCKS = 64 * 1024
-"""So many bytes in a row have blocks of the disk that have nothing else in them."""
+"""Least bytes in a row that surely contain whole blocks of the disk."""
 _YEAR_S = 365 * 86_400.0
 _OPEN = 4
-"""Segments that are kept open for reading."""
+"""Segments that stay open for reading."""
 _ASIDE_SEGMENTS = 4
-"""Damaged bytes take the space of so many segments at most."""
+"""Segments whose space damaged bytes take at most."""
 
 
 class Segments:
@@ -74,21 +73,21 @@ class Segments:
         self._handles: dict[Path, int] = {}
         self._staged: dict[int, Staged] = {}
         self.has_empty = False
-        """A segment may be among them of which no event is needed."""
+        """There may be a segment without needed events."""
         self.has_waste = False
-        """A segment may be among them of which bytes can be given back."""
+        """There may be a segment whose bytes can be given back."""
         self._makes_holes = True
-        """The file system gives bytes back, as far as it is known."""
+        """The file system can make holes, as far as known."""
         self.deleted_up_to = [0, 0]
         """The highest number that was deleted, by lane."""
         self.may_remain = False
-        """Events that the last :meth:`append` refused may be found at a start: their numbers are not free."""
+        """A start may find events that the last :meth:`append` refused, so their numbers are not free."""
 
     @classmethod
     def load(
         cls, folder: Folder, *, segment_bytes: int, is_writer: bool, is_rescue: bool = False
     ) -> Segments:
-        """Look at every segment. ``is_writer``: damage is set aside, and indexes are made.
+        """Read the places in every segment. ``is_writer``: damage is set aside, and indexes are made.
 
         Raises :class:`~gatepost.errors.OutboxTooNew` and :class:`~gatepost.errors.OutboxUnavailable`.
         """
@@ -131,16 +130,16 @@ class Segments:
 
     @property
     def last(self) -> int:
-        """Return the highest number; 0: there is none."""
+        """Return the highest number; 0 without any."""
         return max((lane[-1].columns.numbers[-1] for lane in self.lanes if lane), default=0)
 
     @property
     def first(self) -> int:
-        """Return the lowest number; 0: there is none."""
+        """Return the lowest number; 0 without any."""
         return min((firsts[0] for firsts in self._firsts if firsts), default=0)
 
     def of(self, number: int) -> Segment | None:
-        """Return the segment that has an event, if one has."""
+        """Return the segment of an event; ``None`` without one."""
         for lane in (RECORDS, ALARMS):
             at = bisect_right(self._firsts[lane], number) - 1
             if at >= 0 and self.lanes[lane][at].place(number) is not None:
@@ -173,7 +172,7 @@ class Segments:
             for entry in entries:
                 with contextlib.suppress(OSError):
                     about = entry.stat()
-                    total += min(about.st_size, about.st_blocks * 512)  # holes take nothing
+                    total += min(about.st_size, about.st_blocks * 512)  # holes take no space
         return total
 
     def read(self, number: int) -> bytes | None:
@@ -185,7 +184,7 @@ class Segments:
         return read_frame(self._handle(segment), segment, at)
 
     def set_aside(self, number: int) -> None:
-        """Keep the damaged bytes of an event in a file of their own."""
+        """Move the damaged bytes of an event to a file of their own."""
         segment = self.of(number)
         if segment is not None:
             at = segment.place(number) or 0
@@ -203,18 +202,18 @@ class Segments:
     # --- what comes in ----------------------------------------------------------------------------------------
 
     def stage(self, event: Staged) -> None:
-        """Let an event be known that is about to be appended."""
+        """Prepare an event to be appended."""
         self._staged[event.number] = event
 
     def unstage(self, number: int) -> None:
-        """Forget an event that was staged: it is not appended."""
+        """Forget a staged event, which is not appended."""
         self._staged.pop(number, None)
 
     def append(self) -> None:
-        """Append what was staged; it is on disk when this returns.
+        """Append the staged events. They are on disk when this returns.
 
-        Raises :class:`~gatepost.errors.JournalUnavailable`: none of it was appended; :attr:`may_remain` says whether
-        some of it may be found at a start.
+        Raises :class:`~gatepost.errors.JournalUnavailable`: none of them was appended. :attr:`may_remain` tells whether
+        a start may find some of them.
         """
         self.may_remain = False
         places: list[tuple[Writer, Position, Position, list[Staged]]] = []
@@ -235,7 +234,7 @@ class Segments:
                     self.may_remain |= other.may_remain
                 for begun in self._writers:
                     if begun is not None:
-                        begun.remove_blank()  # else a full disk keeps one for each event
+                        begun.remove_blank()  # otherwise a full disk keeps one for each event
                 raise
         for writer, _, place, events in places:
             self._appended(writer, place, events)
@@ -248,7 +247,7 @@ class Segments:
             self._finish_last(lane)
             path = self.folder.segment(writer.stream, place.segment)
             segment = Segment(path, writer.seed, Columns(), [])
-            # Both copies of the header are in one page of the disk; without the seed no event can be read.
+            # Both copies of the header are in one page of the disk. Without the seed no event can be read.
             write_index(self.folder, segment, [])
             segment.is_open = True
             segments.append(segment)
@@ -269,12 +268,12 @@ class Segments:
             LANES[lane],
             segment_bytes=self._segment_bytes,
             segment_s=_YEAR_S,
-            # Names sort by age; an age that no clock tells cannot be set back.
+            # Names sort by age. They do not use a clock, which can be set back.
             now=lambda: (life + 0.5) / 1000,
         )
 
     def _finish_last(self, lane: int) -> None:
-        """Write the index of the segment that was written last: it takes nothing more."""
+        """Write the index of the last segment, which takes no more events."""
         if self.lanes[lane] and self.lanes[lane][-1].is_open:
             segment = self.lanes[lane][-1]
             write_index(self.folder, segment, segment.texts())
@@ -284,7 +283,7 @@ class Segments:
     # --- what goes --------------------------------------------------------------------------------------------
 
     def not_needed(self, number: int) -> None:
-        """Count an event as needed no longer."""
+        """Count an event as no longer needed."""
         segment = self.of(number)
         if segment is not None:
             segment.live -= 1
@@ -293,7 +292,7 @@ class Segments:
             self.has_waste = True
 
     def needed_again(self, number: int) -> None:
-        """Take :meth:`not_needed` back."""
+        """Undo :meth:`not_needed`."""
         segment = self.of(number)
         if segment is not None:
             segment.live += 1
@@ -312,7 +311,7 @@ class Segments:
 
     @property
     def wasteful(self) -> Segment | None:
-        """Return the oldest closed segment of which many bytes can be given back; ``None``: there is none."""
+        """Return the oldest closed segment with many bytes to give back; ``None`` without one."""
         if not (self.has_waste and self._makes_holes):
             return None
         least = max(self._segment_bytes // 4, 2 * PAGE)
@@ -325,13 +324,13 @@ class Segments:
 
     @property
     def makes_holes(self) -> bool:
-        """Return whether the file system gives bytes back, as far as it is known."""
+        """Return whether the file system can make holes, as far as known."""
         return self._makes_holes
 
     def give_back(self, segment: Segment, is_needed: Callable[[int], bool]) -> int:
-        """Give the bytes of events back that are not needed, of a closed segment; return how many.
+        """Give the bytes of unneeded events of a closed segment back; return how many.
 
-        Raises ``OSError``. The caller has on disk that these events are not needed.
+        Raises ``OSError``. The caller has recorded on disk that these events are not needed.
         """
         texts = segment.texts()
         punched = punch(segment, self._files, is_needed)
@@ -348,7 +347,7 @@ class Segments:
         self._finish_last(lane)
 
     def finish_unneeded(self) -> None:
-        """Close the last segments of which no event is needed, so that they can be deleted."""
+        """Close the last segments without needed events, so that they can be deleted."""
         for lane in (ALARMS, RECORDS):
             last = self.lanes[lane][-1] if self.lanes[lane] else None
             if last is not None and last.is_open and not last.live:
@@ -357,11 +356,11 @@ class Segments:
 
     @property
     def closed(self) -> list[Segment]:
-        """Return the segments that take nothing more."""
+        """Return the segments that take no more events."""
         return [segment for segment in self.all if not segment.is_open]
 
     def empty(self) -> list[Segment]:
-        """Return the closed segments of which no event is needed."""
+        """Return the closed segments without needed events."""
         return [segment for segment in self.all if not (segment.live or segment.is_open)]
 
     def remove(self, segment: Segment) -> None:
@@ -381,7 +380,7 @@ class Segments:
             self._files.remove(self.folder.writer_file(stream))
 
     def close(self) -> None:
-        """End the streams, and let go of the files. May be called twice."""
+        """End the streams, and close the files. Idempotent."""
         for lane in (ALARMS, RECORDS):
             writer, self._writers[lane] = self._writers[lane], None
             if writer is not None:

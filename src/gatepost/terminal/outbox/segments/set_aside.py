@@ -1,10 +1,10 @@
-"""Damaged bytes that are set aside, for a person to look at: files ``damaged-NAME-OFFSET`` next to what they come from.
+"""Damaged bytes that are set aside for inspection: files ``damaged-NAME-OFFSET`` next to their origin.
 
 Rules:
 
-* Nothing reads them again, and nothing waits for them: what the disk does not take is not set aside.
-* They are bounded in number and bytes. The oldest go first, and are counted.
-* On a full disk they go before delivered history does.
+* Nothing reads them again, and nothing waits for them. What the disk does not take is not set aside.
+* They are bounded in number and bytes. The oldest are deleted first, and counted.
+* On a full disk they are deleted before delivered history.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Aside:
         self._files = files
         self._most_bytes = most_bytes
         self.gone = 0
-        """Files that were deleted since the start, for others or for space."""
+        """Files that were deleted since the start, because there were too many or for space."""
 
     def take_part(self, path: Path, start: int, end: int) -> None:
-        """Keep some bytes of a file: the file will be deleted."""
+        """Keep some bytes of a file that will be deleted."""
         name = _name(path, start)
         with contextlib.suppress(OSError):
             if name.exists():
@@ -49,27 +49,27 @@ class Aside:
         self.trim()
 
     def take(self, path: Path) -> None:
-        """Keep a file that is used no longer, under another name."""
+        """Keep a file that is no longer used, under another name."""
         with contextlib.suppress(OSError):
             path.rename(_name(path, 0))
             self._files.sync_folder(self._folder)
         self.trim()
 
     def take_copy(self, path: Path) -> None:
-        """Keep a file that is used for a while longer and not written to: it gets a second name."""
+        """Keep a file that stays in use and is not written to: it gets a second name."""
         with contextlib.suppress(OSError):
             self._files.link(path, _name(path, 0))
         self.trim()
 
     def trim(self) -> None:
-        """Delete the oldest of them, as long as there are too many."""
+        """Delete the oldest files while there are too many."""
         kept = self._kept()
         while len(kept) > MOST_FILES or sum(size for _, size in kept) > self._most_bytes:
             if not self._remove(kept.pop(0)[0]):
                 return
 
     def drop_oldest(self) -> bool:
-        """Delete the oldest of them; return whether there was one."""
+        """Delete the oldest file; return whether there was one."""
         kept = self._kept()
         return bool(kept) and self._remove(kept[0][0])
 

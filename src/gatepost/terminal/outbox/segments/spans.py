@@ -11,7 +11,7 @@ from gatepost.terminal.outbox.segments.segments import Segments
 __all__ = ["damaged_spans", "deleted_spans", "written_spans"]
 
 _COMMIT_BYTES = FRAME_BYTES + len(encode_commit(0))
-"""Between two events of a segment is at most one commit."""
+"""Bytes between two events of a segment, which is at most one commit."""
 
 
 def written_spans(segments: Segments) -> Iterator[tuple[int, int]]:
@@ -29,7 +29,7 @@ def written_spans(segments: Segments) -> Iterator[tuple[int, int]]:
 
 
 def deleted_spans(segments: Segments) -> Iterator[tuple[int, int]]:
-    """Return the spans of numbers that may have stood in segments that were deleted."""
+    """Return the spans of numbers that may have been in deleted segments."""
     for lane, up_to in zip(segments.lanes, segments.deleted_up_to, strict=True):
         before: Segment | None = None
         for segment in lane:
@@ -38,7 +38,7 @@ def deleted_spans(segments: Segments) -> Iterator[tuple[int, int]]:
                 yield 1, first - 1
             else:
                 stream, number = before.place_in_stream
-                # A stream that ended may have had segments behind the last one that is there.
+                # A stream that ended may have had segments after the last present one.
                 if segment.place_in_stream != (stream, number + 1):
                     yield before.columns.numbers[-1] + 1, first - 1
             before = segment
@@ -46,9 +46,9 @@ def deleted_spans(segments: Segments) -> Iterator[tuple[int, int]]:
 
 
 def damaged_spans(segments: Segments) -> Iterator[tuple[int, int]]:
-    """Return the spans of numbers between two events of a segment with bytes between them that are no event.
+    """Return the spans of numbers between two events of a segment that have damaged bytes between them.
 
-    Not those of a write that a power cut has cut short: no caller was told of it.
+    The rest of a write that a power cut interrupted is no damage: no caller was told of it.
     """
     for segment in segments.all:
         numbers, starts, ends = segment.columns.numbers, segment.columns.starts, segment.columns.ends

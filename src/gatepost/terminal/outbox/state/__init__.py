@@ -1,9 +1,9 @@
-"""The state of an outbox: what became of its events.
+"""The state of each event of an outbox.
 
-``state``       the state in memory, changed by operations; pure
-``operations``  which operations there are; pure
+``state``       the states in memory, changed by operations; pure
+``operations``  the operations; pure
 ``drops``       dropped events, in bursts; pure
-``snapshot``    a copy of the state for another thread; pure
-``log``         the state on disk: checkpoints and operations
-``owner``       serial and subscription once more, in a file of their own
+``snapshot``    a copy of the states for another thread; pure
+``log``         the states on disk: checkpoints and operations
+``owner``       serial and subscription, in a second file
 """

@@ -1,6 +1,6 @@
 """Dropped events, in bursts. Pure.
 
-Drops come in bursts: a receiver is away for a weekend, and ten thousand records make room one by one. A burst is one
+Drops come in bursts: during a weekend without a receiver, ten thousand records are dropped one by one. A burst is one
 entry (which events, how many, why, when), and one line in the log.
 """
 
@@ -15,13 +15,13 @@ from gatepost.terminal.outbox.types import ALARMS, RECORDS, Dropped
 __all__ = ["BURST_S", "DAMAGED", "MAX_BURSTS", "with_drop"]
 
 DAMAGED = "damaged"
-"""Why an event was dropped whose bytes cannot be read."""
+"""Reason for an event whose bytes cannot be read."""
 
 BURST_S = 60.0
-"""A minute without a drop ends a burst."""
+"""Seconds without a drop after which a burst ends."""
 
 MAX_BURSTS = 1_000
-"""Entries that are kept; from then on, drops are counted in the newest entry of their kind."""
+"""Entries that are kept. Further drops are counted in the newest entry of their kind."""
 
 _LANES: dict[int, Literal["records", "alarms"]] = {ALARMS: "alarms", RECORDS: "records"}
 

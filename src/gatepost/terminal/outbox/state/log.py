@@ -1,25 +1,25 @@
-"""The state on disk: checkpoints, and the operations behind each.
+"""The state on disk: checkpoints, and the operations after each.
 
 Rules:
 
-* A file ``state-NNNNNNNN`` begins like a segment, goes on with a checkpoint (a whole state), and then with operations.
-  A process writes only files that it made. Such a file gets its name once it is synced with its checkpoint, so that one
-  that a kill or a power cut has left half-written is none.
-* An operation is written before a caller is told, and not synced: a power cut may take acknowledgements, and their
-  events are sent once more. What must not be lost that way is synced (``sync=True``), and so is everything before a
+* A file ``state-NNNNNNNN`` begins like a segment, then has a checkpoint (a whole state), then operations. A process
+  writes only to files that it made. A file gets its name once it is synced with its checkpoint, so that one that is
+  half-written after a kill or a power cut does not count.
+* An operation is written before a caller is told, and not synced. After a power cut acknowledgements may be missing,
+  and their events are pushed again. What must not be lost is synced (``sync=True``), and so is everything before a
   segment is deleted.
-* The file before the last one is kept: its checkpoint and operations lead to the last checkpoint. So that one may be
-  damaged. An operation that is damaged is left out; behind what the mark says, where a power cut takes some and leaves
-  later ones, that is no damage.
-* What the disk does not take stays in memory, and goes first when it takes something again. Of many operations only the
-  ends of events are kept; the next checkpoint has the rest.
-* The end of a file may be missing, and nothing in it tells. So before a segment is deleted, and at a stop, a *mark*
-  says how far the operations go that are synced by then, and which numbers are deleted. It costs no sync: without it,
-  or with an older one, what was deleted may count as damaged.
-* After a sync that failed a file takes nothing more, for a second sync may succeed without the data. Another has to be
-  begun.
-* Another file is begun when the operations have as many bytes as a checkpoint, but at least :data:`LEAST_BYTES`: so
-  checkpoints at most double what is written, and a start reads little.
+* The file before the last one is kept. Its checkpoint and operations lead to the last checkpoint, so one file may be
+  damaged. A damaged operation is skipped. After the end that the mark records, missing operations are no damage,
+  because a power cut may lose some and leave later ones.
+* What the disk does not take stays in memory, and is written first when it takes writes again. If there are many, only
+  operations that end an event are kept. The next checkpoint has the rest.
+* The end of a file may be missing without a trace. So before a segment is deleted, and at a stop, a *mark* records how
+  far the operations are synced, and which numbers are deleted. It costs no sync: without it, or with an older one,
+  deleted events may count as damaged.
+* After a failed sync a file takes nothing more, because a second sync may succeed without the data. A new file is
+  started.
+* A new file is started when the operations have as many bytes as a checkpoint, but at least :data:`LEAST_BYTES`. So
+  checkpoints at most double the written bytes, and a start reads little.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ CHECKPOINT = 3
 LEAST_BYTES = 256 * 1024
 
 MOST_UNWRITTEN = 10_000
-"""Operations that are kept in memory of those that only a checkpoint needs."""
+"""Operations kept in memory that only a checkpoint needs."""
 
 _MARK = "deleted"
 _MARKED = struct.Struct("<16s4Q")
-"""Id of the journal, number of a file of the state, its end, the highest number deleted of each lane."""
+"""Id of the journal, number of a file of the state, its end, the highest deleted number of each lane."""
 _CHECK = struct.Struct("<I")
 
 _NAME = re.compile(r"state-(\d{8})")
@@ -80,24 +80,24 @@ class Mark(Struct, frozen=True):
     """The end of the state when a segment was last deleted."""
 
     number: int = 0
-    """Of a file of the state."""
+    """Number of a file of the state."""
     end: int = 0
-    """Up to where it was synced."""
+    """Offset up to which it was synced."""
     deleted_up_to: tuple[int, int] = (0, 0)
-    """The highest number that was deleted, by lane."""
+    """The highest deleted number, by lane."""
 
 
 class Kept(Struct, frozen=True):
-    """The state that a folder has."""
+    """The state in a folder."""
 
     checkpoint: dict[str, Any] | None
-    """``None``: there is none that can be read."""
+    """``None``: none can be read."""
     ops: list[Op]
     """The operations since."""
     number: int
-    """Of the last file; 0: there is none."""
+    """Number of the last file; 0 without one."""
     damaged: tuple[Path, ...]
-    """Files that are not whole."""
+    """Incomplete files."""
     is_damaged: bool
     """Operations are missing."""
     mark: Mark
@@ -107,7 +107,7 @@ class StateLog:
     """Writes the state of one outbox. One thread at a time."""
 
     def __init__(self, folder: Folder, number: int) -> None:
-        """Write behind the files that are there; ``number``: of the last of them."""
+        """Write after the present files. ``number``: of the last one."""
         self._folder = folder
         self._files = folder.files
         self._number = number
@@ -117,19 +117,19 @@ class StateLog:
         self._failed = False
         """The last sync of the file failed."""
         self._cause = errno.EIO
-        """Why there is no file to write to: the number of the error."""
+        """The error number for which there is no file to write to."""
         self.unwritten: list[Op] = []
         """Operations that the disk did not take."""
         self._most_unwritten = MOST_UNWRITTEN
         self._lacks_some = False
-        """Operations are missing in the file that the next checkpoint has."""
+        """The file lacks operations, which the next checkpoint has."""
         self._mark = -1
 
     @classmethod
     def read(cls, folder: Folder, *, is_rescue: bool = False) -> Kept:
-        """Read the last state that is whole, and what was done since.
+        """Read the last complete state, and the operations since.
 
-        ``is_rescue``: the state of a later version is passed over.
+        ``is_rescue``: the state of a later version is skipped.
         Raises :class:`~gatepost.errors.OutboxTooNew` and :class:`~gatepost.errors.OutboxUnavailable`.
         """
         for _ in range(_TRIES):
@@ -142,7 +142,7 @@ class StateLog:
                 kept = Kept(None, [], 0, (), False, Mark())
                 break
             except FileNotFoundError:
-                continue  # its writer has begun another file meanwhile
+                continue  # the writer has started another file meanwhile
             except OSError as error:
                 if is_rescue:
                     kept = Kept(None, [], 0, (), False, Mark())
@@ -160,12 +160,12 @@ class StateLog:
 
     @property
     def is_clean(self) -> bool:
-        """Return whether everything that was done is in the file, and no sync of it has failed."""
+        """Return whether every operation is in the file, and no sync of it has failed."""
         return not self.unwritten and self.is_writable
 
     @property
     def is_writable(self) -> bool:
-        """Return whether there is a file to write to; else another has to be begun."""
+        """Return whether there is a file to write to. If not, a new one has to be started."""
         return self._handle >= 0 and not self._failed
 
     @property
@@ -178,7 +178,7 @@ class StateLog:
         )
 
     def begin(self, state: dict[str, Any]) -> None:
-        """Begin another file with this state, which has everything that was done. Raises ``OSError``."""
+        """Start a new file with this state, which includes every operation. Raises ``OSError``."""
         try:
             self._begin(state)
         except OSError as error:
@@ -215,9 +215,9 @@ class StateLog:
                 self._files.remove(_path(self._folder, earlier))
 
     def write(self, ops: Sequence[Op], *, sync: bool = False) -> None:
-        """Write operations behind what was not written yet. Raises ``OSError``: they are not written, then.
+        """Write pending operations, then these. Raises ``OSError``: then they are not written.
 
-        What could not be written before stays in :attr:`unwritten` in that case, without ``ops``.
+        In that case the earlier ones stay in :attr:`unwritten`, without ``ops``.
         """
         if self._framing is None or self._failed:
             raise OSError(self._cause, os.strerror(self._cause))
@@ -240,7 +240,7 @@ class StateLog:
         self._wrote()
 
     def keep(self, ops: Sequence[Op]) -> None:
-        """Keep in memory what the disk did not take, the latest attempts not without a bound."""
+        """Keep operations in memory that the disk did not take; the number of attempts among them is bounded."""
         self.unwritten += ops
         if len(self.unwritten) > self._most_unwritten:
             self.unwritten = [op for op in self.unwritten if op[0] in ENDS]
@@ -252,7 +252,7 @@ class StateLog:
         self._most_unwritten = MOST_UNWRITTEN
 
     def mark(self, deleted_up_to: Sequence[int]) -> None:
-        """Say that what is synced now is what segments are deleted by, as far as the disk lets it."""
+        """Write the mark, if the disk takes it: the synced end, and the deleted numbers."""
         head = _MARKED.pack(self._folder.id, self._number, self._end, *deleted_up_to)
         with contextlib.suppress(OSError):
             if self._mark < 0:
@@ -262,7 +262,7 @@ class StateLog:
             self._files.write(self._mark, head + _CHECK.pack(crc32(head)), 0)
 
     def close(self) -> None:
-        """Let go of the files. May be called twice."""
+        """Close the files. Idempotent."""
         self._close_file()
         if self._mark >= 0:
             self._files.close(self._mark)
@@ -275,7 +275,7 @@ class StateLog:
 
 
 def _files_of(folder: Folder) -> list[int]:
-    """Return the numbers of the files that are there, in order."""
+    """Return the numbers of the present files, in order."""
     return sorted(int(match[1]) for file in folder.path.iterdir() if (match := _NAME.fullmatch(file.name)))
 
 
@@ -284,7 +284,7 @@ def _path(folder: Folder, number: int) -> Path:
 
 
 def _read_all(folder: Folder) -> Kept:
-    mark = _read_mark(folder)  # first: what it says is in the files by then
+    mark = _read_mark(folder)  # first, because the files are complete up to it
     numbers = _files_of(folder)
     checkpoint: dict[str, Any] | None = None
     ops: list[Op] = []
@@ -308,7 +308,7 @@ def _read_mark(folder: Folder) -> Mark:
 
 
 def marked_id(path: Path) -> bytes | None:
-    """Return the id of the journal that the mark in a folder has; ``None``: there is none that is whole."""
+    """Return the journal id in the mark of a folder; ``None`` without a complete mark."""
     return _marked(path)[0]
 
 
@@ -325,9 +325,9 @@ def _marked(path: Path) -> tuple[bytes | None, Mark]:
 
 
 def _read(path: Path, folder: Folder, synced: int) -> tuple[dict[str, Any] | None, list[Op], int, bool]:
-    """Return the checkpoint of a file, its operations, their end, and whether it is whole.
+    """Return the checkpoint of a file, its operations, their end, and whether it is complete.
 
-    ``synced``: up to where its operations are known to have been synced.
+    ``synced``: offset up to which its operations are known to be synced.
     """
     try:
         data = path.read_bytes()
@@ -347,7 +347,7 @@ def _read(path: Path, folder: Folder, synced: int) -> tuple[dict[str, Any] | Non
     scan = Framing(header.seed).scan(data[HEADER_BYTES:], HEADER_BYTES, is_end=True)
     checkpoint: dict[str, Any] | None = None
     ops: list[Op] = []
-    # What is behind the last sync may be what a power cut has left, and behind the last frame, a kill.
+    # Bytes after the last sync may be left by a power cut, and bytes after the last frame by a kill.
     is_whole = all(gap.start >= synced or gap.end == scan.end for gap in scan.gaps)
     for frame in scan.frames:
         try:

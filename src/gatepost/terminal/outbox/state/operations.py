@@ -26,10 +26,10 @@ __all__ = [
 ]
 
 VERSION = 1
-"""Of the operations, and of the whole state as it is written."""
+"""Version of the operations, and of the whole state on disk."""
 
 Op = tuple[Any, ...]
-"""One of the following, and its values."""
+"""One of the operations below, and its values."""
 
 ACCEPTED = "a"
 CLAIMED = "c"
@@ -48,4 +48,4 @@ REFUSED_FULL = "q"
 SKIPPED = "k"
 
 ENDS = (DONE, DEAD, FORGOTTEN, DROPPED, LOST, TAKEN_UP)
-"""Operations of which each event has but a few."""
+"""Operations of which each event has only a few."""

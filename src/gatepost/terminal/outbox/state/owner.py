@@ -1,12 +1,12 @@
-"""The owner of an outbox, serial and subscription, once more in a file of its own.
+"""The owner of an outbox, serial and subscription, in a second file.
 
 Rules:
 
-* The state has both, and goes by itself. This file is for where the state cannot be read: a page of flash that is lost
-  takes the begin of a file of the state, and two such pages both files.
-* It is written, synced, when one of the two changes, and at a start where it is not as the state says. It is deleted
-  first, so that one that is there is never older than the state, but for a crash in between.
-* It says nothing of the journal: a terminal knows its address also where no event is left.
+* The state has both, and is used normally. This file is for a state that cannot be read: a lost page of flash takes the
+  begin of a file of the state, and two such pages take both files.
+* It is written, synced, when one of the two changes, and at a start if it differs from the state. It is deleted first,
+  so that a present file is never older than the state, except after a crash in between.
+* It does not depend on the journal: a terminal knows its address also without any event.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Owner(Struct, frozen=True, array_like=True):
 
     serial: str | None = None
     event_dest: str | None = None
-    """``None``: none was ever given."""
+    """``None``: there was never one."""
     enabled: bool = False
     receiver: str = ""
     """The last address that was not empty."""
 
 
 def read_owner(folder: Path) -> Owner:
-    """Return what the file says; nothing where there is none that is whole."""
+    """Return the content of the file; an empty owner without a complete file."""
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         data = (folder / _NAME).read_bytes()
         body, check = data[: -_CHECK.size], data[-_CHECK.size :]
@@ -50,7 +50,7 @@ def read_owner(folder: Path) -> Owner:
 
 
 def write_owner(folder: Path, owner: Owner, files: Files) -> None:
-    """Write the file, as far as the disk lets it: the state has the same."""
+    """Write the file, if the disk takes it. The state has the same content."""
     body = _MAGIC + msgspec.msgpack.encode(owner)
     with contextlib.suppress(OSError):
         files.remove(folder / _NAME)

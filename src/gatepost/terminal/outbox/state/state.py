@@ -1,8 +1,8 @@
-"""The state of an outbox: the cursor, the history, dead letters, drops, the subscription. Pure.
+"""The state of an outbox: waiting events, the history, dead letters, drops, the subscription. Pure.
 
-Nothing here touches the disk. Whatever changes is an *operation*, a tuple of plain values: :meth:`State.do` applies it
-and puts it among those that are to be written; :meth:`State.apply` alone is what a start does with those that it reads.
-So the state that is read is the state that was written.
+Every change is an *operation*, a tuple of plain values. :meth:`State.do` applies it and adds it to those that are to be
+written. A start calls :meth:`State.apply` alone, with the operations that it reads. So the state that is read is the
+state that was written.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ class State:
     ) -> None:
         """``facts`` and ``trace`` look an event up; ``None``: it is not there.
 
-        ``not_needed`` gets each number whose bytes are needed no longer; ``needed_again``, each for which that is taken
-        back; ``history_changed``, each that becomes history (1), or is history no longer (-1).
+        ``not_needed`` is called with each number whose bytes are no longer needed; ``needed_again``, when that is
+        undone; ``history_changed``, when a number becomes history (1), or is no longer history (-1).
         """
         self.cursor = Cursor(lanes=2, max_refusals=max_refusals)
         self.history: OrderedDict[int, float] = OrderedDict()
-        """When each record that is kept was delivered, in that order."""
+        """The time of delivery of each kept record, in that order."""
         self.waiting_bytes = [0, 0]
         self.dead_bytes = [0, 0]
-        """By lane."""
+        """Bytes of dead letters, by lane."""
         self.history_bytes = 0
         self.delivered = [0, 0, 0, 0]
-        """Delivered events of each kind: lane, and 2 more for those with an image."""
+        """Delivered events by kind: the lane, plus 2 for those with an image."""
         self.refused_full = 0
         self.last_error: str | None = None
         self.last_error_at: float | None = None
@@ -85,7 +85,7 @@ class State:
         self.ops: list[Op] = []
         """Operations that are not written yet."""
         self.told: list[Callable[[], object]] = []
-        """Lines for the log, once what was done holds."""
+        """Log lines that are due once the operations are written."""
         self._facts, self._trace = facts, trace
         self._not_needed, self._needed_again, self._history_changed = (
             not_needed,
@@ -94,12 +94,12 @@ class State:
         )
 
     def do(self, *op: Any) -> None:
-        """Apply an operation, and have it written."""
+        """Apply an operation, and add it to those to be written."""
         self.apply(op)
         self.ops.append(op)
 
     def apply(self, op: Op) -> None:
-        """Apply an operation; one about an event that is elsewhere by now does nothing."""
+        """Apply an operation. It does nothing if its event has another state by now."""
         _APPLY[op[0]](self, *op[1:])
 
     # --- operations -------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class State:
             else:
                 self._not_needed(number)
         elif number not in self.cursor.settled:
-            # It is not there any more, so it was delivered, also where a dead letter was taken up for it.
+            # It is no longer there, so it was delivered.
             self.cursor.dead.pop(number, None)
             self.cursor.settled.add(number)
             self.cursor.last = max(self.cursor.last, number)
@@ -182,7 +182,7 @@ class State:
     def _lost(self, first: int, last: int, at: float) -> None:
         count = self.cursor.lose(first, last)
         if count:
-            # What it was is in the bytes that were lost; most events are records.
+            # Its lane is in the lost bytes. Most events are records.
             self._note_drop(first, last, count, DAMAGED, RECORDS, None, at)
 
     def _skipped(self, first: int, last: int) -> None:
@@ -218,17 +218,17 @@ class State:
     # --- events come in, and can be taken back ------------------------------------------------------------------
 
     def accept(self, number: int, facts: Facts, trace: str | None) -> None:
-        """Take in an event that waits from now on. What is written of it is the event itself."""
+        """Add an event that waits from now on. The event itself is what is written."""
         self.cursor.add(number, facts.lane, trace)
         self.waiting_bytes[facts.lane] += facts.size
 
     def take_back(self, number: int, facts: Facts) -> None:
-        """Take :meth:`accept` of the last event back."""
+        """Undo :meth:`accept` of the last event."""
         self.cursor.take_back(number)
         self.waiting_bytes[facts.lane] -= facts.size
 
     def drop(self, number: int, reason: str, at: float) -> Callable[[], None]:
-        """Drop an event that waits or is a dead letter; return what takes it back."""
+        """Drop an event that waits or is a dead letter; return how to undo it."""
         facts = self._facts(number) or Facts(RECORDS, 0, False, 0.0, None)
         lane = self.cursor.waiting.get(number)
         flies = number in self.cursor.in_flight
@@ -248,7 +248,7 @@ class State:
         return take_back
 
     def forget_oldest(self) -> tuple[int, Callable[[], None]]:
-        """Forget the record that was delivered first; return its bytes, and what takes it back."""
+        """Forget the record that was delivered first; return its bytes, and how to undo it."""
         number, at = next(iter(self.history.items()))
         size, ops = self._size(number), len(self.ops)
         self.do(FORGOTTEN, (number,))
@@ -267,13 +267,13 @@ class State:
 
     @property
     def owner(self) -> Owner:
-        """Return whose events these are, and where they are pushed to."""
+        """Return the owner of the events, and the address to push to."""
         if self.subscription is None:
             return Owner(self.serial)
         return Owner(self.serial, self.subscription.event_dest, self.subscription.enabled, self.receiver)
 
     def take_owner(self, owner: Owner) -> None:
-        """Take over what was kept apart from this state, which says less than it should."""
+        """Take over an owner from the second file, because this state is incomplete."""
         self.serial = owner.serial or self.serial
         if owner.event_dest is not None:
             self.subscription = Subscription(owner.event_dest, owner.enabled)
@@ -282,7 +282,7 @@ class State:
     # --- kept -------------------------------------------------------------------------------------------------
 
     def dump(self) -> dict[str, Any]:
-        """Return everything, as plain values, but for the events themselves."""
+        """Return everything except the events themselves, as plain values."""
         return {
             "version": VERSION,
             "cursor": self.cursor.dump(),
@@ -312,7 +312,7 @@ class State:
         self.serial = kept["serial"]
 
     def copy(self) -> Snapshot:
-        """Return what another thread may read meanwhile."""
+        """Return a copy that another thread may read."""
         cursor = self.cursor
         return Snapshot(
             dict(cursor.waiting),
@@ -322,7 +322,7 @@ class State:
         )
 
     def recount(self, segments: Iterable[Iterable[tuple[int, int, int]]]) -> None:
-        """Count the bytes of the events that are there: number, lane and size of each. Forget the lines for the log."""
+        """Count the bytes of the present events: number, lane and size of each. Forget the log lines."""
         self.waiting_bytes, self.dead_bytes, self.history_bytes = [0, 0], [0, 0], 0
         there: set[int] = set()
         waiting, dead, history = self.cursor.waiting, self.cursor.dead, self.history
@@ -350,7 +350,7 @@ class State:
         return number in self.cursor.waiting or number in self.cursor.dead or number in self.history
 
     def is_gone(self, number: int) -> None:
-        """Take an event as settled whose bytes are gone because it was: what was read does not say so."""
+        """Take an event whose bytes were given back as settled, because the stored state does not say so."""
         if number in self.cursor.waiting:
             self.cursor.done_with(number)
         self.history.pop(number, None)
