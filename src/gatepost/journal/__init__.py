@@ -1,4 +1,4 @@
-"""An append-only log that is synced before a caller is told, and readers that keep their position in it.
+"""An append-only log: an append returns when it is synced, and readers keep their position.
 
 ``writer``   appends to a stream
 ``reader``   reads every stream, alarms first

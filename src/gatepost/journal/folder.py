@@ -2,19 +2,19 @@
 
 Rules:
 
-* A folder has a random id, made with it. Positions are kept by this id: another folder, or one that was emptied, has
-  another.
-* The segments of a stream are numbered from 1 without a gap. No segment is ever opened again for appending, by another
-  process or by a later life of the same one.
+* A folder has a random id, made with it. Positions are stored with this id, because another folder, or one that was
+  emptied, has another id.
+* The segments of a stream are numbered from 1 without a gap. No segment is ever opened again for appending, neither by
+  another process nor after a restart.
 * A writer holds a lock on its stream's file ``.writer`` and publishes in it how far its segments are synced. A reader
-  goes no further. Where the lock is free the writer has ended, and everything that it left is read.
-* A writer that closes segment n before it has another event publishes the beginning of segment n + 1, which is made
-  with that event. So a reader passes n, and it can be deleted.
+  reads no further. If the lock is free the writer has ended, and everything that it left is read.
+* A writer that closes segment n without another event publishes the beginning of segment n + 1, which is made with the
+  next event. So a reader leaves segment n, which can be deleted.
 * A lock on the file with the id pins the journal: nothing is deleted then.
-* A segment is deleted only when a position says that all of it was read. A segment that is gone before is a loss, and
+* A segment is deleted only when a position shows that all of it was read. A segment that is gone earlier is a loss, and
   reported.
-* A stream is deleted only when its position says that it has ended (:meth:`Position.behind_the_end`). So one that is
-  gone before is reported as well, though nothing of it may have waited.
+* A stream is deleted only when its position shows that it has ended (:meth:`Position.behind_the_end`). So a stream that
+  is gone earlier is reported as well, although perhaps nothing was unread.
 
 Names: ``STREAM-000001.events``, ``STREAM.writer``; a stream's name is the moment at which it was begun, a random part,
 and its lane, so names sort by age.
@@ -42,19 +42,19 @@ _PACKS = "packs"
 _ID_BYTES = 16
 _STREAM = re.compile(r"(\d{13}-[0-9a-f]{8}-(?:records|alarms))(?:-(\d{6,})\.events|\.writer)")
 _TRIES = 1000
-"""How often a publication is read that is not whole: it has 28 bytes, so it is damaged then."""
+"""How often an incomplete publication is read again. It has only 28 bytes, so after that it is damaged."""
 
 _UNLOCKED: tuple[Position, bool, JournalUnavailable | None] = (START, False, None)
-"""What is known of a stream whose writer has published nothing and is not at work, or has not begun yet."""
+"""The state of a stream without a publication and without a writer, or before its begin."""
 
 
 class Removed(Struct, frozen=True):
     """The result of :meth:`Folder.remove`."""
 
     segments: int
-    """How many it deleted."""
+    """Number of deleted segments."""
     streams: tuple[str, ...]
-    """Those of the positions whose stream is not there any more, for good: they are not needed any more."""
+    """Streams that are gone for good, so their positions are not needed any more."""
     is_pinned: bool = False
     """Nothing was deleted, because the journal is pinned."""
 
@@ -70,10 +70,10 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path, *, files: Files | None = None) -> Folder:
-        """Open a journal, and make it where there is none.
+        """Open a journal, or make it if there is none.
 
-        Raises :class:`~gatepost.errors.JournalCorrupt` for a folder that holds segments without the id that they
-        belong to, and :class:`~gatepost.errors.JournalUnavailable`.
+        Raises :class:`~gatepost.errors.JournalCorrupt` for a folder with segments and without their id, and
+        :class:`~gatepost.errors.JournalUnavailable`.
         """
         files = Files() if files is None else files
         try:
@@ -87,7 +87,7 @@ class Folder:
 
     @classmethod
     def find(cls, path: Path) -> Folder | None:
-        """Open the journal of another process, and change nothing; ``None``: there is none.
+        """Open the journal of another process, and change nothing; ``None`` without one.
 
         Raises what :meth:`open` raises.
         """
@@ -122,7 +122,7 @@ class Folder:
 
     def _streams(self) -> list[Stream]:
         found: dict[str, dict[int, int]] = {}
-        # First how far each is synced, then what is there: a segment that is published exists.
+        # First how far each is synced, then the segments, because a published segment exists.
         states = {name: self._known(name) for name in self._names()}
         with os.scandir(self.path) as entries:
             for entry in entries:
@@ -147,7 +147,7 @@ class Folder:
         return sum(sum(stream.segments.values()) for stream in self.streams())
 
     def backlog(self, positions: Mapping[str, Position]) -> Backlog:
-        """Return what readers with these positions have before them. Reads no segment.
+        """Return what readers at these positions have not read. Reads no segment.
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -155,9 +155,9 @@ class Folder:
         return Backlog(sum(part.events for part in parts), sum(part.bytes for part in parts))
 
     def waits_since(self, positions: Mapping[str, Position]) -> float | None:
-        """Return when the oldest segment was last written that is not read to its end; ``None``: all is read.
+        """Return when the oldest unread segment was last written, in Unix seconds; ``None``: all is read.
 
-        In Unix seconds; what waits longest is at most as much older as a segment is written to. Raises
+        The oldest event is at most :data:`~gatepost.journal.writer.SEGMENT_S` older. Raises
         :class:`~gatepost.errors.JournalUnavailable`.
         """
         times = []
@@ -165,17 +165,17 @@ class Folder:
             position = positions.get(stream.name, START)
             if stream.behind(position).bytes:
                 first = min(number for number in stream.segments if number >= position.segment)
-                with contextlib.suppress(OSError):  # it is read and deleted just now
+                with contextlib.suppress(OSError):  # it was just read and deleted
                     times.append(self.segment(stream.name, first).stat().st_mtime)
         return min(times, default=None)
 
     def remove(self, positions: Mapping[str, Position]) -> Removed:
-        """Delete the segments that lie wholly before these positions, and streams that have ended.
+        """Delete the segments before these positions, and streams that have ended.
 
-        Of such a stream the position says so, or it has none and never had a segment.
+        A stream has ended if its position says so, or if it has no position and never had a segment.
 
-        ``positions`` must be on disk: what is deleted here is nowhere else. Does nothing while the journal is pinned.
-        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        ``positions`` must be on disk, because deleted segments are nowhere else. Does nothing while the journal is
+        pinned. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
         removed = 0
         ended: set[str] = set()
@@ -194,7 +194,7 @@ class Folder:
                         self._remove_writer_file(stream)
                 ended = positions.keys() - {stream.name for stream in self.streams()}
                 if ended:
-                    # Else a power cut may bring it back when its position is forgotten.
+                    # Otherwise a power cut may bring it back when its position is deleted.
                     self.files.sync_folder(self.path)
         except OSError as error:
             raise JournalUnavailable(
@@ -208,7 +208,7 @@ class Folder:
         return [match[1] for match in matches if match is not None and match[2] is None]
 
     def _known(self, stream: str) -> tuple[Position, bool, JournalUnavailable | None]:
-        """Return :meth:`_state`, or why it is not known; then the writer counts as being at work."""
+        """Return :meth:`_state`, or why it is unknown. In that case the writer counts as running."""
         try:
             return *self._state(stream), None
         except JournalUnavailable as error:
@@ -217,7 +217,7 @@ class Folder:
             return START, True, JournalUnavailable(f"{stream}.writer cannot be read: {error.strerror}")
 
     def _state(self, stream: str) -> tuple[Position, bool]:
-        """Return what a writer has published, and whether it is at work."""
+        """Return what a writer has published, and whether it runs."""
         try:
             handle = os.open(self.writer_file(stream), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -226,7 +226,7 @@ class Folder:
             is_alive = not try_lock(handle, fcntl.LOCK_SH)
             published = decode_publication(os.pread(handle, PUBLICATION_BYTES, 0))
             tries = 0
-            while published is None and is_alive:  # it is being written just now
+            while published is None and is_alive:  # it is being written
                 if tries == _TRIES:
                     raise JournalUnavailable(
                         f"{stream}.writer is damaged; its writer writes it again with the next event"
@@ -239,9 +239,9 @@ class Folder:
             os.close(handle)
 
     def _remove_writer_file(self, stream: Stream) -> None:
-        """Delete the file under its lock: a writer that is about to lock it sees that it is gone.
+        """Delete the file under its lock. A writer that is about to lock it notices that it is gone.
 
-        It stays where the writer has begun and ended since the stream was looked at.
+        The file stays if the writer has begun and ended since the stream was read.
         """
         path = self.writer_file(stream.name)
         with contextlib.suppress(FileNotFoundError):
@@ -258,7 +258,7 @@ class Folder:
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[None]:
-        """Keep every segment that is there, in whichever process, as long as this lasts.
+        """Keep every segment during the ``with``, in all processes.
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -274,7 +274,7 @@ class Folder:
 
     @contextlib.contextmanager
     def unpinned(self) -> Iterator[bool]:
-        """Keep the journal from being pinned as long as this lasts; false: it is pinned.
+        """Keep the journal from being pinned during the ``with``; false: it is pinned.
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -289,7 +289,7 @@ class Folder:
 
 
 def try_lock(handle: int, kind: int) -> bool:
-    """Lock a file, shared or alone; return ``False`` where another one holds it."""
+    """Lock a file, shared or exclusively; return ``False`` if another process holds the lock."""
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -298,7 +298,7 @@ def try_lock(handle: int, kind: int) -> bool:
 
 
 def _look(path: Path) -> bytes | None:
-    """Return the id of the journal in a folder; ``None``: nothing of one is there."""
+    """Return the id of the journal in a folder; ``None`` without a journal."""
     number = _read_id(path)
     if number is None and any(_STREAM.fullmatch(name.name) for name in path.iterdir()):
         raise JournalCorrupt(
@@ -320,7 +320,7 @@ def _read_id(path: Path) -> bytes | None:
 
 
 def _make_id(path: Path, files: Files) -> bytes:
-    """Make the id. A reader never sees a part of it, and of two processes that make one the first one wins."""
+    """Make the id. A reader never sees a part of it. Of two processes that make one, the first wins."""
     number = os.urandom(_ID_BYTES)
     name = path / f"{_ID}.{number.hex()}"
     handle = files.create(name)
@@ -334,7 +334,7 @@ def _make_id(path: Path, files: Files) -> bytes:
     except FileExistsError:
         found = _read_id(path)
         if found is None:
-            files.remove(path / _ID)  # damaged, and nothing belongs to it
+            files.remove(path / _ID)  # damaged, and there are no segments
             files.link(name, path / _ID)
         else:
             number = found

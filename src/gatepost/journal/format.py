@@ -1,24 +1,24 @@
 """The bytes of segments and packs. Pure.
 
-A segment begins with a header of two equal sectors, so that a damaged one costs nothing, and goes on with frames::
+A segment begins with a header of two equal sectors, so that one of them may be damaged, followed by frames::
 
     frame   mark (4) | length of the body (4) | check (4) | kind (1) | body
     check   CRC-32 over length, kind and body
 
-Mark and check begin with a seed that is random for each segment and only in its header. So no body that a
-peer sends is taken for a frame, wherever a reader has to look for the next one. Numbers are little-endian.
+Mark and check begin with a random seed of the segment, which is only in its header. So a reader that looks for the next
+frame never takes a part of a peer's body for one. Numbers are little-endian.
 
-An *event* frame holds what was appended. A *commit* frame says up to which offset of its segment a sync had succeeded
-when it was written; it is written with the next batch, so the last batch of a segment has none. What is damaged
-before the last commit was acknowledged. What is damaged behind it may be the tail of a write that was cut short.
+An *event* frame has an appended body. A *commit* frame has the offset up to which the segment was synced when the frame
+was written. It is written with the next batch, so the last batch of a segment has none. Damaged bytes before the last
+commit were acknowledged. Damaged bytes after it may be the rest of an incomplete write.
 
-A pack begins with a header of two equal sectors, too, and goes on with images, end to end and without frames::
+A pack also begins with a header of two equal sectors, followed by images without gaps and without frames::
 
     image   ciphertext | tag (16)
 
-Each is encrypted with AES-256-GCM (NIST SP 800-38D) under a key that no other image has. So the nonce is always zero,
-and a tag that fits says both that the bytes are whole and that they are the image that was asked for. The user of a
-journal keeps where an image is, and its key: without them nothing in a pack can be used.
+Each is encrypted with AES-256-GCM (NIST SP 800-38D) and a key of its own. So the nonce is always zero, and a matching
+tag shows that the bytes are complete and that they are the requested image. The caller keeps the place of an image and
+its key. Without them a pack is useless.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _SECTOR = 512
 HEADER_BYTES = 2 * _SECTOR
 
 MAX_BODY = 256 * 1024 * 1024
-"""Bytes. A length beyond it is damage."""
+"""Bytes. A greater length is damage."""
 
 KEY_BYTES = 32
 TAG_BYTES = 16
@@ -124,9 +124,9 @@ class Scan(Struct, frozen=True):
     frames: tuple[Frame, ...]
     gaps: tuple[Gap, ...]
     end: int
-    """The offset behind the last of them."""
+    """The offset after the last of them."""
     needs: int
-    """Bytes from ``end`` on that the next frame takes, where the stretch ended within it; 0 where it did not."""
+    """Bytes of the next frame from ``end`` on, if the stretch ended within it; else 0."""
 
 
 class PackHeader(Struct, frozen=True):
@@ -144,9 +144,9 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_header(data: bytes, *, reads_later: bool = False) -> Header:
-    """Read a header of which one copy may be damaged.
+    """Read a header. One of its copies may be damaged.
 
-    ``reads_later``: one of a later version, too, as if it were of this one.
+    ``reads_later``: read one of a later version, too, as if it were of this one.
     Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalCorrupt`.
     """
     return Header(*_fields(data, _HEADER, _MAGIC, "segment", reads_later=reads_later))
@@ -158,7 +158,7 @@ def encode_pack_header(header: PackHeader) -> bytes:
 
 
 def decode_pack_header(data: bytes) -> PackHeader:
-    """Read a header of which one copy may be damaged.
+    """Read a header. One of its copies may be damaged.
 
     Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalCorrupt`.
     """
@@ -173,7 +173,7 @@ def _twice(head: bytes) -> bytes:
 def _fields(
     data: bytes, layout: struct.Struct, magic: bytes, what: str, *, reads_later: bool = False
 ) -> tuple[Any, ...]:
-    """Return what follows magic and version in one of the two copies."""
+    """Return the fields after magic and version, from one of the two copies."""
     for start in (0, _SECTOR):
         head = data[start : start + layout.size]
         check = data[start + layout.size : start + layout.size + _CHECK.size]
@@ -192,14 +192,14 @@ def _fields(
 
 
 def encrypt(image: bytes, key: bytes) -> bytes:
-    """Return an image as a pack holds it. ``key``: :data:`KEY_BYTES`, never used before."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # a terminal has no packs
+    """Return an image as it is in a pack. ``key``: :data:`KEY_BYTES`, never used before."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # a terminal needs no packs
 
     return AESGCM(key).encrypt(_NONCE, image, None)
 
 
 def decrypt(data: bytes, key: bytes) -> bytes | None:
-    """Return the image; ``None``: these are not the bytes that were encrypted with this key."""
+    """Return the image; ``None``: the bytes were not encrypted with this key."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -210,12 +210,12 @@ def decrypt(data: bytes, key: bytes) -> bytes | None:
 
 
 def encode_commit(end: int) -> bytes:
-    """Return the body of a commit frame: a sync has succeeded up to this offset."""
+    """Return the body of a commit frame: the segment is synced up to this offset."""
     return _COMMIT.pack(end)
 
 
 def decode_commit(body: bytes) -> int:
-    """Return the offset of a commit frame; 0 for a body that is none."""
+    """Return the offset in a commit frame; 0 if the body is invalid."""
     return int(_COMMIT.unpack(body)[0]) if len(body) == _COMMIT.size else 0
 
 
@@ -231,7 +231,7 @@ class Framing:
         return self.head(kind, body) + body
 
     def head(self, kind: int, body: bytes) -> bytes:
-        """Return what goes before the body of a frame. Raises as :meth:`encode` does."""
+        """Return the bytes before the body of a frame. Raises as :meth:`encode` does."""
         if len(body) > MAX_BODY:
             raise ValueError(f"a frame holds at most {MAX_BODY} bytes, and this has {len(body)}")
         check = crc32(body, crc32(_SEEDED.pack(len(body), kind), self._start))
@@ -246,11 +246,11 @@ class Framing:
         max_events: int = sys.maxsize,
         max_bytes: int = sys.maxsize,
     ) -> Scan:
-        """Read the frames of a stretch: ``data`` stands at the offset ``start`` of the segment, where a frame begins.
+        """Read the frames of a stretch. ``data`` is from the offset ``start`` of the segment, where a frame begins.
 
-        ``is_end``: nothing follows ``data``, so what is incomplete is damaged. Stops before an event frame that
-        would be more than ``max_events`` or ``max_bytes`` of bodies, but never before the first. What is no frame is
-        passed over, and the scan goes on at the next mark whose check holds.
+        ``is_end``: nothing follows ``data``, so an incomplete frame is damaged. The scan stops before an event frame
+        that exceeds ``max_events`` or ``max_bytes`` of bodies, but not before the first one. Other bytes are skipped up
+        to the next mark with a valid check.
         """
         frames: list[Frame] = []
         gaps: list[Gap] = []
@@ -278,7 +278,7 @@ class Framing:
         return Scan(tuple(frames), tuple(gaps), start + at, 0)
 
     def _end(self, data: bytes, at: int, *, is_end: bool) -> int:
-        """Return where the frame at ``at`` ends; 0: there is none; negative: how many bytes it takes."""
+        """Return the end of the frame at ``at``; 0 without one; negative: how many bytes it takes."""
         if len(data) - at < _FRAME.size:
             return 0 if is_end else -_FRAME.size
         mark, length, check, kind = _FRAME.unpack_from(data, at)
@@ -291,11 +291,11 @@ class Framing:
         return end if crc32(memoryview(data)[at + _FRAME.size : end], begin) == check else 0
 
     def _next(self, data: bytes, at: int, *, is_end: bool) -> tuple[int, int]:
-        """Return where the next frame begins, or the end; then how many bytes are missing to tell, or 0."""
+        """Return the begin of the next frame, or the end; then how many bytes are missing to tell, or 0."""
         while True:
             at = data.find(self._mark, at)
             if at < 0:
-                # Its mark may be cut at the end of the stretch.
+                # Its mark may be cut off at the end of the stretch.
                 return (len(data), 0) if is_end else (len(data), 1)
             end = self._end(data, at, is_end=is_end)
             if end > 0:
@@ -306,5 +306,5 @@ class Framing:
 
 
 def last_commit(frames: Sequence[Frame]) -> int:
-    """Return the highest offset that a commit frame among these names; 0 where there is none."""
+    """Return the highest offset in a commit frame of these; 0 without one."""
     return max((decode_commit(frame.body) for frame in frames if frame.kind == COMMIT), default=0)

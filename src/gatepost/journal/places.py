@@ -1,4 +1,4 @@
-"""Images of events: an image to be written, and the place of one that was. Pure."""
+"""Images of events: an image to write, and the place of a written one. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KIND = re.compile(r"[a-z]{1,32}")
 
 
 class Image(Struct, frozen=True):
-    """An image that is to be written. Raises ``ValueError`` for a kind that cannot be part of a name."""
+    """An image to write. Raises ``ValueError`` for a kind that cannot be part of a name."""
 
     kind: str
     """Images of one kind share packs: one to 32 letters from a to z."""
@@ -34,7 +34,7 @@ class Place(Struct, frozen=True, array_like=True):
     length: int
     """Bytes in the pack: those of the image, and :data:`~gatepost.journal.format.TAG_BYTES`."""
     key: bytes
-    """Of the image; who keeps places may encrypt it, and decrypts it before :meth:`Packs.read`."""
+    """Key of the image. A caller may store it encrypted, and decrypts it before :meth:`Packs.read`."""
 
 
 _Joined = tuple[tuple[Place, ...], msgspec.Raw]
@@ -42,11 +42,11 @@ _JOINING, _SPLITTING = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Joine
 
 
 def join_places(body: bytes, places: Sequence[Place]) -> bytes:
-    """Return the body of a frame that has images. ``body``: msgpack, of one value."""
+    """Return the body of a frame with images. ``body``: msgpack, of one value."""
     return _JOINING.encode((places, msgspec.Raw(body)))
 
 
 def split_places(joined: bytes) -> tuple[bytes, tuple[Place, ...]]:
-    """Return the body, and the places of its images. Raises ``ValueError`` for a body of another form."""
+    """Return the body, and the places of its images. Raises ``ValueError`` for another form."""
     places, body = _SPLITTING.decode(joined)
     return bytes(body), places

@@ -1,16 +1,16 @@
-"""Reading every stream of a journal, and keeping the place.
+"""Read every stream of a journal, and keep the position.
 
 Rules:
 
-* Of a living writer nothing is read that it has not published as synced. Of one that has ended everything is read:
-  a frame behind the last sync was never acknowledged, but its check says that it is whole.
-* What no commit covers was perhaps never synced, and its images may be missing: such a body is in
+* Of a running writer only published, synced frames are read. Of a writer that has ended everything is read: a frame
+  after the last sync was never acknowledged, but its check shows that it is complete.
+* A body that no commit covers was perhaps never synced, and its images may be missing. It is in
   :attr:`Batch.uncommitted`.
-* A damaged frame is passed over and reported, and the reader goes on behind it.
-* A stream that cannot be read now, because a later version wrote it or the disk fails, waits: nothing of it is passed
-  over, and the others are read.
-* Streams of alarms are read first. So an alarm never waits for records.
-* The reader changes nothing on disk. The caller keeps the positions, together with what it did with the frames.
+* A damaged frame is skipped and reported, and the reader goes on after it.
+* A stream that cannot be read now, because a later version wrote it or the disk fails, waits. Nothing of it is skipped,
+  and the others are read.
+* Streams of alarms are read first, so that an alarm never waits for records.
+* The reader changes nothing on disk. The caller stores the positions, together with its results.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ _GONE = "it is gone, and was not read to its end"
 
 
 class Damage(Struct, frozen=True):
-    """Something acknowledged that cannot be read."""
+    """Acknowledged bytes that cannot be read."""
 
     stream: str
     segment: int
     start: int
     end: int
-    """Offsets of the bytes in the segment; both 0 where the segment itself is missing or unreadable."""
+    """Offsets of the bytes in the segment; both 0 if the segment itself is missing or unreadable."""
     why: str
 
     @property
     def is_gone(self) -> bool:
-        """Return whether the file is not there any more, and nothing of it is left."""
+        """Return whether the file is gone, with everything in it."""
         return self.why == _GONE
 
 
 class Batch(Struct, frozen=True):
-    """The bodies that were read at once."""
+    """The bodies of one read."""
 
     bodies: tuple[bytes, ...]
     positions: Mapping[str, Position]
-    """The place behind them, of each stream that it has moved in."""
+    """The position after the bodies, of each stream that was read."""
     damages: tuple[Damage, ...]
     waiting: Mapping[str, JournalError] = {}
     """Why a stream cannot be read now: :class:`~gatepost.errors.JournalTooNew` or ``JournalUnavailable``."""
@@ -83,7 +83,7 @@ class _Open(Struct):
     handle: int
     framing: Framing
     committed: int | None = None
-    """Up to where it is known to have been synced, once it is closed."""
+    """Offset up to which it is known to be synced, once it is closed."""
 
 
 class Reader:
@@ -95,9 +95,9 @@ class Reader:
         positions: Mapping[str, Position],
         streams: Sequence[Stream] | None = None,
     ) -> None:
-        """``positions``: the place in each stream up to which everything is done.
+        """``positions``: the position of each stream up to which the caller is done.
 
-        ``streams``: of these alone, and only what was synced when they were looked at.
+        ``streams``: read only these, and only what was synced when they were listed.
         """
         self._folder = folder
         self._only = streams
@@ -105,15 +105,15 @@ class Reader:
         self._open: dict[str, _Open] = {}
 
     def rewind(self, positions: Mapping[str, Position]) -> None:
-        """Go back: read again what was not done after all."""
+        """Go back to these positions, to read again what was not finished."""
         self._positions = dict(positions)
 
     def read(self, *, max_bodies: int, max_bytes: int) -> Batch:
-        """Return what comes next: of alarms first, and else of the oldest stream.
+        """Return the next bodies: of alarms first, else of the oldest stream.
 
-        At most ``max_bodies``, and ``max_bytes`` of them, but one if there is any. An empty batch: nothing is there
-        yet. Raises :class:`~gatepost.errors.JournalUnavailable` where the folder cannot be read; nothing has moved
-        then.
+        At most ``max_bodies``, and ``max_bytes`` of them, but at least one if there is any. An empty batch: there is
+        nothing yet. Raises :class:`~gatepost.errors.JournalUnavailable` if the folder cannot be read; then no position
+        has changed.
         """
         bodies: list[bytes] = []
         damages: list[Damage] = []
@@ -141,11 +141,11 @@ class Reader:
         return Batch(tuple(bodies), moved, tuple(damages), waiting, tuple(uncommitted))
 
     def close(self) -> None:
-        """Let go of everything. May be called twice."""
+        """Close every file. Idempotent."""
         self._close_others(set())
 
     def _look_for_gone(self, streams: set[str], damages: list[Damage]) -> None:
-        """Let go of the places in streams that are not there any more."""
+        """Delete the positions of streams that are gone."""
         for name in sorted(self._positions.keys() - streams):
             position = self._positions.pop(name)
             if not position.has_ended:
@@ -156,12 +156,12 @@ class Reader:
     ) -> tuple[list[bytes], int, Position] | None:
         """Read on in one segment; ``None``: there is nothing more yet. Appends to ``damages``.
 
-        Return the bodies, how many of the last ones no commit covers, and the place behind them.
+        Return the bodies, how many of the last ones no commit covers, and the position after them.
         """
         if stream.trouble is not None:
             raise stream.trouble
         if position.segment > stream.last and not stream.is_alive:
-            # A stream without a segment has perhaps not begun: its writer makes the file before it locks it.
+            # A stream without a segment has perhaps not begun. Its writer makes the file before it locks it.
             has_begun = position != START and not position.has_ended
             return ([], 0, position.behind_the_end()) if has_begun else None
         if position.segment > stream.last or (stream.is_alive and not position.is_before(stream.published)):
@@ -181,7 +181,7 @@ class Reader:
         except (FileNotFoundError, JournalCorrupt) as error:
             why = str(error) if isinstance(error, JournalCorrupt) else _GONE
             damages.append(Damage(stream.name, position.segment, 0, 0, why))
-            # A writer at work will begin another one; the rest of this one is lost with it.
+            # A running writer will start another segment. The rest of this one is lost.
             return [], 0, stream.published if is_open else _next(stream, position.segment, position.events)
         except JournalTooNew as error:
             raise JournalTooNew(f"{path.name}: {error}") from error
@@ -224,7 +224,7 @@ class Reader:
 
 
 def _next(stream: Stream, segment: int, events: int) -> Position:
-    """Return the beginning of the next segment. If that is all there is, the writer knows how many events it was."""
+    """Return the begin of the next segment. For the last segment, the writer published the number of events."""
     published = stream.published
     if (published.segment, published.offset) == (segment + 1, 0):
         return published
@@ -232,7 +232,7 @@ def _next(stream: Stream, segment: int, events: int) -> Position:
 
 
 def _is_unbegun(path: Path) -> bool:
-    """Return whether a segment has no more than a header that was cut short: its header was not synced."""
+    """Return whether a segment has only an incomplete header, which was never synced."""
     try:
         data = path.read_bytes() if path.stat().st_size <= HEADER_BYTES else None
         if data is not None:
@@ -240,12 +240,12 @@ def _is_unbegun(path: Path) -> bool:
     except JournalCorrupt:
         return True
     except (JournalTooNew, OSError):
-        pass  # it is said where it is read
+        pass  # reported where it is read
     return False
 
 
 def _scan(segment: _Open, start: int, limit: int, max_events: int, max_bytes: int) -> Scan:
-    """Read frames from ``start`` on, and not beyond ``limit``."""
+    """Read frames from ``start`` on, up to ``limit``."""
     step = _STEP
     while True:
         end = min(limit, start + step)
@@ -259,9 +259,9 @@ def _scan(segment: _Open, start: int, limit: int, max_events: int, max_bytes: in
 
 
 def _committed(stream: Stream, segment: _Open, start: int, size: int) -> int:
-    """Return up to where a closed segment is known to have been synced, looking at what stands from ``start`` on.
+    """Return the offset up to which a closed segment is known to be synced, from the frames after ``start``.
 
-    One that was closed in order ends with a commit. Of another one the rest is read, once.
+    A segment that was closed properly ends with a commit. The rest of any other one is read, once.
     """
     if segment.committed is None:
         at = max(start, size - COMMIT_BYTES)
@@ -277,10 +277,9 @@ def _committed(stream: Stream, segment: _Open, start: int, size: int) -> int:
 def _damages(
     stream: Stream, segment: _Open, scan: Scan, size: int, committed: int, *, is_open: bool
 ) -> list[Damage]:
-    """Return what was acknowledged among the gaps of a scan, and what is cut off the segment behind it.
+    """Return the acknowledged bytes among the gaps of a scan, and those that are missing after the segment.
 
-    In a segment that is closed, what lies behind the last commit and behind what the writer has published may be the
-    tail of a write that was cut short.
+    In a closed segment, bytes after the last commit and after the published end may be the rest of an incomplete write.
     """
     gaps = [gap for gap in scan.gaps if is_open or gap.start < committed]
     if size < committed and scan.end >= size:

@@ -1,6 +1,6 @@
 """The streams of a journal, as values: how far one is written, published and read. Pure.
 
-A *stream* is what one writer appends in its life. Its writer publishes in a file of its own up to where it is synced.
+A *stream* is what one writer appends in its life. The writer publishes, in a file of its own, how far it is synced.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHECK = struct.Struct("<I")
 PUBLICATION_BYTES = _PUBLISHED.size + _CHECK.size
 
 _ENDED = 1 << 62
-"""In place of the number of a segment; no stream has so many."""
+"""In place of a segment's number. No stream has so many segments."""
 
 
 class Position(Struct, frozen=True):
@@ -42,16 +42,16 @@ class Position(Struct, frozen=True):
     segment: int
     """The number of the segment, from 1."""
     offset: int
-    """In its file; 0: at its beginning."""
+    """Offset in its file; 0: the beginning."""
     events: int
-    """How many events of the stream lie before it."""
+    """Number of events of the stream before it."""
 
     def is_before(self, other: Position) -> bool:
-        """Return whether something lies between the two places."""
+        """Return whether there is something between the two positions."""
         return (self.segment, self.offset) < (other.segment, other.offset)
 
     def behind_the_end(self) -> Position:
-        """Return the place of a stream that has ended and was read to its end: nothing can follow there."""
+        """Return the position of a stream that has ended and was read completely. Nothing can follow."""
         return Position(_ENDED, 0, self.events)
 
     @property
@@ -70,25 +70,25 @@ class Stream(Struct, frozen=True):
     segments: Mapping[int, int]
     """The size of each segment that is there, by its number, in order."""
     published: Position
-    """Up to where it was synced, as its writer says."""
+    """How far it is synced, as published by its writer."""
     is_alive: bool
-    """The writer is at work."""
+    """The writer runs."""
     trouble: JournalUnavailable | None = None
-    """Why it is not known up to where it was synced; until it is, nothing of it may be read."""
+    """Why it is unknown how far it is synced. Until that is known, nothing of it may be read."""
 
     @property
     def last(self) -> int:
-        """Return the number of the last segment that there must be; 0: none was begun."""
+        """Return the number of the last segment that must exist; 0: none was started."""
         begun = self.published.segment if self.published.offset else self.published.segment - 1
         return begun if self.is_alive else max(begun, max(self.segments, default=0))
 
     @property
     def is_alarms(self) -> bool:
-        """Return whether a reader takes it first."""
+        """Return whether it is a stream of alarms, which a reader takes first."""
         return self.name.endswith(ALARMS)
 
     def behind(self, position: Position) -> Backlog:
-        """Return what a reader has before it at this place of the stream."""
+        """Return what a reader at this position of the stream has not read."""
         size = sum(
             max(0, self._readable(number) - (position.offset if number == position.segment else 0))
             for number in self.segments
@@ -97,7 +97,7 @@ class Stream(Struct, frozen=True):
         return Backlog(max(self.published.events - position.events, 1) if size else 0, size)
 
     def _readable(self, number: int) -> int:
-        """Return up to where a reader may read a segment."""
+        """Return the offset up to which a reader may read a segment."""
         if self.trouble is not None or not self.is_alive or number < self.published.segment:
             return self.segments[number]
         return min(self.segments[number], self.published.offset) if number == self.published.segment else 0
@@ -107,18 +107,18 @@ class Backlog(Struct, frozen=True):
     """The events and bytes that are synced and not yet read."""
 
     events: int
-    """At least one for each stream with unread bytes; after a power cut or a failed write only reading tells more."""
+    """At least one per stream with unread bytes. After a power cut or a failed write only reading tells the number."""
     bytes: int
 
 
 def encode_publication(position: Position) -> bytes:
-    """Return the content of a writer's file: up to where its stream is synced."""
+    """Return the content of a writer's file: how far its stream is synced."""
     data = _PUBLISHED.pack(position.segment, position.offset, position.events)
     return data + _CHECK.pack(crc32(data))
 
 
 def decode_publication(data: bytes) -> Position | None:
-    """Return the position in the content of a writer's file; ``None``: it is not whole."""
+    """Return the position in a writer's file; ``None``: it is incomplete."""
     head, check = data[: _PUBLISHED.size], data[_PUBLISHED.size :]
     if len(check) < _CHECK.size or _CHECK.unpack(check)[0] != crc32(head):
         return None

@@ -1,18 +1,19 @@
-"""Appending to a stream.
+"""Append to a stream.
 
 Rules:
 
-* What :meth:`Writer.append` returned for is on disk. Many bodies share one write and one sync.
-* Images go into packs, and only events say where. Segment and packs are synced at the same time, then what was
-  appended is published.
-* A failed write or sync fails everyone who waits, and closes the segment and the packs for ever: nothing in them counts
-  that a second sync would be for, because that may succeed without the data. The next append begins new ones.
-* What failed is cut off the segment, and that is synced. Where the disk does not let it, :attr:`Writer.may_remain`.
+* When :meth:`Writer.append` returns, its bodies are on disk. Many bodies share one write and one sync.
+* Images go into packs, and only events have their places. Segment and packs are synced at the same time, then the
+  position is published.
+* A failed write or sync fails all callers, and closes the segment and the packs for ever, because a second sync may
+  succeed without the data. The next append starts new ones.
+* The bytes of a failed append are cut off the segment, and that is synced. If the disk refuses that:
+  :attr:`Writer.may_remain`.
 * A new segment or pack counts once its folder is synced.
-* A file that was deleted under the writer takes nothing more: what is appended fails, and the next append begins
-  another segment, or another stream where its ``.writer`` is gone.
-* A segment or pack that is full or old is closed by the next append, and where none comes, by
-  :meth:`Writer.finish_if_due`: what was read leaves the disk also when nothing follows.
+* A file that was deleted under the writer takes nothing more. The append fails, and the next one starts another
+  segment, or another stream if its ``.writer`` is gone.
+* A segment or pack that is full or old is closed by the next append, or without one by :meth:`Writer.finish_if_due`. So
+  read events leave the disk also when nothing follows.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ __all__ = ["SEGMENT_BYTES", "SEGMENT_S", "Writer"]
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 SEGMENT_S = 60.0
-"""A segment is closed when it has so many bytes, or so long after its first event."""
+"""A segment is closed when it has that many bytes, or that many seconds after its first event."""
 
 
 class _Segment(Struct):
@@ -58,7 +59,7 @@ class _Segment(Struct):
     framing: Framing
     began: float
     end: int
-    """Up to where it is written and synced."""
+    """Offset up to which it is written and synced."""
 
 
 class Writer:
@@ -78,10 +79,10 @@ class Writer:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """Begin a stream; its first segment is made with the first append, and a pack with the first image of a kind.
+        """Start a stream. Its first segment is made with the first append, a pack with the first image of a kind.
 
-        ``closes_packs``: with each append, so that its images can be moved to an archive at once. ``random`` returns
-        so many random bytes. Raises :class:`~gatepost.errors.JournalUnavailable`.
+        ``closes_packs``: close them with each append, so that images can be moved to an archive at once. ``random``
+        returns that many random bytes. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
         self._folder = folder
         self._files = folder.files
@@ -92,7 +93,7 @@ class Writer:
         self._lane, self._now = lane, now
         self._closes_packs = closes_packs
         self.may_remain = False
-        """Whether a reader may find what the last append refused: the disk did not let the writer cut it off."""
+        """A reader may find events that the last append refused, because the disk did not allow a cut."""
         self._segment: _Segment | None = None
         self._lock = -1
         try:
@@ -118,9 +119,9 @@ class Writer:
             os.close(self._lock)
         self._lock = lock
         self._last = 0
-        """The number of the last segment that was made."""
+        """Number of the last segment."""
         self.position = START
-        """Up to where the stream is synced, and published."""
+        """How far the stream is synced and published."""
 
     def _new_stream(self) -> tuple[str, int]:
         while True:
@@ -130,7 +131,7 @@ class Writer:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 self._files.write(handle, encode_publication(START), 0)
-                if os.fstat(handle).st_nlink:  # else it was deleted before it was locked
+                if os.fstat(handle).st_nlink:  # otherwise it was deleted before it was locked
                     return stream, handle
             except BaseException:
                 os.close(handle)
@@ -140,20 +141,20 @@ class Writer:
             os.close(handle)
 
     def append(self, bodies: Sequence[bytes]) -> Position:
-        """Append event frames, and return the place behind them when they are on disk.
+        """Append event frames, and return the position after them when they are on disk.
 
-        Raises :class:`~gatepost.errors.JournalUnavailable`: then none of them may be acknowledged, though some of
-        them may be read. Raises ``ValueError`` for a body that is too large; nothing was written then.
+        Raises :class:`~gatepost.errors.JournalUnavailable`: none of them may be acknowledged, although a reader may
+        find some. Raises ``ValueError`` for a body that is too large; then nothing is written.
         """
         return self.append_with_images((), lambda places: bodies)
 
     def append_with_images(
         self, images: Sequence[Image], encode: Callable[[Sequence[Place]], Sequence[bytes]]
     ) -> Position:
-        """Append images, and the event frames that have their places; return when all of it is on disk.
+        """Append images, and the event frames with their places; return when all is on disk.
 
-        ``encode`` gets the places, in the order of the images, and returns the bodies. What it raises is raised here;
-        nothing was appended then. Raises what :meth:`append` raises.
+        ``encode`` gets the places, in the order of the images, and returns the bodies. If it raises, nothing is
+        appended. Raises what :meth:`append` raises.
         """
         self.may_remain = False
         with self._closing_on_failure():
@@ -181,14 +182,14 @@ class Writer:
 
     @property
     def seed(self) -> bytes:
-        """Return the seed of the segment that was appended to last; empty: it is closed."""
+        """Return the seed of the segment of the last append; empty: it is closed."""
         return b"" if self._segment is None else self._segment.seed
 
     def take_back(self, place: Position) -> None:
-        """Cut off what was appended behind ``place``, and close the segment. Nothing of it was acknowledged.
+        """Cut off everything after ``place``, and close the segment. None of it was acknowledged.
 
-        Never raises: where the disk does not let it, what was appended may be read after the end of this stream, and
-        :attr:`may_remain` says so.
+        Never raises. If the disk refuses, the bytes may be read after the end of this stream, and :attr:`may_remain` is
+        set.
         """
         segment = self._segment
         if segment is not None:
@@ -199,9 +200,9 @@ class Writer:
             self._publish()
 
     def remove_blank(self) -> None:
-        """Delete the segment that was begun last where it was closed with nothing in it. Its number is not used again.
+        """Delete the last segment if it was closed empty. Its number is not used again.
 
-        For streams whose readers do not go from number to number. Never raises.
+        Only for streams whose readers do not go from number to number. Never raises.
         """
         if self._segment is None and self._last:
             path = self._folder.segment(self.stream, self._last)
@@ -210,9 +211,9 @@ class Writer:
                     self._files.remove(path)
 
     def finish(self) -> None:
-        """Close the segment, so that a reader passes it and it can be deleted. Does nothing where none was begun.
+        """Close the segment, so that a reader leaves it and it can be deleted. Does nothing without one.
 
-        Never raises: everything in it was synced before. The next append begins another one.
+        Never raises, because everything in it is synced. The next append starts another one.
         """
         self._end_segment()
         place = Position(self._last + 1, 0, self.position.events)
@@ -221,13 +222,13 @@ class Writer:
             self._publish()
 
     def finish_if_due(self) -> None:
-        """Close what is full, old or failed. Call it now and then while nothing is appended."""
+        """Close what is full, old or failed. To be called now and then while nothing is appended."""
         self._packs.finish_if_due()
         if self._segment is None or self._is_due(self._segment):
             self.finish()
 
     def close(self) -> None:
-        """End the stream. May be called twice."""
+        """End the stream. Idempotent."""
         self._end_segment()
         self._packs.finish()
         if self._lock >= 0:
@@ -235,7 +236,7 @@ class Writer:
             self._lock = -1
 
     def _current(self) -> _Segment:
-        """Return the segment to append to: another one where the last is full, old, or failed."""
+        """Return the segment to append to; a new one if the last is full, old, or failed."""
         if self._segment is not None and self._is_due(self._segment):
             self._end_segment()
         if self._segment is None:
@@ -254,7 +255,7 @@ class Writer:
         try:
             handle = self._files.create(path)
         except FileExistsError:
-            # Of an attempt that failed, on a disk that did not take it away then: nothing is in it.
+            # Left by a failed attempt on a failing disk. It is empty.
             self._files.remove(path)
             handle = self._files.create(path)
         try:
@@ -262,7 +263,7 @@ class Writer:
             self._files.sync(handle)
             self._files.sync_folder(self._folder.path)
         except OSError:
-            # Nothing is in it: the next one may have its number.
+            # It is empty, so the next one may have its number.
             self._files.close(handle)
             with contextlib.suppress(OSError):
                 self._files.remove(path)
@@ -271,7 +272,7 @@ class Writer:
         return _Segment(number, handle, seed, Framing(seed), self._monotonic(), HEADER_BYTES)
 
     def _end_segment(self) -> None:
-        """Close the segment with a commit of its last batch, so that a reader can tell damage from a tail."""
+        """Close the segment with a commit of its last batch, by which a reader recognises damage."""
         segment = self._segment
         if segment is None:
             return
@@ -283,7 +284,7 @@ class Writer:
 
     @contextlib.contextmanager
     def _closing_on_failure(self) -> Iterator[None]:
-        """Close segment and packs for ever, whatever fails: what was written must not count with the next append."""
+        """On any failure close segment and packs for ever: written bytes must not count with the next append."""
         try:
             yield
         except BaseException as error:
@@ -295,9 +296,9 @@ class Writer:
             raise
 
     def _cut_off(self) -> None:
-        """Take what was not synced off the segment, as far as the disk lets it: nothing of it was acknowledged.
+        """Cut unsynced bytes off the segment, if the disk lets it. None of them was acknowledged.
 
-        It is synced, else a power cut would bring it back.
+        The cut is synced, because a power cut could undo it.
         """
         if self._segment is not None:
             try:
@@ -314,6 +315,6 @@ class Writer:
                 self._files.close(segment.handle)
 
     def _publish(self) -> None:
-        """Tell readers in other processes. It is not synced: after a power cut there is no writer to wait for."""
+        """Publish the position for other processes. It is not synced: after a power cut the writer has ended."""
         with contextlib.suppress(OSError):
             self._files.write(self._lock, encode_publication(self.position), 0)

@@ -1,14 +1,14 @@
 """The protocol between a terminal and a receiver, as values. Pure: no I/O, no clock, no randomness.
 
 ``events``           :class:`Record`, :class:`Alarm`, and what is neither
-``codes``            the code tables of the protocol page, in words
+``codes``            the code tables of the protocol page, with texts
 ``encoder``          from events to canonical bytes
 ``decoding/``        from bytes to events, in every dialect
 ``idempotency_key``  what makes two pushes the same event
 ``real_id``          which ids tell events apart
 ``reply``            the receiver's reply, and what it means for the event
 ``subscription``     where a terminal pushes to
-``history_query``    what a terminal's history is asked, and the items of its reply
+``history_query``    the query of a terminal's history, and the items of its reply
 """
 
 from gatepost.wire.codes import (

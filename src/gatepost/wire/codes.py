@@ -1,7 +1,7 @@
 """The code tables of the protocol page, with what each code means in English and Chinese.
 
-Events carry codes as plain integers, so that a code which no table knows yet travels through unharmed. The
-enumerations here name the known ones; :func:`label` puts any code into words.
+Events have codes as plain integers, so that a code which no table knows is passed on unchanged. The enumerations
+name the known ones; :func:`label` returns the text of any code.
 
 Source: the protocol page, 记录事件字段属性 (record) and 设备告警事件对象 (alarm).
 """
@@ -44,7 +44,7 @@ class Code(IntEnum):
 
 
 def label(table: type[Code], code: int | None, language: Language = "en") -> str:
-    """Put a code into words; one that the table does not know is shown as its number, none as nothing."""
+    """Return the text of a code; the number of an unknown one, "" for none."""
     if code is None:
         return ""
     try:
@@ -54,7 +54,7 @@ def label(table: type[Code], code: int | None, language: Language = "en") -> str
 
 
 class RecognitionType(Code):
-    """``recognitionType``: whom the terminal took the face for."""
+    """``recognitionType``: whom the terminal recognised."""
 
     EMPLOYEE = 1, "employee", "员工"
     VISITOR = 2, "visitor", "访客"
@@ -139,7 +139,7 @@ class AlarmCode(Code):
 
 
 class AlarmStatus(Code):
-    """``status`` of an alarm: where it is in its life."""
+    """``status`` of an alarm: the step of its life."""
 
     OCCURRED = 1, "occurred", "发生告警"
     CLEAR_FAILED = 2, "clearing failed", "告警解除失败"

@@ -1,4 +1,4 @@
-"""From events to bytes: the canonical push body, with names, types and order as in the page's tables."""
+"""From events to bytes: the canonical push body, with names, types and order of the page's tables."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +14,9 @@ __all__ = ["encode", "encode_parts"]
 
 
 def encode(event: Record | Alarm) -> bytes:
-    """Write an event as the page has it: ``{"type": …, "data": {…}}``, UTF-8.
+    """Encode an event as the page has it: ``{"type": …, "data": {…}}``, UTF-8.
 
-    Fields that are ``None`` are left out, but for those that tell today's dialect from older ones. Raises
+    Fields that are ``None`` are omitted, except those that distinguish today's dialect from older ones. Raises
     :class:`~gatepost.errors.EncodeError` if a value is of the wrong type.
     """
     head, tail = encode_parts(event)
@@ -24,9 +24,9 @@ def encode(event: Record | Alarm) -> bytes:
 
 
 def encode_parts(event: Record | Alarm) -> tuple[bytes, bytes]:
-    """Like :func:`encode`, around the image: the body is ``head + base64(event.image) + tail``.
+    """Encode as :func:`encode` does, but around the image: the body is ``head + base64(event.image) + tail``.
 
-    An outbox keeps the JPEG as bytes, next to these two; base64 exists only while it is being sent.
+    An outbox keeps the JPEG as bytes, next to these two. Base64 exists only while the event is sent.
     """
     if isinstance(event, Record):
         value, mark = {"type": 0, "data": _record_out(event), **event.outer}, b'"rgb_image":"'
@@ -36,12 +36,12 @@ def encode_parts(event: Record | Alarm) -> tuple[bytes, bytes]:
         text = msgspec.json.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise EncodeError("", f"cannot be written as JSON: {error}") from None
-    cut = text.index(mark) + len(mark)  # the first one is ours: inside strings a quote is escaped
+    cut = text.index(mark) + len(mark)  # the first one is the right one: inside strings a quote is escaped
     return text[:cut], text[cut:]
 
 
 def _record_out(record: Record) -> dict[str, Any]:
-    """In the order of the page's table. ``abnormal_type`` is always there: it tells today's codes from older ones."""
+    """Return the fields in the order of the page's table. ``abnormal_type`` is always there: it marks today's codes."""
     user = record.user
     known = {
         "deviceSN": _typed("deviceSN", record.serial, str),

@@ -1,11 +1,10 @@
 """The events of a terminal, as values.
 
-Names here are gatepost's (``serial``, ``image``, ``recorded_at``); ``decoder`` and ``encoder`` alone know
-what they are called on the wire. Everything is frozen. ``extra`` keeps the fields that the protocol page does not
-know, by their wire names, so that they come out again as they went in.
+The names are gatepost's (``serial``, ``image``, ``recorded_at``). Only ``decoder`` and ``encoder`` know those of the
+wire. Everything is frozen. ``extra`` keeps fields that the protocol page does not know, by their wire names, so that
+they are encoded again as they were.
 
-The defaults are what a terminal that has nothing to say sends; an event that was *decoded* has ``None`` where
-the sender left the field out.
+The defaults are those of a terminal without further information. A *decoded* event has ``None`` for a missing field.
 """
 
 from datetime import datetime
@@ -26,7 +25,7 @@ class Group(Struct, frozen=True):
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """The person whom the terminal recognised; of a stranger, mostly empty."""
+    """The person whom the terminal recognised; mostly empty for a stranger."""
 
     user_id: str = ""
     name: str = ""
@@ -36,11 +35,11 @@ class User(Struct, frozen=True, kw_only=True):
     ic_number: str = ""
     id_number: str = ""
     guest_from: datetime | None = None
-    """From when a visitor may pass; aware, to the millisecond."""
+    """Begin of the visiting time; aware, to the millisecond."""
     guest_until: datetime | None = None
     remark: str = ""
     pin: str = ""
-    """Travels because the page has it. A receiver never stores it."""
+    """Sent because the page has it. A receiver never stores it."""
     groups: tuple[Group, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -49,19 +48,19 @@ class Record(Struct, frozen=True, kw_only=True):
     """A passage, or an attempt at one (``type`` 0, 识别通行事件)."""
 
     serial: str | None = None
-    """Of the terminal. A :class:`~gatepost.terminal.Terminal` fills it in."""
+    """Serial of the terminal. A :class:`~gatepost.terminal.Terminal` fills it in."""
     uuid: str | None = None
     """Unique to the event, and the same each time it is pushed. Firmware before API 1.2.1 has none."""
     recorded_at: datetime | None = None
-    """When, by the terminal's clock; aware UTC. Whole seconds on the wire."""
+    """Time by the terminal's clock; aware UTC. Whole seconds on the wire."""
     recognition_type: int | None = None
     passed: bool | None = None
     entry_mode: int | None = None
     abnormal_type: int | None = 0
     score: float | None = 0.0
-    """How sure the terminal was, 0 to 1."""
+    """Certainty of the recognition, 0 to 1."""
     temperature: float | None = 0.0
-    """Of the body, in °C; 0 where none was measured."""
+    """Body temperature in °C; 0: not measured."""
     mask: int | None = 0
     mode: int | None = 0
     image: bytes | None = None
@@ -73,10 +72,10 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """One step in the life of a device alarm (``type`` 1, 设备告警事件). On the page it has no serial."""
+    """One step of a device alarm (``type`` 1, 设备告警事件). On the page it has no serial."""
 
     serial: str | None = None
-    """Of the terminal, from firmware or a gateway that adds it. A terminal of ours does not."""
+    """Serial of the terminal, from firmware or a gateway that adds it. A terminal of gatepost does not."""
     trace_id: str
     """The same in every step of one alarm's life."""
     status: int | None
@@ -87,14 +86,14 @@ class Alarm(Struct, frozen=True, kw_only=True):
     """An :class:`~gatepost.wire.codes.AlarmCode`; required when ``status`` is 1."""
     description: str | None = None
     user_id: int | str | None = None
-    """The person whom it is about; the page has a number, and a text is kept as one."""
+    """The person concerned. The page has a number; a text stays a text."""
     image: bytes | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     outer: dict[str, Any] = field(default_factory=dict)
 
 
 class Unknown(Struct, frozen=True):
-    """A JSON object that is no event of the protocol page. It is kept, never refused for being new."""
+    """A JSON object that is no event of the protocol page. It is kept, not refused."""
 
     raw: dict[str, Any]
 
@@ -103,7 +102,7 @@ Event = Record | Alarm | Unknown
 
 
 class Dialect(StrEnum):
-    """Which version of the maker's API the sender speaks, as far as the message shows."""
+    """The version of the maker's API that the sender uses, as far as the message shows."""
 
     BEFORE_1_0 = "before 1.0"
     V1_0 = "1.0"

@@ -26,7 +26,7 @@ _MAX_TIME = 253_402_300_799  # the last second of the year 9999, beyond which no
 
 
 class HistoryRequest(Struct, frozen=True, kw_only=True):
-    """Which passages are asked for. Times are Unix seconds, both ends included; ``None`` is an open end.
+    """The choice of passages. Times are Unix seconds, both ends included; ``None``: an open end.
 
     At most one of ``user_id``, ``job_number`` and ``ic_number`` is set: the first that was given counts.
     """
@@ -42,7 +42,7 @@ class HistoryRequest(Struct, frozen=True, kw_only=True):
 
 
 def decode_history_request(body: bytes) -> HistoryRequest:
-    """Decode what was posted; an empty body asks for everything, oldest first.
+    """Decode the body of the request. An empty body asks for everything, oldest first.
 
     Raises :class:`~gatepost.errors.DecodeError`, whose ``where`` names the field.
     """
@@ -85,7 +85,7 @@ def history_item_parts(head: bytes, tail: bytes) -> tuple[bytes, bytes]:
         user.pop("pin", None)
     text = msgspec.json.encode({**data, "groups": data.get("groups", groups), "rgb_image": ""})
     mark = b'"rgb_image":"'
-    cut = text.index(mark) + len(mark)  # the first one is ours: inside strings a quote is escaped
+    cut = text.index(mark) + len(mark)  # the first one is the right one: inside strings a quote is escaped
     return text[:cut], text[cut:]
 
 

@@ -1,19 +1,19 @@
 """The idempotency key: what makes two pushes the same event, within one terminal.
 
-A terminal pushes an event again whenever it did not see the acknowledgement, a minute or a year later. The key is
-the same each time, and different for different events (``docs/decisions/event-identity.md``):
+A terminal pushes an event again when it missed the acknowledgement, a minute or a year later. The key is the same
+each time, and different for different events (``docs/decisions/event-identity.md``):
 
 * A record with a real id: the ``uuid`` (记录事件唯一标识), its own time and the person's number. Counters restart and
-  clones share ids, so an id alone tells no event.
+  clones share ids, so an id alone does not identify an event.
 * An alarm with a real id: the ``trace_id`` (告警流水号), the step's ``status``, time and ``code``, and the person's
   number.
-* Everything else: a digest of all that the event says, its image included. Where it came with something broken, of
-  the text as it was written, for what could not be understood is in no event.
+* Everything else: a digest of the whole event, image included. If something in it is broken, a digest of the written
+  text, because the event lacks what could not be read.
 
-The person's number is the first of ``user_id``, ``job_number``, ``ic_number`` and ``id_number``; only where there is
-none, the name. User type, groups, image, score, mode and remark are no part of a key with a real id: they may differ
-when an event is read back from the terminal. Nothing that was guessed is part of a key: where a charset or the meaning
-of an escape was, a number or a name counts by its bytes as they came, and an id is none.
+The person's number is the first of ``user_id``, ``job_number``, ``ic_number`` and ``id_number``; without any, the
+name. User type, groups, image, score, mode and remark are no part of a key with a real id: they may differ
+when an event is read back from the terminal. No guess is part of a key: if a charset or
+an escape was guessed, a number or a name counts by its written bytes, and an id does not count.
 
 Which ids are real: :mod:`gatepost.wire.real_id`.
 """
@@ -51,7 +51,7 @@ class Key(Struct, frozen=True):
 def key(event: Record | Alarm, decoded: Decoded | None = None) -> Key:
     """Return the key of an event.
 
-    ``decoded`` is what the event was decoded as. Without it, the event is one that has nothing broken.
+    ``decoded``: the result of decoding the event. Without it, nothing in the event is broken.
     """
     if decoded is not None and not decoded.time and all(map(_is_aside, decoded.problems)):
         decoded = None
@@ -70,10 +70,10 @@ def key(event: Record | Alarm, decoded: Decoded | None = None) -> Key:
 
 
 def key_digest(key: Key, secret: bytes = b"") -> bytes:
-    """Return sixteen bytes that stand for a key in an index, however long the key is.
+    """Return sixteen bytes that represent a key in an index, however long the key is.
 
-    Where the id is real, the first eight bytes stand for it alone: events of one terminal that share them repeat an id.
-    ``secret``, at most 64 bytes, keeps anybody without it from testing a guessed person against a stored digest.
+    If the id is real, the first eight bytes represent it alone, so that events of one terminal with the same id share
+    them. ``secret``, at most 64 bytes, prevents tests of a guessed person against a stored digest.
     """
     if not key.identity:
         return blake2b(key.rest, digest_size=16, key=secret).digest()
@@ -82,26 +82,26 @@ def key_digest(key: Key, secret: bytes = b"") -> bytes:
 
 
 def digest(text: str, secret: bytes = b"") -> bytes:
-    """Return sixteen bytes that stand for a text in an index, however long it is."""
+    """Return sixteen bytes that represent a text in an index, however long it is."""
     return blake2b(_bytes(text), digest_size=16, key=secret).digest()
 
 
 def _is_aside(problem: Problem) -> bool:
-    """Return whether a problem says nothing of what the event says.
+    """Return whether a problem does not affect the content of the event.
 
-    A ``pin`` is kept nowhere, an id is still there, and what is around an event is no part of it.
+    A ``pin`` is never kept, an unreal id is still there, and bytes around an event are no part of it.
     """
     return problem in _ASIDE or problem.where in _ASIDE_PLACES or problem.why == NO_REAL_ID
 
 
 def _record_rest(record: Record, decoded: Decoded | None) -> bytes | None:
-    """Return time and person of a record; ``None`` where either is not known."""
+    """Return time and person of a record; ``None`` if either is unknown."""
     time, person = _time(record, decoded), _person(record.user, decoded)
     return None if time is None or person is None else time + b"\n" + person
 
 
 def _alarm_rest(alarm: Alarm, decoded: Decoded | None) -> bytes | None:
-    """Return step, time, code and person of an alarm; ``None`` where one of them came broken."""
+    """Return step, time, code and person of an alarm; ``None`` if one of them is broken."""
     time = _time(alarm, decoded)
     if time is None or alarm.status is None:
         return None
@@ -113,7 +113,7 @@ def _alarm_rest(alarm: Alarm, decoded: Decoded | None) -> bytes | None:
 
 
 def _time(event: Record | Alarm, decoded: Decoded | None) -> bytes | None:
-    """Return the event's own time to the nanosecond; ``None`` where it is not known."""
+    """Return the event's own time to the nanosecond; ``None`` if it is unknown."""
     if decoded is not None and decoded.time:
         return decoded.time.encode()
     at = event.recorded_at if isinstance(event, Record) else event.event_time
@@ -124,7 +124,7 @@ def _time(event: Record | Alarm, decoded: Decoded | None) -> bytes | None:
 
 
 def _person(user: User | None, decoded: Decoded | None) -> bytes | None:
-    """Return whom a record is about; ``None`` where that came broken."""
+    """Return the person of a record; ``None`` if that is broken."""
     if user is None:
         return None if _is_broken(decoded, "data.user", None) else b""
     for field in _NUMBERS:
@@ -140,7 +140,7 @@ def _person(user: User | None, decoded: Decoded | None) -> bytes | None:
 
 
 def _told(field: str, person: bytes) -> bytes | None:
-    """Return the number or name of a person; ``None`` where it contains U+FFFD, which may be any character."""
+    """Return the number or name of a person; ``None`` if it contains U+FFFD, which may be any character."""
     return None if _REPLACED in person else f"{field}=".encode() + person
 
 
@@ -148,7 +148,7 @@ _REPLACED = "\ufffd".encode()
 
 
 def _came(where: str, text: str, decoded: Decoded | None) -> bytes:
-    """Return a text, or its bytes as they were written where something in it was guessed.
+    """Return a text, or its written bytes if something in it was guessed.
 
     The two differ in the first byte: no UTF-8 begins with 0xFF.
     """
@@ -163,7 +163,7 @@ def _is_broken(decoded: Decoded | None, where: str, value: object) -> bool:
 
 
 def _said(event: Record | Alarm) -> bytes:
-    """Return a digest of all that an event says; its order, and how its image is wrapped, do not matter."""
+    """Return a digest of the content of an event, independent of its order and the form of its image."""
     head, tail = encode_parts(event)
     content = blake2b(head, digest_size=16)
     content.update(event.image or b"")
@@ -174,7 +174,7 @@ def _said(event: Record | Alarm) -> bytes:
 
 
 def _written(event: Record | Alarm, decoded: Decoded | None) -> bytes:
-    """Return a digest of an event's text, without any ``pin`` or what is around it, and of the image in it."""
+    """Return a digest of an event's text, without any ``pin`` and bytes around it, and of its image."""
     if decoded is None:
         return b"t:" + repr(event).encode("utf-8", "surrogatepass")
     content = blake2b(trimmed(decoded.original)[0], digest_size=16)

@@ -1,9 +1,9 @@
 """The receiver's reply, and what it means for the event that was pushed.
 
-The page: ``code`` 200 means success, any other value failure; the three fields are required (响应结构). It is
-silent about everything else that comes back on a bad day, so :func:`classify` draws the line that decides
-whether a terminal waits or may give an event up. *Refused* is said of the event by a receiver that understood it,
-in the page's own JSON. Everything else says nothing about the event, only that the receiver cannot be reached now.
+The page: ``code`` 200 means success, any other value failure; the three fields are required (响应结构). It does not
+mention any other response, so :func:`classify` decides whether a terminal waits or may give an event up. *Refused*: a
+receiver that understood the event refused it, in the page's own JSON. Every other response concerns the receiver, which
+cannot be reached now, and not the event.
 """
 
 import codecs
@@ -42,7 +42,7 @@ _CHARSET = re.compile(
     r"charset\s*=\s*[\"']?((?:gb|big5|shift|sjis|euc|ks_c|iso-?8859|windows|cp|koi8|latin|tis|utf-8)[\w.:-]{0,20})",
     re.IGNORECASE,
 )
-"""Charsets of texts. Python has codecs for other things, and slow ones."""
+"""Charsets of texts. Python also has other codecs, and slow ones."""
 
 
 class Reply(Struct, frozen=True):
@@ -58,22 +58,22 @@ class Delivered(Struct, frozen=True):
 
 
 class Unreachable(Struct, frozen=True):
-    """The receiver said nothing about the event. Keep it and try again, for ever."""
+    """No statement of the receiver about the event. Keep it and try again, for ever."""
 
     reason: str
     retry_after_s: float | None = None
-    """Seconds that the receiver asked for (RFC 9110, section 10.2.3), if it did."""
+    """Seconds that the receiver asked for (RFC 9110, section 10.2.3)."""
 
 
 class Refused(Struct, frozen=True):
-    """The receiver understood, and does not take this event."""
+    """The receiver understood the event, and refuses it."""
 
     reason: str
     """Status and code, then a colon and the receiver's own text, which may be about a person."""
 
     @property
     def kind(self) -> str:
-        """Status and code alone, fit for a log."""
+        """Return status and code alone, for logs."""
         return self.reason.partition(":")[0]
 
 
@@ -81,12 +81,12 @@ Outcome = Delivered | Unreachable | Refused
 
 
 def encode_reply(code: int, message: str, data: Mapping[str, Any] | None = None) -> bytes:
-    """Write the documented reply."""
+    """Encode the documented reply."""
     return msgspec.json.encode({"code": code, "message": message, "data": data or {}})
 
 
 SUCCESS = encode_reply(200, "success")
-"""The reply that ends a terminal's care for an event."""
+"""The reply of success, after which a terminal no longer pushes the event."""
 
 
 def classify(
@@ -94,13 +94,13 @@ def classify(
 ) -> Outcome:
     """Tell what a reply means.
 
-    ``status`` is the HTTP status, ``body`` the reply's body, decompressed, or ``None`` where it was longer than
-    :data:`MAX_REPLY`. ``headers`` (names in lower case) serve ``Retry-After`` and the charset, ``now`` (Unix
-    seconds) ``Retry-After``.
+    ``status`` is the HTTP status, ``body`` the decompressed body of the reply, or ``None`` if it was longer than
+    :data:`MAX_REPLY`. ``headers`` (names in lower case) are for ``Retry-After`` and the charset, ``now`` (Unix
+    seconds) for ``Retry-After``.
 
     Delivered is a 2xx with a JSON object whose ``code`` is the integer 200. Refused is a 2xx or 4xx with such an
-    object and another integer. A 4xx without one comes from a proxy or another server, and 408 and 429 speak of
-    time: both are unreachable, as is everything else. The object may be wrapped as :func:`_code_of` says.
+    object and another integer. A 4xx without one comes from a proxy or another server, and 408 and 429 are about
+    time, so they are unreachable, as is everything else. :func:`_code_of` tells in which forms the object is accepted.
     """
     headers = headers or {}
     later = retry_after(headers.get("retry-after"), now)
@@ -123,22 +123,22 @@ def classify(
 
 
 def _code_of(body: bytes, content_type: str) -> tuple[int | None, str]:
-    """Return ``code`` and the message, cut short; ``None`` where there is no object with an integer ``code``.
+    """Return ``code`` and the message, cut short; ``None`` without an object with an integer ``code``.
 
-    Understood besides plain JSON: a byte order mark, UTF-16 and UTF-32, a message in another charset, control
+    Accepted besides plain JSON: a byte order mark, UTF-16 and UTF-32, a message in another charset, control
     characters and unknown escapes in strings, a comma before a bracket, and NUL and blanks around the object.
     """
     for value in _readings(body, content_type):
         code = value.get("code") if isinstance(value, dict) else None
         if type(code) is int:
             words = str(value.get("message") or value.get("msg") or "")[:200]
-            # it is shown at a terminal and stored: no control characters, no halves of characters
+            # shown on a terminal and stored, so without control characters and halves of characters
             return code, "".join(letter if letter.isprintable() else " " for letter in words)
     return None, ""
 
 
 def _readings(body: bytes, content_type: str) -> Iterator[Any]:
-    """Yield what the body may say, the likeliest reading first."""
+    """Yield the possible values of the body, the likeliest first."""
     try:
         yield msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -155,13 +155,13 @@ def _readings(body: bytes, content_type: str) -> Iterator[Any]:
         try:
             text = content.decode(charset, errors).strip(_BLANKS)
             texts.append(text)
-            # not strict: control characters stand for themselves
+            # not strict: control characters are allowed
             yield json.loads(text, strict=False)
         except (ValueError, LookupError, RecursionError):
             continue  # UnicodeDecodeError is a ValueError
     for text in dict.fromkeys(texts):
         nearly, problems = mended(text.encode())
-        if all(problem in _IN_TEXTS for problem in problems):  # numbers stay what they are
+        if all(problem in _IN_TEXTS for problem in problems):  # numbers stay texts
             try:
                 yield json.loads(nearly)
             except (ValueError, RecursionError):
@@ -169,7 +169,7 @@ def _readings(body: bytes, content_type: str) -> Iterator[Any]:
 
 
 def _wide(body: bytes) -> list[str]:
-    """Return the encodings of more than one byte that the first four bytes speak for (RFC 4627, section 3)."""
+    """Return the encodings of more than one byte that fit the first four bytes (RFC 4627, section 3)."""
     start = body[:4]
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return ["utf-32"]
@@ -186,7 +186,7 @@ def _charset(content_type: str) -> str:
 
 
 def retry_after(value: str | None, now: float | None) -> float | None:
-    """Return the seconds that a ``Retry-After`` asks for (RFC 9110, section 10.2.3); ``None`` where it says none."""
+    """Return the seconds of a ``Retry-After`` (RFC 9110, section 10.2.3); ``None`` without any."""
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])

@@ -29,11 +29,11 @@ MAX_EVENT_DEST = 1024
 """Characters that ``event_dest`` may have (不超过1024个字符)."""
 
 HIDDEN = "***"
-"""Stands in an address that is shown for what is not."""
+"""In a shown address, in place of what is hidden."""
 
 
 class Subscription(Struct, frozen=True):
-    """Where to push, and whether to."""
+    """The address to push to, and whether to push."""
 
     event_dest: str
     """An http or https URL, as the receiver chose it; may be empty while ``enabled`` is false."""
@@ -49,10 +49,10 @@ class Envelope(Struct, frozen=True):
 
 
 def decode_subscription(body: bytes) -> Subscription:
-    """Decode what was posted to ``/v1/event/subscribe``.
+    """Decode the body of ``/v1/event/subscribe``.
 
     Raises :class:`~gatepost.errors.DecodeError`, whose ``where`` names the field. Fields that the page does
-    not know are passed over, and so is a byte order mark before the JSON.
+    not know are ignored, and so is a byte order mark before the JSON.
     """
     try:
         value = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
@@ -71,7 +71,7 @@ def decode_subscription(body: bytes) -> Subscription:
 def make_subscription(event_dest: str, *, enabled: bool) -> Subscription:
     """Make a subscription. Raise ``DecodeError`` at ``event_dest`` if it cannot be pushed to.
 
-    Disabled, it may be empty: there is nothing to push to then.
+    It may be empty if pushing is disabled.
     """
     if not enabled and not event_dest.strip(" \ufeff"):
         return Subscription("", enabled)
@@ -79,7 +79,7 @@ def make_subscription(event_dest: str, *, enabled: bool) -> Subscription:
 
 
 def check_event_dest(url: str) -> str:
-    """Return the address, without a byte order mark before it. Raise ``DecodeError`` if it cannot be pushed to."""
+    """Return the address without a byte order mark. Raise ``DecodeError`` if it cannot be pushed to."""
     url = url.removeprefix("\ufeff")
     if len(url) > MAX_EVENT_DEST:
         raise DecodeError("event_dest", f"is longer than {MAX_EVENT_DEST} characters")
@@ -100,9 +100,9 @@ def check_event_dest(url: str) -> str:
 
 
 def receiver_of(event_dest: str) -> tuple[str, int, str]:
-    """Return host, port, and path with query: what tells one receiver from another.
+    """Return host, port, and path with query, which identify a receiver.
 
-    Spellings of one address give the same. ``event_dest`` is one that :func:`check_event_dest` takes.
+    All spellings of one address give the same. ``event_dest`` is one that :func:`check_event_dest` accepts.
     """
     parts = urlsplit(event_dest)
     query = f"?{parts.query}" if parts.query else ""
@@ -111,10 +111,10 @@ def receiver_of(event_dest: str) -> tuple[str, int, str]:
 
 
 def without_credentials(event_dest: str) -> str:
-    """Return the address as it may be shown, with :data:`HIDDEN` for what may be a secret.
+    """Return the address for display, with :data:`HIDDEN` in place of possible secrets.
 
-    That is the name and the password in it, what follows the first segment of the path, where a receiver's token
-    stands, the values of the query, and the fragment.
+    These are the name and the password in it, the path after its first segment, where a receiver's token is, the values
+    of the query, and the fragment.
     """
     start, sign, rest = event_dest.partition("://")
     rest, number_sign, fragment = rest.partition("#")
@@ -133,5 +133,5 @@ def without_credentials(event_dest: str) -> str:
 
 
 def encode_envelope(code: int, msg: str, data: object = None) -> bytes:
-    """Write a reply of the terminal's own HTTP service."""
+    """Encode a reply of the terminal's own HTTP service."""
     return msgspec.json.encode(Envelope(code, msg, data))

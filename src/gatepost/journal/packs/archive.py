@@ -2,10 +2,10 @@
 
 Rules:
 
-* A pack is put there whole. It has its name there once all of it is durable, and only then may it be deleted here.
-* A pack that is there is never replaced.
+* A pack is stored whole. It gets its name once all of it is durable, and only then may the local one be deleted.
+* A stored pack is never replaced.
 * A folder gives the blocks of a deleted image back. A bucket keeps a pack until all of it is due.
-* Where an archive replaces another one, packs are found in either while they are moved.
+* If an archive replaces another one, packs are found in both while they are moved.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class OpenPack(Protocol):
         ...
 
     def read(self, length: int, offset: int) -> bytes:
-        """Return so many bytes at an offset, fewer at the end of the pack."""
+        """Return ``length`` bytes at an offset, fewer at the end of the pack."""
         ...
 
     def is_there(self) -> bool:
-        """Return whether it was not deleted since it was opened, as far as can be told without asking."""
+        """Return whether it still exists, as far as known without a request."""
         ...
 
 
@@ -45,7 +45,7 @@ class Archive(Protocol):
     """Packs that several journals share. Thread-safe. Its methods raise ``OSError``."""
 
     def all(self, kind: str = "", before: date | None = None) -> list[Pack]:
-        """Return the packs, by kind, day and age; those of one kind, and of the days before one, where given."""
+        """Return the packs, by kind, day and age; if given, only those of one kind, and of the days before one."""
         ...
 
     def disk_bytes(self) -> int:
@@ -57,19 +57,19 @@ class Archive(Protocol):
         ...
 
     def put(self, name: str, source: int) -> None:
-        """Bring a pack there, from a descriptor; do nothing where all of it is there already."""
+        """Store a pack, from a descriptor; do nothing if all of it is stored already."""
         ...
 
     def remove(self, names: Sequence[str]) -> None:
-        """Delete packs; pass over those that are not there."""
+        """Delete packs; skip those that do not exist."""
         ...
 
     def punch(self, name: str, stretches: Iterable[tuple[int, int]]) -> None:
-        """Give the bytes between these offsets back, if that can be done. Raises ``FileNotFoundError``."""
+        """Give the bytes between these offsets back, if possible. Raises ``FileNotFoundError``."""
         ...
 
     def take_along(self) -> int:
-        """Bring a pack along from the archive whose place this one takes; return how many, 0 when none is left."""
+        """Move a pack from the archive that this one replaces; return how many, 0 when none is left."""
         ...
 
 
@@ -77,7 +77,7 @@ class FolderArchive:
     """A folder that several journals share."""
 
     def __init__(self, path: Path, journal: Folder) -> None:
-        """``journal``: the one whose packs are put there by this process."""
+        """``journal``: the one whose packs this process stores here."""
         self.path = path
         self._files = journal.files
         self._id = journal.id
@@ -100,7 +100,7 @@ class FolderArchive:
         if there.exists() and there.stat().st_size >= size:
             return
         partial = there.with_name(f".{name}.{self._id.hex()}")
-        self._files.remove(partial)  # of an attempt that was cut off
+        self._files.remove(partial)  # left by an interrupted attempt
         copy = self._files.create(partial)
         try:
             _copy(self._files.write, source, copy)
@@ -128,14 +128,14 @@ class FolderArchive:
 
 
 class Succession:
-    """An archive that takes the place of another one."""
+    """An archive that replaces another one."""
 
     def __init__(self, new: Archive, old: Archive) -> None:
         self._new = new
         self._old = old
 
     def all(self, kind: str = "", before: date | None = None) -> list[Pack]:
-        old = self._old.all(kind, before)  # first: what is taken along meanwhile is then seen in the new one
+        old = self._old.all(kind, before)  # first, so that a pack moved meanwhile is found in the new one
         found = {pack.name: pack for pack in (*old, *self._new.all(kind, before))}
         return [found[name] for name in sorted(found)]
 
@@ -150,7 +150,7 @@ class Succession:
         try:
             return self._old.open(name)
         except FileNotFoundError:
-            return self._new.open(name)  # it was taken along just now
+            return self._new.open(name)  # it was just moved
 
     def put(self, name: str, source: int) -> None:
         self._new.put(name, source)
@@ -167,9 +167,9 @@ class Succession:
             self._old.punch(name, holes)
 
     def take_along(self) -> int:
-        """Move one pack. It is in the old archive or the new one at every moment."""
+        """Move one pack. At every moment it is in the old archive or in the new one."""
         for pack in self._old.all():
-            with contextlib.suppress(FileNotFoundError):  # another receiver takes it along
+            with contextlib.suppress(FileNotFoundError):  # another receiver moves it
                 opened = self._old.open(pack.name)
                 if isinstance(opened, PackFile):
                     self._new.put(pack.name, opened.number)
@@ -193,13 +193,13 @@ def _copy(write: Callable[[int, bytes, int], None], source: int, copy: int) -> N
 
 
 def data_of(source: int) -> Iterable[tuple[int, int]]:
-    """Yield first and last offset of what is no hole in a file."""
+    """Yield the offsets of the parts of a file that are no hole."""
     size, at = os.fstat(source).st_size, 0
     while at < size:
         try:
             at = os.lseek(source, at, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole is left
+            if error.errno == errno.ENXIO:  # only a hole is left
                 return
             raise
         end = os.lseek(source, at, os.SEEK_HOLE)

@@ -1,4 +1,4 @@
-"""The files of packs: their names, what a folder has of them, and one that is open.
+"""The files of packs: their names, those in a folder, and one that is open.
 
 Names: ``KIND-YYYYMMDD-STREAM-000001.pack``. They sort by kind, day and age.
 """
@@ -30,27 +30,27 @@ __all__ = [
 ]
 
 LARGEST_PACK = 1024 * 1024 * 1024
-"""Bytes. No pack comes near it: one is closed with the append that makes it full."""
+"""Bytes. No pack is as large: it is closed with the append that makes it full."""
 
 STEP = 1024 * 1024
-"""Bytes that are looked at at once."""
+"""Bytes that are read at once."""
 
 OPEN_PACKS = 16
-"""So many packs are kept open at once."""
+"""Packs that are open at once."""
 
 _NAME = re.compile(r"([a-z]{1,32})-(\d{8})-(\d{13}-[0-9a-f]{8}-[a-z]+)-(\d{6,})\.pack")
 
 
 class Pack(Struct, frozen=True):
-    """A pack that is there."""
+    """A pack that exists."""
 
     name: str
     kind: str
     day: date
-    """On which it was written, UTC."""
+    """Day on which it was written, UTC."""
     stream: str
     number: int
-    """Within its stream, from 1; some are missing where none could be begun."""
+    """Number within its stream, from 1. A number is missing if no pack could be made."""
     disk_bytes: int
     """Bytes on disk; holes are not counted."""
 
@@ -70,14 +70,14 @@ class PackFile:
         return os.fstat(self.number).st_size
 
     def read(self, length: int, offset: int) -> bytes:
-        """Return so many bytes at an offset, fewer at the end of the file."""
+        """Return ``length`` bytes at an offset, fewer at the end of the file."""
         data = os.pread(self.number, length, offset)
         while len(data) < length and (part := os.pread(self.number, length - len(data), offset + len(data))):
             data += part
         return data
 
     def is_there(self) -> bool:
-        """Return whether it was not deleted."""
+        """Return whether it still exists."""
         return os.fstat(self.number).st_nlink > 0
 
 
@@ -87,7 +87,7 @@ def is_pack_name(name: str) -> bool:
 
 
 def parse_name(name: str) -> tuple[str, date]:
-    """Return kind and day of a pack. Raises ``ValueError`` for what is no name of a pack."""
+    """Return kind and day of a pack. Raises ``ValueError`` for another name."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise ValueError(f"{name!r} is no name of a pack")
@@ -95,7 +95,7 @@ def parse_name(name: str) -> tuple[str, date]:
 
 
 def as_pack(name: str, disk_bytes: int) -> Pack | None:
-    """Return the pack of a name; ``None`` for what is no name of one."""
+    """Return the pack of a name; ``None`` for another name."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -107,7 +107,7 @@ def as_pack(name: str, disk_bytes: int) -> Pack | None:
 
 
 def packs_in(folder: Path) -> list[Pack]:
-    """Return the packs in a folder, by kind, day and age; none where there is no folder. Raises ``OSError``."""
+    """Return the packs in a folder, by kind, day and age; none without a folder. Raises ``OSError``."""
     found: list[Pack] = []
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
@@ -123,6 +123,6 @@ def bytes_in(folder: Path) -> int:
 
 
 def unavailable(what: str, error: OSError) -> JournalUnavailable:
-    """Return the error for what cannot be done now with a pack."""
+    """Return the error for something that is not possible now with a pack."""
     where = "bucket" if isinstance(error, ConnectionError) else "disk"
     return JournalUnavailable(f"{what}: {error.strerror}; look at the {where}, and try again")

@@ -4,13 +4,13 @@ Rules:
 
 * A *pack* has images of one kind that one stream wrote on one day (UTC). No other stream appends to it, and none on
   another day.
-* Each image has a key of its own. Pack, offset, length and key are its *place*, which is kept in an event. To delete
-  the place is to delete the image: nothing else opens it. A hole only gives the blocks back.
-* A failed write or sync closes every pack of the writer for ever. What it had not synced is cut off.
-* A pack is locked while it is written, and not deleted then. A pin of the journal also holds packs and holes back.
-* Packs that are closed may be moved to an archive, which several journals share. Their places stay.
-* Which images are still in use is known to the caller alone. A caller that looks for packs without any looks at the
-  events that are still to be read as well.
+* Each image has a key of its own. Pack, offset, length and key are its *place*, which is stored in an event. Deleting
+  the place deletes the image, because nothing else decrypts it. A hole only gives the blocks back.
+* A failed write or sync closes every pack of the writer for ever. Unsynced bytes are cut off.
+* A pack is locked while it is written, and not deleted then. A pin of the journal also delays deletions and holes.
+* Closed packs may be moved to an archive, which several journals share. Their places stay valid.
+* Only the caller knows which images are in use. A caller that looks for unused packs has to consider unread events,
+  too.
 """
 
 from __future__ import annotations
@@ -39,35 +39,35 @@ if TYPE_CHECKING:
 __all__ = ["Packs", "RemovedPacks"]
 
 _MOST_DEAD = 100_000
-"""Of so many images it is remembered that they have to become holes. Others leave with their pack."""
+"""Images that wait to become holes, at most. Others are deleted with their pack."""
 
 
 class RemovedPacks(Struct, frozen=True):
     """The result of a removal."""
 
     packs: tuple[str, ...]
-    """The names of those that were deleted."""
+    """The names of the deleted packs."""
     is_incomplete: bool = False
-    """Something was left: the journal is pinned, or a pack is written or moved just now."""
+    """Something is left, because the journal is pinned, or a pack is being written or moved."""
 
 
 class Packs(PackReader):
-    """The packs of a journal, to be read, moved and deleted. Thread-safe; several processes may have them open."""
+    """The packs of a journal, to read, move and delete. Thread-safe; several processes may have them open."""
 
     def __init__(self, folder: Folder, archive: Archive | None = None, *, moves: bool = True) -> None:
-        """``archive``: where packs are kept that are closed; several journals may have it in common.
+        """``archive``: where closed packs are kept; several journals may share it.
 
-        ``moves``: whether :meth:`move` brings packs there. Else they are only read there: nothing in it is changed.
+        ``moves``: :meth:`move` moves packs there. If not, they are only read there, and nothing in it is changed.
         """
         super().__init__(folder, archive)
         self.moves = moves
         self._dead: list[Place] = []
-        """Images that are not in use any more, and are no holes yet."""
+        """Unused images that are no holes yet."""
         self._changing = threading.Lock()
 
     @property
     def has_archive(self) -> bool:
-        """Return whether :meth:`move` has a place to move packs to."""
+        """Return whether :meth:`move` has an archive to move packs to."""
         return self._archive is not None and self.moves
 
     def is_written(self, name: str) -> bool:
@@ -96,7 +96,7 @@ class Packs(PackReader):
         return RemovedPacks(local.packs + there.packs, local.is_incomplete or there.is_incomplete)
 
     def remove(self, names: Iterable[str]) -> RemovedPacks:
-        """Delete these packs, but for those that are being written.
+        """Delete these packs, except those that are being written.
 
         Does nothing while the journal is pinned. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -118,7 +118,7 @@ class Packs(PackReader):
         return RemovedPacks(tuple(removed), is_incomplete)
 
     def _remove(self, name: str) -> bool:
-        """Delete a pack here and there; return whether there was one that could be deleted. Raises ``OSError``."""
+        """Delete a pack here and in the archive; return whether one was deleted. Raises ``OSError``."""
         is_there = False
         with contextlib.suppress(FileNotFoundError):
             here = self._here(name)
@@ -137,10 +137,11 @@ class Packs(PackReader):
         return is_there
 
     def move(self) -> int:
-        """Move to the archive what is closed; return how many packs.
+        """Move closed packs to the archive; return how many.
 
-        Each of them is there or here at every moment, also after a crash. One that cannot be moved holds none of the
-        others up. Raises :class:`~gatepost.errors.JournalUnavailable` at the end then; it is tried again the next time.
+        At every moment each of them is here or there, also after a crash. A pack that cannot be moved does not delay
+        others. In that case :class:`~gatepost.errors.JournalUnavailable` is raised at the end, and the next call tries
+        again.
         """
         if self._archive is None or not self.moves:
             return 0
@@ -151,10 +152,10 @@ class Packs(PackReader):
                 with self._changing:
                     count += self._move(pack.name, self._archive)
             except FileNotFoundError:
-                pass  # it was deleted meanwhile
+                pass  # deleted meanwhile
             except ConnectionError as error:
                 failed = error
-                break  # nor can any other be moved now
+                break  # no other one can be moved now
             except OSError as error:
                 failed = error
         try:
@@ -168,9 +169,9 @@ class Packs(PackReader):
         return count
 
     def bring(self, names: Iterable[str]) -> None:
-        """Move these packs to the archive, those of them that are here.
+        """Move these packs to the archive, as far as they are here.
 
-        Raises :class:`~gatepost.errors.JournalUnavailable` where one of them cannot be moved now, or is being written.
+        Raises :class:`~gatepost.errors.JournalUnavailable` if one of them cannot be moved now, or is being written.
         """
         if self._archive is None or not self.moves:
             return
@@ -179,14 +180,14 @@ class Packs(PackReader):
                 with self._changing:
                     is_moved = not self.is_here(name) or self._move(name, self._archive)
             except FileNotFoundError:
-                continue  # it was deleted meanwhile
+                continue  # deleted meanwhile
             except OSError as error:
                 raise unavailable(f"the pack {name} cannot be moved to its archive", error) from error
             if not is_moved:
                 raise JournalUnavailable(f"the pack {name} is still being written")
 
     def _move(self, name: str, archive: Archive) -> bool:
-        """Move a pack, unless it is being written, or was begun just now."""
+        """Move a pack, unless it is being written or was just started."""
         here = self._here(name)
         source = self._files.open(here)
         try:
@@ -199,11 +200,11 @@ class Packs(PackReader):
         return True
 
     def punch(self, places: Iterable[Place] = ()) -> bool:
-        """Make holes of images that are not in use any more, and give their blocks back. Never waits.
+        """Make holes of unused images, and give their blocks back. Never waits.
 
-        Others keep their places, and keys are not needed. Packs that are gone are passed over. Return ``False`` where
-        it cannot be done now, because the journal is pinned, or packs are moved or deleted just now: the next call does
-        it as well. Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
+        Other images keep their places. Keys are not needed. Missing packs are skipped. Return ``False`` if it is not
+        possible now, because the journal is pinned, or packs are being moved or deleted; the next call does it as well.
+        Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
         """
         with self._lock:
             self._dead += itertools.islice(places, max(0, _MOST_DEAD - len(self._dead)))
@@ -221,7 +222,7 @@ class Packs(PackReader):
         return True
 
     def _punch_all(self) -> None:
-        """Make every hole that is due. Those of a pack that fails stay due, and hold no other up."""
+        """Make every hole that is due. Failed ones stay due, and do not delay others."""
         with self._lock:
             dead, self._dead = self._dead, []
         by_pack: dict[str, list[Place]] = {}
@@ -263,7 +264,7 @@ class Packs(PackReader):
 
 
 def _joined(places: Iterable[Place]) -> list[tuple[int, int]]:
-    """Return the stretches that these images take, neighbours in one: whole blocks between them become free."""
+    """Return the stretches of these images, with neighbours joined, so that whole blocks between them become free."""
     found: list[tuple[int, int]] = []
     for place in sorted(places, key=lambda place: place.offset):
         end = place.offset + place.length

@@ -1,4 +1,4 @@
-"""Read the images of packs, of the journal's folder and of the archive."""
+"""Read the images of packs, in the journal's folder and in the archive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["PackReader"]
 
 
 class _PackInMemory:
-    """A pack of which all was read."""
+    """A pack that was read completely."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -40,10 +40,10 @@ class _PackInMemory:
 
 
 class PackReader:
-    """The packs of a journal, to be read. Thread-safe; several processes may have them open."""
+    """The packs of a journal, to read. Thread-safe; several processes may have them open."""
 
     def __init__(self, folder: Folder, archive: Archive | None = None) -> None:
-        """``archive``: where packs are kept that are closed; several journals may have it in common."""
+        """``archive``: where closed packs are kept; several journals may share it."""
         self._folder = folder
         self._archive = archive
         self._files: Files = folder.files
@@ -53,8 +53,8 @@ class PackReader:
     def read(self, place: Place) -> bytes:
         """Return the image at a place.
 
-        Raises :class:`~gatepost.errors.JournalGone` where there is no such pack,
-        :class:`~gatepost.errors.JournalCorrupt` where the bytes are not those that were encrypted with this key,
+        Raises :class:`~gatepost.errors.JournalGone` if there is no such pack,
+        :class:`~gatepost.errors.JournalCorrupt` if the bytes were not encrypted with this key,
         :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
         """
         if not is_pack_name(place.pack):
@@ -80,7 +80,7 @@ class PackReader:
         return image
 
     def copy(self, place: Place) -> bytes | None:
-        """Return the bytes of an image as they are, encrypted, for a backup; ``None`` where there are none any more.
+        """Return the encrypted bytes of an image, for a backup; ``None`` if there are none any more.
 
         Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -96,7 +96,7 @@ class PackReader:
         return data if data.count(0) < len(data) else None
 
     def has(self, place: Place) -> bool:
-        """Return whether :meth:`copy` returns bytes; in little memory, however long the place is. Raises as it."""
+        """Return whether :meth:`copy` returns bytes, with little memory for any length. Raises as it does."""
         try:
             pack = self._opened(place.pack)
             if not _is_inside(place, pack.size()):
@@ -113,7 +113,7 @@ class PackReader:
         return False
 
     def size(self, name: str) -> int | None:
-        """Return how many bytes a pack has, holes included; ``None`` where there is none that can be read.
+        """Return how many bytes a pack has, holes included; ``None`` without a readable one.
 
         Raises as :meth:`copy`.
         """
@@ -129,7 +129,7 @@ class PackReader:
         return is_pack_name(name) and (self._folder.packs / name).exists()
 
     def journal_of(self, name: str) -> bytes | None:
-        """Return the id of the journal that a pack was written for; ``None`` where it cannot be read.
+        """Return the id of the journal that a pack was written for; ``None`` if it cannot be read.
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -142,7 +142,7 @@ class PackReader:
 
     @contextlib.contextmanager
     def read_through(self, name: str) -> Iterator[None]:
-        """Hold a pack of a bucket in memory while all of it is read, so that it is asked for once.
+        """Keep a pack of a bucket in memory while all of it is read, so that it is fetched once.
 
         Raises as :meth:`copy`.
         """
@@ -167,7 +167,7 @@ class PackReader:
                 self._open.pop(name, None)
 
     def confirm(self, places: Sequence[Place]) -> bool:
-        """Return whether these images are whole, after a sync of their packs.
+        """Sync the packs of these images, and return whether the images are complete.
 
         For events that no commit covers (see :class:`~gatepost.journal.reader.Batch`). Raises
         :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
@@ -190,7 +190,7 @@ class PackReader:
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
-        local = self.local()  # first: what is moved meanwhile is then seen there
+        local = self.local()  # first, so that a pack moved meanwhile is found there
         found = {pack.name: pack for pack in (*local, *self.archived())}
         return [found[name] for name in sorted(found)]
 
@@ -210,7 +210,7 @@ class PackReader:
             raise unavailable("the folder of packs cannot be read", error) from error
 
     def archived(self, kind: str = "", before: date | None = None) -> list[Pack]:
-        """Return the packs in the archive; of one kind, and of the days before one, where given.
+        """Return the packs in the archive; if given, only those of one kind, and of the days before one.
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -225,18 +225,18 @@ class PackReader:
         return self._folder
 
     def close(self) -> None:
-        """Let go of every file. May be called twice."""
+        """Close every file. Idempotent."""
         with self._lock:
             self._open.clear()
 
     def _here(self, name: str) -> Path:
-        """Return the path of a pack of the journal's folder. Raises ``FileNotFoundError`` for any other name."""
+        """Return the path of a pack in the journal's folder. Raises ``FileNotFoundError`` for another name."""
         if not is_pack_name(name):
             raise FileNotFoundError(name)
         return self._folder.packs / name
 
     def _open_pack(self, name: str) -> OpenPack:
-        """Open a pack, here or there. Raises ``OSError``, ``FileNotFoundError`` where there is none."""
+        """Open a pack, here or in the archive. Raises ``OSError``, ``FileNotFoundError`` without one."""
         try:
             return PackFile(self._files.open(self._here(name)))
         except FileNotFoundError:
@@ -245,12 +245,12 @@ class PackReader:
         try:
             return self._archive.open(name)
         except FileNotFoundError:
-            return PackFile(self._files.open(self._here(name)))  # a restore has just put it here
+            return PackFile(self._files.open(self._here(name)))  # a restore has just written it here
 
     def _opened(self, name: str) -> OpenPack:
-        """Return a pack whose header is right.
+        """Return a pack with a valid header.
 
-        Raises ``OSError``, ``FileNotFoundError`` also where it was deleted since it was opened,
+        Raises ``OSError``, ``FileNotFoundError`` also if it was deleted since it was opened,
         :class:`~gatepost.errors.JournalCorrupt` and :class:`~gatepost.errors.JournalTooNew`.
         """
         with self._lock:
@@ -274,5 +274,5 @@ class PackReader:
 
 
 def _is_inside(place: Place, size: int) -> bool:
-    """Return whether a pack of this size can have an image there."""
+    """Return whether an image at this place fits into a pack of this size."""
     return place.offset >= HEADER_BYTES and TAG_BYTES <= place.length <= size - place.offset

@@ -1,4 +1,4 @@
-"""Write packs: the images of a stream as they come, or those of a backup at their former places."""
+"""Write packs: new images of a stream, or those of a backup at their former places."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["PACK_BYTES", "PACK_S", "PackCopies", "PackWriter"]
 
 PACK_BYTES = 64 * 1024 * 1024
 PACK_S = 3600.0
-"""A pack is closed when it has so many bytes, so long after it was begun, or when its day ends."""
+"""A pack is closed when it has that many bytes, that many seconds after its begin, or when its day ends."""
 
 
 class _Written(Struct):
@@ -31,13 +31,13 @@ class _Written(Struct):
     day: date
     began: float
     end: int
-    """Up to where it is synced."""
+    """Offset up to which it is synced."""
     unsynced: int = 0
-    """Bytes that are written behind ``end``."""
+    """Bytes written after ``end``."""
 
 
 class PackWriter:
-    """Writes the packs of one stream, one at a time for each kind. One thread at a time.
+    """Writes the packs of one stream, one at a time per kind. One thread at a time.
 
     Its methods raise ``OSError``; then :meth:`abandon` is due.
     """
@@ -65,9 +65,9 @@ class PackWriter:
         self._number = 0
 
     def write(self, images: Sequence[Image]) -> list[Place]:
-        """Write images behind what is synced, and return their places. What an earlier call wrote must be synced."""
+        """Write images after the synced ones, and return their places. Images of earlier calls must be synced."""
         for pack in self._packs.values():
-            pack.unsynced = 0  # of a call after which nothing was appended: these places are used nowhere
+            pack.unsynced = 0  # left by a call without an append; these places are used nowhere
         self.finish_if_due()
         places: list[Place] = []
         parts: dict[str, list[bytes]] = {}
@@ -88,12 +88,12 @@ class PackWriter:
         return [pack.handle for pack in self._packs.values() if pack.unsynced]
 
     def mark_synced(self) -> None:
-        """Take note that all of :attr:`unsynced` were synced."""
+        """Note that all of :attr:`unsynced` were synced."""
         for pack in self._packs.values():
             pack.end, pack.unsynced = pack.end + pack.unsynced, 0
 
     def abandon(self) -> None:
-        """Close every pack for ever after a failure, and cut off what is not synced. Never raises."""
+        """Close every pack for ever after a failure, and cut off unsynced bytes. Never raises."""
         for pack in self._packs.values():
             with contextlib.suppress(OSError):
                 if pack.end > HEADER_BYTES:
@@ -103,7 +103,7 @@ class PackWriter:
         self.finish()
 
     def finish(self) -> None:
-        """Close every pack. Never raises: everything in them was synced before."""
+        """Close every pack. Never raises, because everything in them is synced."""
         for kind in list(self._packs):
             self._close(kind)
 
@@ -136,7 +136,7 @@ class PackWriter:
                 self._files.write(handle, encode_pack_header(PackHeader(self._folder.id, name)), 0)
                 self._files.sync(handle)
                 self._files.sync_folder(path.parent)
-                is_there = os.fstat(handle).st_nlink > 0  # else it was deleted before it was locked
+                is_there = os.fstat(handle).st_nlink > 0  # otherwise it was deleted before it was locked
             except BaseException:
                 with contextlib.suppress(OSError):
                     self._files.close(handle)
@@ -150,7 +150,7 @@ class PackWriter:
 
 
 class PackCopies:
-    """Writes packs as a backup has them, each image at the offset that it had. One thread at a time."""
+    """Writes packs of a backup, each image at its former offset. One thread at a time."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -158,7 +158,7 @@ class PackCopies:
         self._open: OrderedDict[str, int] = OrderedDict()
 
     def put(self, name: str, offset: int, data: bytes) -> None:
-        """Write the encrypted bytes of an image. Raises ``ValueError`` for a place of no pack, and ``OSError``."""
+        """Write the encrypted bytes of an image. Raises ``ValueError`` for an invalid place, and ``OSError``."""
         parse_name(name)
         if not HEADER_BYTES <= offset <= LARGEST_PACK - len(data):
             raise ValueError(f"no image of a pack begins at {offset}")
@@ -171,7 +171,7 @@ class PackCopies:
         self._files.write(handle, data, offset)
 
     def close(self) -> None:
-        """Sync everything. May be called twice. Raises ``OSError``; every file is closed then."""
+        """Sync everything. Idempotent. Raises ``OSError``; every file is closed then, too."""
         with contextlib.ExitStack() as stack:
             while self._open:
                 stack.callback(self._end, self._open.popitem()[1])

@@ -1,19 +1,18 @@
-"""From bytes to events: the push bodies of the protocol page, in every dialect that the fleet speaks.
+"""From bytes to events: the push bodies of the protocol page, in every dialect of the fleet.
 
 Rules:
 
-* Decoding loses nothing. Fields that the page does not know land in ``extra`` (or ``outer``) and codes stay
-  plain integers, so both come out again as they went in.
-* Decoding normalises. Whatever firmware sent it, an event has today's codes, identifiers as strings, and
-  aware UTC times. :class:`~gatepost.wire.events.Dialect` says what it was.
-* One error, :class:`~gatepost.errors.DecodeError`, says where and why. ``lenient`` is for a receiver, for whom
-  a passage with a broken detail is still a passage: there a field that cannot be understood becomes ``None``
-  and a :class:`~gatepost.wire.decoding.fields.Problem`.
+* Decoding loses nothing. Fields that the page does not know are kept in ``extra`` (or ``outer``), and codes stay plain
+  integers, so that both are encoded again as they were.
+* Decoding normalises. An event has today's codes, identifiers as strings, and aware UTC times, whatever the firmware.
+  :class:`~gatepost.wire.events.Dialect` tells which it was.
+* The one error, :class:`~gatepost.errors.DecodeError`, tells where and why. ``lenient`` is for receivers, which store a
+  passage also with a broken detail: a field that cannot be read becomes ``None`` and a
+  :class:`~gatepost.wire.decoding.fields.Problem`.
+* A body that is nearly JSON, or not UTF-8, is such a detail, too: ``lenient`` repairs it (``parse``) and reports it.
 
-* What is nearly JSON, or no UTF-8, is a detail as well: ``lenient`` mends it (``parse``), and says so.
-
-Flow: bytes → ``usual`` reads it at once, or leaves it to ``parse`` → JSON value → ``_record`` or ``_alarm`` → event,
-and the text that it came from.
+Flow: bytes → ``decode_usual`` reads it at once, or leaves it to ``parse`` → JSON value → ``_record`` or ``_alarm`` →
+event, and the text that it was made from.
 Source: the protocol page, 事件推送协议; the dialects are those of the maker's public change log.
 """
 
@@ -39,7 +38,7 @@ from gatepost.wire.real_id import is_real_id
 __all__ = ["Decoded", "decode", "with_image"]
 
 _TODAY = Dialect.V1_3_0
-"""To look it up in its class each time would cost as much as a fifth of all the decoding."""
+"""Looking it up in its class each time would take a fifth of the decoding time."""
 
 _OUTER = ("type", "data", "deviceSN")
 _DATA_OF_RECORD = (
@@ -62,7 +61,7 @@ _OF_ALARM = (("data", "trace_id"), ("data", "user_id"))
 """Paths of the texts that are part of a key."""
 
 _NUMBER = re.compile(r"[0-9A-Za-z.+-]*")
-"""A number as it came, which was read as a text."""
+"""A number as it was written, which is read as a text."""
 
 
 def decode(
@@ -70,11 +69,11 @@ def decode(
 ) -> Decoded:
     """Decode the body of one push.
 
-    A JSON object that is no event of the page decodes as :class:`~gatepost.wire.events.Unknown`. So does, with
-    ``lenient``, an event that lacks what makes it one: a ``data`` that is no object or in which nothing is known, an
-    alarm without ``trace_id``. The trailing comma of the page's own example is understood.
+    A JSON object that is no event of the page decodes as :class:`~gatepost.wire.events.Unknown`. With ``lenient``, so
+    does an event that lacks its essentials: ``data`` is no object or has no known field, or an alarm has no
+    ``trace_id``. The trailing comma of the page's own example is accepted.
 
-    ``charset`` is what the sender declares; it counts, with ``lenient``, where the body is no UTF-8.
+    ``charset`` is the one that the sender declares. It counts with ``lenient`` if the body is not UTF-8.
 
     Raises :class:`~gatepost.errors.DecodeError` if the body is no JSON object, or nests deeper than
     ``max_depth``; without ``lenient`` also if any known field is of the wrong type, an image is no base64, or
@@ -89,7 +88,7 @@ def decode(
 def decode_any(
     body: bytes, *, lenient: bool, max_depth: int = MAX_DEPTH, charset: str | None = None
 ) -> Decoded:
-    """Do what :func:`decode` does, field by field, whether the push is a usual one or not."""
+    """Decode as :func:`decode` does, but always field by field."""
     problems: list[Problem] | None = [] if lenient else None
     text, plan, written = parse(body, max_depth, problems, charset)
     is_mended = bool(problems)
@@ -121,7 +120,7 @@ def decode_any(
 
 
 class _NoEvent(Exception):
-    """Something is missing without which this is no event at all."""
+    """Something essential is missing, so this is no event."""
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(where, why)
@@ -134,7 +133,7 @@ def _is(kind: object, number: int) -> bool:
 
 
 def _in_known_case(value: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
-    """Return the value with the page's names where they came in another case."""
+    """Return the value with the page's names in place of those in another case."""
     value = _recased(value, "", _OUTER, problems)
     data = value.get("data")
     if not isinstance(data, dict):
@@ -162,7 +161,7 @@ def _recased(
 
 
 def with_image(text: bytes, event: Record | Alarm) -> bytes:
-    """Put the image of an event back into its ``original``, as plain base64, where it was taken out.
+    """Put the image of an event back into its ``original``, as plain base64.
 
     Decoded again, it is the same event with the same ``original``. Raises
     :class:`~gatepost.errors.DecodeError` if the text has no place for an image.
@@ -190,10 +189,10 @@ def _image_name(event: Record | Alarm) -> str:
 
 def _without_image(text: bytes, plan: bytes, written: dict[str, Any], name: str) -> bytes:
     path = spelling(written, ("data", name))
-    if path is None:  # it was decoded from somewhere, so this cannot be
+    if path is None:  # impossible: it was decoded from somewhere
         raise DecodeError(f"data.{name}", "is missing")
     place = only_place(text, path[-1]) or find_place(plan, path)
-    if place is None:  # where no text is cut, there must be no image all the same
+    if place is None:  # without a cut text there must still be no image
         written[path[0]][path[1]] = ""
         return msgspec.json.encode(written)
     start, end = place
@@ -201,7 +200,7 @@ def _without_image(text: bytes, plan: bytes, written: dict[str, Any], name: str)
 
 
 def _as_written(text: bytes, plan: bytes, written: dict[str, Any], event: Event) -> dict[str, bytes] | None:
-    """Return the bytes of those texts of a key in which something was guessed: a charset, or what an escape means."""
+    """Return the written bytes of the texts of a key in which a charset or an escape was guessed."""
     found = {}
     for names in () if isinstance(event, Unknown) else _OF_RECORD if isinstance(event, Record) else _OF_ALARM:
         path = spelling(written, names)
@@ -213,7 +212,7 @@ def _as_written(text: bytes, plan: bytes, written: dict[str, Any], event: Event)
         elif _NUMBER.fullmatch(value):
             continue
         else:
-            literal = trimmed(text)[0]  # it is somewhere in it
+            literal = trimmed(text)[0]  # it is somewhere in the text
         if _is_guessed(literal):
             found[".".join(names)] = literal
     return found or None
@@ -275,14 +274,14 @@ def _data(push: Fields, known: tuple[str, ...]) -> Fields:
 
 
 def _serial(data: Fields, push: Fields) -> str | None:
-    """Read the serial in the data, or, where it is missing or nothing but padding, the one next to it."""
+    """Read the serial in the data; if it is missing or only padding, the one next to ``data``."""
     name = "deviceSN"
     serial = data.identifier(name)
     return serial or push.identifier(name) or serial
 
 
 def _id(data: Fields, name: str) -> str | None:
-    """Read the id of an event; one that does not tell events apart is noted."""
+    """Read the id of an event; note it if it does not tell events apart."""
     text = data.identifier(name)
     if text and not text.strip():
         text = None
@@ -292,7 +291,7 @@ def _id(data: Fields, name: str) -> str | None:
 
 
 def _own_time(data: Fields, name: str) -> Moment | None:
-    """Read the event's own time; that of a clock which was never set is none."""
+    """Read the event's own time; ``None`` from a clock that was never set."""
     moment = data.moment(name)
     known = None if moment is None else moment.at or (moment.local and moment.local.replace(tzinfo=UTC))
     if known is not None and known < FIRST_KNOWN and data.problems is not None:
@@ -302,7 +301,7 @@ def _own_time(data: Fields, name: str) -> Moment | None:
 
 
 def _dialect(names: Any, user: Fields | None) -> Dialect:
-    """Tell the sender's version by the fields that each one brought. ``names`` are those of ``data``."""
+    """Tell the sender's version by the fields that each version introduced. ``names``: those of ``data``."""
     inner = user.rest if user is not None else {}
     if "entry_mode" in names or "abnormal_type" in names or "pin" in inner:
         return Dialect.V1_3_0
@@ -394,7 +393,7 @@ def _alarm(push: Fields) -> tuple[Alarm, Dialect, Moment | None]:
 
 
 def _person_of_alarm(data: Fields) -> int | str | None:
-    """Read the person of an alarm: a number, as on the page, or a text, which is kept as one."""
+    """Read the person of an alarm: a number, as on the page, or a text, which stays one."""
     if isinstance(data.rest.get("user_id"), str):
         return data.identifier("user_id") or None
     return data.integer("user_id")

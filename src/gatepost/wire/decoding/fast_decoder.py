@@ -1,15 +1,15 @@
-"""The usual push, read in one go: a record of API 1.3 in which every field is what the page says.
+"""Decode the usual push in one step: a record of API 1.3 in which every field is as on the page.
 
-Nearly every push is such a record, and to read it field by field costs more than to store it. Here msgspec reads
-it into one typed value, four times as fast.
+Nearly every push is such a record. Reading it field by field costs more than storing it. Here msgspec reads it into one
+typed value, four times as fast.
 
 Rules:
 
-* No opinion of its own. Whatever is out of the ordinary, however slightly (a field that the page does not know, an
-  integer for a string, an escape, a ``pin``, another dialect), is not taken here but left to ``decoder``; what this
-  module returns, ``decoder`` returns as well, in a strict and in a lenient decoding.
-* The 40,000 letters of the image are cut out before the rest is read, and looked at only where they are decoded.
-* What is remembered is bounded in people and in letters: of whom more is said than :data:`LONG`, is read each time.
+* It never decides anything itself. Every deviation (a field that the page does not know, an integer in place of a
+  string, an escape, a ``pin``, another dialect) is left to ``decoder``. A result of this module is what ``decoder``
+  returns, too, strict or lenient.
+* The 40,000 letters of the image are cut out before the rest is read, and read only by the base64 decoder.
+* The cache is bounded in people and in letters: a person with more than :data:`LONG` bytes is read each time.
 
 Flow: bytes → image cut out → typed value → :class:`~gatepost.wire.events.Record`.
 Source: the protocol page, 识别事件数据.
@@ -32,10 +32,10 @@ from gatepost.wire.real_id import is_real_id
 __all__ = ["DEPTH", "LONG", "decode_usual", "forget_people"]
 
 USERS = 4096
-"""People who are remembered: most pushes are of a person who passed before, with the same fields."""
+"""People in the cache. Most pushes are of a person who passed before, with the same fields."""
 
 LONG = 1024
-"""Bytes that are said of a person. Every field as long as the terminals allow it, and some groups, are fewer."""
+"""Bytes of a person. All fields at their maximum length, with some groups, are fewer."""
 
 DEPTH = 5
 """How deep a usual record nests: push, data, user, groups, group."""
@@ -43,7 +43,7 @@ DEPTH = 5
 _Int = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
 _Float = Annotated[float, Meta(gt=-(1 << 53), lt=1 << 53)]
 _Seconds = Annotated[int, Meta(ge=946_684_800, lt=100_000_000_000)]
-"""From the year 2000 on: an earlier clock was never set."""
+"""From the year 2000 on. An earlier clock was never set."""
 
 _IMAGE = re.compile(rb'"rgb_image"\s*+:\s*+"')
 _JPEG = b"\xff\xd8"
@@ -69,7 +69,7 @@ class _User(Struct, forbid_unknown_fields=True):
 
 
 class _Data(Struct, forbid_unknown_fields=True):
-    entry_mode: _Int  # with it, no other dialect is possible
+    entry_mode: _Int  # only today's dialect has it
     timestamp: _Seconds
     user: msgspec.Raw
     rgb_image: str = ""
@@ -83,7 +83,7 @@ class _Data(Struct, forbid_unknown_fields=True):
     temperature: _Float | None = field(name="bodyTemperature", default=None)
     passed: bool | None = field(name="pass", default=None)
     groups: list[_Group] | UnsetType = UNSET
-    """Where an item of a history has them: next to the user."""
+    """Their place in an item of a history, next to the user."""
 
 
 class _Push(Struct, forbid_unknown_fields=True):
@@ -96,12 +96,12 @@ _read_user = msgspec.json.Decoder(_User).decode
 
 
 def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
-    """Decode a usual record: the event, and its text without the image. ``None`` for everything else."""
+    """Decode a usual record: the event, and its text without the image. ``None`` for all else."""
     cut = _cut_image(body)
     if cut is None:
         return None
     text, image = cut
-    # Of two users the first would not be looked at.
+    # Of two users the first would not be read.
     if b"\\" in text or text.find(b'"user"') != text.rfind(b'"user"'):
         return None
     try:
@@ -141,8 +141,8 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
 def _user(text: bytes) -> User | None:
     """Return the person.
 
-    ``None`` for a visitor, whose times ``decoder`` reads, where there may be a ``pin``, which has no other place in a
-    usual record, and where an identifier is padded.
+    ``None`` for a visitor, whose times ``decoder`` reads; if there may be a ``pin``, which has no other place in a
+    usual record; and if an identifier is padded.
     """
     user = _read_user(text)
     if user.guest_time_start or user.guest_time_end or _shows_pin(text):
@@ -172,16 +172,16 @@ _known_user = lru_cache(maxsize=USERS)(_user)
 
 
 def forget_people() -> None:
-    """Forget every person who is remembered here, after an erasure. Any thread may call it."""
+    """Clear the cache of people, after an erasure. Any thread may call it."""
     _known_user.cache_clear()
 
 
 def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
     """Return the body with an empty image, and the image.
 
-    ``None`` if there is one that is no plain base64 of a JPEG, or another one behind it, which would count instead.
+    ``None`` if it is no plain base64 of a JPEG, or if there is a second image, which would count instead.
 
-    What is cut out contains neither a quote nor an escape, so what is left is valid JSON exactly if the body was.
+    The cut part contains neither a quote nor an escape, so the rest is valid JSON exactly if the body was.
     """
     found = _IMAGE.search(body)
     if found is None:
@@ -207,7 +207,7 @@ def _is_padded(identifier: str) -> bool:
 
 
 def _shows_pin(text: bytes) -> bool:
-    """Return whether there is any ``pin`` but an empty one; the text has no escapes that could hide its name."""
+    """Return whether there is a non-empty ``pin``. The text has no escapes that could hide its name."""
     at = text.find(b'"pin"')
     while at >= 0:
         if not text.startswith((b':""', b': ""'), at + 5):

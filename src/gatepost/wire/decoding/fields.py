@@ -1,8 +1,8 @@
 """One JSON object of a push, read field by field.
 
 Every method returns ``None`` for a field that is absent or null. A field of the wrong type raises
-:class:`~gatepost.errors.DecodeError`, or becomes a :class:`Problem` where a list for problems is given: the
-difference between a strict and a lenient decoding is here and nowhere else.
+:class:`~gatepost.errors.DecodeError`, or becomes a :class:`Problem` if there is a list for problems. Strict and lenient
+decoding differ only here.
 """
 
 import re
@@ -18,16 +18,16 @@ from gatepost.wire.decoding.times import Moment, read_time
 __all__ = ["PADDING", "Fields", "Problem"]
 
 PADDING = " \t\r\n\0\xa0\u3000\ufeff"
-"""Padding that fixed-size buffers, forms and files leave around an identifier."""
+"""Padding around an identifier, from fixed-size buffers, forms and files."""
 
 _EXACT = 1 << 53
-"""From here on a double does not hold every integer."""
+"""From here on a double cannot represent every integer."""
 
 _TRUTHS = {
     **dict.fromkeys(("0", "false", "f", "no", "n", "off", "\u5426", "\u5047"), False),
     **dict.fromkeys(("1", "-1", "true", "t", "yes", "y", "on", "\u662f", "\u771f"), True),
 }
-"""Booleans as languages write them: -1 is True in Visual Basic."""
+"""Booleans as programming languages write them: -1 is True in Visual Basic."""
 
 _WHOLE = re.compile(r"(-?[01])\.0+\Z")
 
@@ -41,9 +41,9 @@ class Problem(Struct, frozen=True):
 
 
 class Fields:
-    """Takes the known fields out of one JSON object; what is left over is unknown to the page.
+    """Reads the known fields of one JSON object; the rest is unknown to the page.
 
-    ``path`` is where the object is, in wire names, with a dot at its end; ``rest``: what was not taken yet.
+    ``path``: the path of the object, in wire names, with a dot at its end; ``rest``: the fields that were not read yet.
     """
 
     __slots__ = ("path", "problems", "rest")
@@ -70,7 +70,7 @@ class Fields:
     def identifier(self, name: str) -> str | None:
         """Read an identifier: a string, or an integer or whole double of older firmware.
 
-        A lenient reading takes off the padding. Whatever else a text says stays: ``"206.0"`` and full-width digits may
+        A lenient reading removes padding. Everything else of a text stays: ``"206.0"`` and full-width digits may
         be another person's than ``"206"``.
         """
         value = self.rest.pop(name, None)
@@ -88,9 +88,9 @@ class Fields:
         return None
 
     def text(self, name: str) -> str | None:
-        """Read a string of words; numbers are their digits.
+        """Read a text; numbers become their digits.
 
-        A lenient reading takes off the NULs of a fixed-size buffer.
+        A lenient reading removes the NULs of a fixed-size buffer.
         """
         value = self.rest.get(name)
         if isinstance(value, str):
@@ -139,7 +139,7 @@ class Fields:
         return _TRUTHS.get(_WHOLE.sub(r"\1", str(value).strip(PADDING).casefold()))
 
     def moment(self, name: str) -> Moment | None:
-        """Read a time in any form that is plain; every form but the page's is noted."""
+        """Read a time in any plain form; every form except the page's is noted."""
         value = self.rest.pop(name, None)
         if value is None:
             return None
@@ -153,7 +153,7 @@ class Fields:
         return read
 
     def time(self, name: str, *, unset: int | None = None) -> datetime | None:
-        """:meth:`moment`, as an aware time; ``unset`` is a value that means "none"."""
+        """Read :meth:`moment` as an aware time; ``unset`` is a value that means "none"."""
         value = self.rest.get(name)
         if unset is not None and value == unset and not isinstance(value, bool):
             del self.rest[name]
@@ -162,7 +162,7 @@ class Fields:
         return None if read is None else read.at
 
     def image(self, name: str) -> bytes | None:
-        """Read an image from base64; the empty string and blanks mean that there is none."""
+        """Read an image from base64; an empty or blank string means that there is none."""
         value = self.rest.pop(name, None)
         if value is None:
             return None

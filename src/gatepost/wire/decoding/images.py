@@ -1,10 +1,10 @@
-"""Read an image out of the base64 text of a push. Pure.
+"""Read an image from the base64 text of a push. Pure.
 
-The page has base64 (RFC 4648, section 4) of a JPEG. What also comes is wrapped, padded with NUL, url-safe,
-percent-encoded, prefixed like a data URL, or has lost its ``+`` to a form decoder that made them blanks.
+The page has base64 (RFC 4648, section 4) of a JPEG. Other senders wrap it, pad it with NUL, use the url-safe or a
+percent-encoded form, prefix it like a data URL, or lose its ``+`` to a form decoder, which makes them blanks.
 
-The last is a guess, and so is padding that is missing: the text may have been cut. Whatever is guessed, or changes the
-letters, is a problem of the event, so that no image is stored without a note that may be another one.
+The last is a guess, and so is missing padding, because the text may have been cut. Every guess, and every change of the
+letters, is a problem of the event, so that no possibly different image is stored without a note.
 """
 
 import re
@@ -19,10 +19,10 @@ _WRAPPING = re.compile(r"[\t\r\n]+")
 _END = re.compile(r"\0[ \0]*+\Z")
 _BLANK = re.compile(" ")
 _NUMBER_OF_LETTERS = 4
-"""Base64 is written in groups of so many."""
+"""Letters of a group in base64."""
 
 _WIDEST = 1024
-"""Letters of a line that blanks end. Usual are 64 and 76."""
+"""Letters of a line, at most. Usual are 64 and 76."""
 
 _LEFT_OUT = "has blanks in its base64, which are left out"
 _READ_AS_PLUS = "has blanks in its base64, which are read as +"
@@ -36,7 +36,7 @@ class Picture(Struct, frozen=True):
 
 
 def media_type(image: bytes) -> str | None:
-    """Return the media type of an image by its first bytes; ``None`` for what is no JPEG, PNG, WebP or BMP."""
+    """Return the media type of an image by its first bytes; ``None`` if it is no JPEG, PNG, WebP or BMP."""
     if image[:2] == b"\xff\xd8":
         return "image/jpeg"
     if image[:8] == b"\x89PNG\r\n\x1a\n":
@@ -49,7 +49,7 @@ def media_type(image: bytes) -> str | None:
 
 
 def read_picture(text: str) -> Picture | None:
-    """Decode a text of base64; ``None`` where it is none. Blanks alone are an empty image."""
+    """Decode a text of base64; ``None`` if it is none. Blanks alone are an empty image."""
     try:
         return Picture(pybase64.b64decode(text, validate=True))
     except ValueError:
@@ -69,9 +69,9 @@ def read_picture(text: str) -> Picture | None:
 
 
 def _without_blanks(text: str, whys: list[str]) -> str:
-    """Return the text without the blanks that wrap it, and with the ``+`` that the others were: its length tells which.
+    """Return the text without its wrapping, and with ``+`` in place of other blanks: its length tells which.
 
-    Blanks at its end are left out where it is whole without them.
+    Blanks at the end are removed if it is complete without them.
     """
     stripped = text.rstrip(" ")
     if " " not in stripped and _is_whole(stripped):
@@ -98,9 +98,10 @@ def _without_blanks(text: str, whys: list[str]) -> str:
 
 
 def _unwrapped(text: str) -> str | None:
-    """Return a text without the blanks between its lines; ``None`` if there are no lines of one width.
+    """Return a text without the blanks between its lines; ``None`` without lines of one width.
 
-    Other blanks stay. Without its wrapping the text must be whole, so one blank at the right place makes no lines.
+    Other blanks stay. Without its wrapping the text must be complete, so that one blank at the right place is no
+    wrapping.
     """
     for blank in _BLANK.finditer(text, 0, _WIDEST + 1):
         width = blank.start()

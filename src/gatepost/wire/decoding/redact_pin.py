@@ -1,9 +1,9 @@
-"""Empty every ``pin`` in a JSON text: it is stored nowhere.
+"""Empty every ``pin`` in a JSON text, because it is never stored.
 
 Rules:
 
-* It works on the text alone, so that it also works where the text could not be decoded. Of valid JSON no ``pin``
-  remains, at any depth, however its name is escaped, in whichever case, and whatever its value is.
+* It works on the text alone, so that it also works if the text cannot be decoded. In valid JSON no ``pin`` remains, at
+  any depth, with any escapes in its name, in any case, and with any value.
 * Everything else stays byte for byte, and valid JSON stays valid.
 
 Source: RFC 8259, section 7: besides themselves, the letters of the name have one spelling each,
@@ -24,7 +24,7 @@ _STEP = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 def without_pins(text: bytes) -> bytes:
     """Return the text with the empty string for each ``pin``; ``null`` stays.
 
-    Where a value does not end, as in what is no JSON, the text ends before it.
+    If a value does not end, as in invalid JSON, the text ends before it.
     """
     if b"\\u00" not in text and b"pin" not in text.lower():
         return text
@@ -37,7 +37,7 @@ def without_pins(text: bytes) -> bytes:
 
 
 def _end(text: bytes, start: int) -> int:
-    """Where the value that begins at ``start`` ends."""
+    """Return the end of the value that begins at ``start``."""
     if text[start : start + 1] not in (b"[", b"{"):
         scalar = _SCALAR.match(text, start)
         if scalar is not None:

@@ -20,7 +20,7 @@ MAX_EVENTS = 256
 """Events of one body, in a list or in lines."""
 
 _BORDER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
-"""A string, where something begins or ends, or a quote that does not end."""
+"""A string, a bracket or comma, or a quote that does not end."""
 
 _NUL_BETWEEN = re.compile(rb"(?<=\})\0++(?=\{)")
 
@@ -31,9 +31,9 @@ def decode_many(
     """Decode a body of one event, of a JSON array of events, or of several events in lines.
 
     Each of several is decoded from its own bytes, as if it had been sent alone. With ``lenient``, one that is no JSON
-    object decodes as :class:`~gatepost.wire.events.Unknown`; an array that is no JSON, and lines that do not begin with
-    an object, need one event of the page among them.
-    Raises :class:`~gatepost.errors.DecodeError` like :func:`decode`, and for no or more than :data:`MAX_EVENTS` events.
+    object decodes as :class:`~gatepost.wire.events.Unknown`. An array that is not JSON, and lines that do not begin
+    with an object, need at least one event of the page. Raises :class:`~gatepost.errors.DecodeError` like
+    :func:`decode`, and for no or more than :data:`MAX_EVENTS` events.
     """
 
     def element(text: bytes) -> Decoded | DecodeError:
@@ -69,21 +69,21 @@ def decode_many(
 
 
 class _Several(Struct, frozen=True):
-    """A body of several events, or of what may be some."""
+    """A body of several possible events."""
 
     texts: list[bytes]
-    """At most :data:`MAX_EVENTS` of them, each as it came; of UTF-16 and UTF-32 the same in UTF-8."""
+    """At most :data:`MAX_EVENTS` texts, as they were written; UTF-16 and UTF-32 are converted to UTF-8."""
     count: int
-    """How many elements or lines there are."""
+    """Number of elements or lines."""
     is_array: bool
     plain: bytes
     """All of it, in UTF-8."""
     problems: tuple[Problem, ...]
-    """Of all of it."""
+    """Problems of the whole body."""
 
 
 def _several(body: bytes, *, lenient: bool, charset: str | None) -> _Several | None:
-    """Return the elements or lines of a body; ``None`` where it has neither."""
+    """Return the elements or lines of a body; ``None`` if it has neither."""
     text = without_bom(body)
     tidy = tidied(text, charset) if lenient else Tidy(text, text.strip(b" \t\r\n"), None, ())
     core = tidy.core
@@ -104,7 +104,7 @@ def _several(body: bytes, *, lenient: bool, charset: str | None) -> _Several | N
 
 
 def _borders(text: bytes) -> list[tuple[int, int]] | None:
-    """Return from where to where the elements of an array go; ``None`` where it is none, or not all there is."""
+    """Return begin and end of each element of an array; ``None`` if it is none, or incomplete."""
     borders, depth, start = [], 0, 1
     for step in _BORDER.finditer(text):
         found = step[0]

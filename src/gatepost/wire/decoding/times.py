@@ -26,7 +26,7 @@ _UNITS = (
     (Decimal(10) ** 17, 1_000),  # microseconds
     (Decimal(10) ** 21, 1),  # nanoseconds
 )
-"""Below which absolute value a number is in a unit of so many nanoseconds."""
+"""Limits of absolute values, each with the nanoseconds of the unit of numbers below it."""
 
 _LAST_NS = 253_402_300_799_999_999_999
 """The end of the year 9999, where ``datetime`` ends."""
@@ -51,17 +51,17 @@ class Moment(Struct, frozen=True):
     """A time that was read."""
 
     at: datetime | None
-    """Aware, in UTC, to the microsecond; ``None`` where the text has no zone."""
+    """Aware, in UTC, to the microsecond; ``None`` if the text has no zone."""
     local: datetime | None
-    """Naive: what the text says, where it has no zone."""
+    """Naive, if the text has no zone."""
     exact: str
-    """All of it, to the nanosecond, alike for every way to write the same time."""
+    """The time to the nanosecond, the same for every spelling."""
     plain: bool
-    """Whether it is written as the page has it: an integer of seconds or milliseconds."""
+    """It is written as on the page: an integer of seconds or milliseconds."""
 
 
 def read_time(value: object) -> Moment | None:
-    """Read a time between 1970 and 9999; return ``None`` for what is none."""
+    """Read a time between 1970 and 9999; return ``None`` if it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

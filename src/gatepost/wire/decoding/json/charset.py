@@ -1,7 +1,7 @@
-"""Convert a push body that is no UTF-8 into UTF-8. Pure.
+"""Convert a push body that is not UTF-8 into UTF-8. Pure.
 
-JSON is UTF-8 (RFC 8259, section 8.1). Terminals send other text for two reasons: the firmware works in another
-encoding, mostly GBK, or it cut a name at a number of bytes, inside a character.
+JSON is UTF-8 (RFC 8259, section 8.1). Terminals send other text for two reasons: the firmware uses another encoding,
+mostly GBK, or it cut a name at a number of bytes, inside a character.
 
 Rules, first match wins:
 
@@ -9,13 +9,13 @@ Rules, first match wins:
 2. UTF-8 in which a character beyond U+FFFF is two sequences of three bytes, as Java writes it (CESU-8, Unicode TR 26).
 3. The declared charset, where it is known and not UTF-8. Bytes that it cannot decode are replaced, unless UTF-8
    would have to replace fewer.
-4. UTF-8 with replacement, where at least one multibyte sequence is valid and everything else is a sequence that was
-   cut: its beginning, directly before an ASCII byte. The same where valid sequences prevail by far.
-5. GB18030, where all of it decodes to assigned Chinese, and at least one character is of GB 2312.
+4. UTF-8 with replacement, if at least one multibyte sequence is valid and all others were cut: only their beginning,
+   directly before an ASCII byte. The same if valid sequences prevail by far.
+5. GB18030, if all of it decodes to assigned Chinese, and at least one character is of GB 2312.
 6. UTF-8 with replacement.
 
-One valid sequence alone does not make UTF-8: two bytes of GBK are one by chance in two of three bodies with a
-Chinese name, and nearly never are the rest of them sequences that were cut (``docs/decisions/not-utf-8.md``).
+One valid sequence alone does not prove UTF-8. In two of three GBK bodies with a Chinese name, two bytes are one by
+chance; but then the others are nearly never cut sequences (``docs/decisions/not-utf-8.md``).
 """
 
 import codecs
@@ -34,12 +34,12 @@ _CUT = re.compile(
     rb"(?:\xed[\xa0-\xaf][\x80-\xbf](?:\xed[\xb0-\xbf]?)?|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})(?=[\x00-\x7f]|\Z)",
     re.DOTALL,
 )
-"""The beginning of a sequence (RFC 3629, section 4), where a text was cut."""
+"""The beginning of a sequence (RFC 3629, section 4), after which the text was cut."""
 
 _LONG_ASCII = re.compile(rb"(?<=[\x00-\x7f])[\x00-\x7f]{32,}+")
 """Without its first byte, which may be the second one of a character."""
 _JUDGED = 65_536
-"""Bytes that are looked at to find the encoding, without long ASCII: a body of megabytes costs no seconds."""
+"""Bytes that are examined to find the encoding, without long ASCII, to limit the time."""
 
 _BOMS = (
     (b"\xff\xfe\x00\x00", "utf-32-le"),
@@ -75,21 +75,21 @@ _WITH_ASCII = {
     **dict.fromkeys(("shift_jis", "cp932"), re.compile(rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]")),
     "johab": re.compile(rb"[\x84-\xd3\xd8-\xde\xe0-\xf9][\x31-\x7e\x81-\xfe]"),
 }
-"""Characters of two bytes, in encodings where the second one may be a backslash or a bracket. A quote it never is."""
+"""Characters of two bytes, in encodings whose second byte may be a backslash or a bracket. It is never a quote."""
 
 
 class Converted(Struct, frozen=True):
-    """A text in UTF-8, and the encoding that it was read as."""
+    """A text in UTF-8, and its original encoding."""
 
     text: bytes
     encoding: str
     """Its name in Python, such as ``gb18030``, or ``cesu-8``."""
     replaced: bool
-    """Whether bytes that could not be read became U+FFFD."""
+    """Unreadable bytes became U+FFFD."""
 
     @property
     def problem(self) -> Problem:
-        """Return what is noted of it."""
+        """Return the problem to note."""
         lost = ", and what cannot be read is replaced" if self.replaced else ""
         return Problem("", f"is no UTF-8; it is read as {self.encoding}{lost}")
 
@@ -98,7 +98,7 @@ EXACT = frozenset(
     Converted(b"", encoding, False).problem
     for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 )
-"""Problems that are noted of a text that was converted without any guess."""
+"""Problems of a text that was converted without a guess."""
 
 
 def is_wide(body: bytes) -> bool:
@@ -113,9 +113,9 @@ def outline(text: bytes, encoding: str) -> bytes:
 
 
 def to_utf8(body: bytes, declared: str | None = None) -> Converted | None:
-    """Convert a body into UTF-8; return ``None`` where it is UTF-8 already.
+    """Convert a body into UTF-8; return ``None`` if it is UTF-8 already.
 
-    ``declared`` is the charset parameter of the content type. An unknown one is passed over.
+    ``declared`` is the charset parameter of the content type. An unknown one is ignored.
     """
     wide, start = _wide(body)
     if wide is not None:
@@ -140,12 +140,12 @@ def to_utf8(body: bytes, declared: str | None = None) -> Converted | None:
 
 
 def _wide(body: bytes) -> tuple[str | None, int]:
-    """Return which of UTF-16 and UTF-32 a body is, if any, and where its text begins."""
+    """Return whether a body is UTF-16 or UTF-32, and where its text begins."""
     for bom, encoding in _BOMS:
         if body.startswith(bom):
             return encoding, len(bom)
     for width in (4, 2):
-        # The second character is ASCII as well; a text may also just begin with a NUL.
+        # The second character is ASCII, too. A text may also just begin with a NUL.
         if body[:width] in _OPENS and 0 in body[width : 2 * width]:
             return _OPENS[body[:width]], 0
     return None, 0
@@ -182,9 +182,9 @@ def _replacements(converted: Converted) -> int:
 
 
 def _known(declared: str | None) -> str | None:
-    """Return Python's name of a declared charset other than UTF-8; ``None`` for what is no charset of a text.
+    """Return Python's name of a declared charset other than UTF-8; ``None`` for any other name.
 
-    Only encodings of text are taken: Python's list has compressors and escapes as well.
+    Only encodings of text are accepted: Python's list has compressors and escapes as well.
     """
     if not declared:
         return None
@@ -201,7 +201,7 @@ def _known(declared: str | None) -> str | None:
 
 
 def _is_cut_utf8(sample: bytes) -> bool:
-    """Return whether a text is UTF-8 in which something was cut, or broken here and there."""
+    """Return whether a text is UTF-8 with cut or occasional broken sequences."""
     intact = sample.decode("utf-8", "ignore").encode()
     valid = len(intact.translate(None, _ASCII))
     broken = len(sample.translate(None, _ASCII)) - valid
@@ -211,7 +211,7 @@ def _is_cut_utf8(sample: bytes) -> bool:
 
 
 def _is_chinese(sample: bytes) -> bool:
-    """Return whether a text is ASCII and assigned Chinese in GB18030, in part of GB 2312."""
+    """Return whether a text is ASCII and assigned Chinese in GB18030, partly of GB 2312."""
     try:
         text = sample.decode("gb18030")
     except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
-"""From bytes to a JSON value: what is JSON, and what is nearly JSON or no UTF-8.
+"""From bytes to a JSON value, also if they are nearly JSON or not UTF-8.
 
-Flow: :func:`parse` → msgspec; where that fails :class:`Tidy`: what is around the JSON, its charset → ``mend``.
+Flow: :func:`parse` → msgspec; if that fails :class:`Tidy`: what is around the JSON, its charset → ``mended``.
 """
 
 import re
@@ -18,21 +18,21 @@ from gatepost.wire.decoding.json.repair import REST, first_end, mended, trimmed
 __all__ = ["MAX_DEPTH", "Tidy", "is_json", "parse", "tidied", "without_bom"]
 
 MAX_DEPTH = 64
-"""Nesting that no terminal reaches; what is deeper is refused before anything of ours recurses into it."""
+"""Nesting that no terminal reaches. A deeper value is refused before any recursion."""
 
 _BOM = b"\xef\xbb\xbf"
 
 _TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
-"""A string that does not end is one to the end: were it none, each quote in it would be looked at as a beginning."""
+"""An unterminated string extends to the end. Otherwise each quote in it would be tried as a beginning."""
 
 _HALF_OF_A_QUOTE = re.compile(rb'([\x81-\xfe]\\)(?=(?:\\\\)*+")')
-"""The last character of a text in Big5, Shift-JIS or GBK: its second byte may be 0x5C, which escapes no quote."""
+"""The last character of a text in Big5, Shift-JIS or GBK. Its second byte may be 0x5C, which escapes no quote."""
 
 _LOST = "\ufffd".encode()
 
 _END_AND_NUL = re.compile(rb"[}\]]\0")
 _ENDS = 8
-"""Places that are tried as the end of the JSON, with something else behind it."""
+"""Places that are tried as the end of the JSON, if something follows it."""
 
 
 def without_bom(body: bytes) -> bytes:
@@ -43,7 +43,7 @@ def without_bom(body: bytes) -> bytes:
 def parse(
     body: bytes, max_depth: int, problems: list[Problem] | None, charset: str | None
 ) -> tuple[bytes, bytes, dict[str, Any]]:
-    """Return the text that is kept, its outline, and its value."""
+    """Return the text to keep, its outline, and its value."""
     text = plan = without_bom(body)
     try:
         try:
@@ -70,9 +70,9 @@ def is_json(text: bytes) -> bool:
 
 
 def _read_again(text: bytes, problems: list[Problem] | None, charset: str | None) -> tuple[bytes, bytes, Any]:
-    """Read what is nearly JSON, and, with ``problems``, what is JSON beyond all bounds or no UTF-8.
+    """Read what is nearly JSON and, with ``problems``, what exceeds JSON's numbers or is not UTF-8.
 
-    Where the second byte of a character is taken for the escape of a quote, it is escaped itself, and read again.
+    If the second byte of a character is taken for the escape of a quote, it is escaped, and the text is read again.
     """
     if problems is None:
         return text, text, msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", text))
@@ -104,13 +104,13 @@ class Tidy(Struct, frozen=True):
     """A text, and the JSON in it."""
 
     text: bytes
-    """The text that is kept. UTF-16 and UTF-32 are converted to UTF-8, in which an image and a ``pin`` can be found."""
+    """The text to keep. UTF-16 and UTF-32 are converted to UTF-8, in which an image and a ``pin`` can be found."""
     core: bytes
     """The text without what is around the JSON."""
     converted: Converted | None
-    """The core in UTF-8, where it is none."""
+    """The core converted to UTF-8, if it is in another charset."""
     problems: tuple[Problem, ...]
-    """Of what is around the JSON, and of UTF-16 and UTF-32."""
+    """Problems of what is around the JSON, and of UTF-16 and UTF-32."""
 
     @property
     def plain(self) -> bytes:
@@ -129,7 +129,7 @@ def tidied(text: bytes, charset: str | None) -> Tidy:
     core, around = trimmed(text)
     for found in islice(_END_AND_NUL.finditer(core), _ENDS):
         head = core[: found.start() + 1]
-        converted = to_utf8(head, charset)  # what is behind it may be in any encoding
+        converted = to_utf8(head, charset)  # the rest may be in any encoding
         plan = outline(head, "utf-8" if converted is None else converted.encoding)
         if first_end(plan) == len(head):
             if trimmed(core[found.end() :])[0][:1] in (b"{", b"["):

@@ -1,4 +1,4 @@
-"""Find the text of a member in JSON, so that it can be cut out and everything else stays as it came."""
+"""Find the text of a member in JSON, to cut it out without changing anything else."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ import msgspec
 __all__ = ["find_place", "only_place", "spelling", "value_at"]
 
 _STEP = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?P<colon>\s*+:\s*+)?|[\[\]{}]', re.DOTALL)
-"""A string, a member's name with the colon behind it, or where something begins or ends."""
+"""A string, a member's name with its colon, or a bracket."""
 
 
 def value_at(value: Any, path: tuple[str, ...]) -> Any:
@@ -19,7 +19,7 @@ def value_at(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def spelling(value: Any, names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the names of members, one within the other, as they are spelt in a value."""
+    """Return the names of nested members as they are spelt in a value."""
     path = []
     for name in names:
         if not isinstance(value, dict):
@@ -31,7 +31,7 @@ def spelling(value: Any, names: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def only_place(text: bytes, name: str) -> tuple[int, int] | None:
-    """Do what :func:`find_place` does, at a tenth of its cost; ``None`` where the text may have the name twice."""
+    """Do what :func:`find_place` does, at a tenth of its cost; ``None`` if the text may have the name twice."""
     quoted = f'"{name}"'.encode()
     found = re.search(re.escape(quoted) + rb'\s*+:\s*+"', text)
     if found is None:
@@ -46,7 +46,7 @@ def only_place(text: bytes, name: str) -> tuple[int, int] | None:
 
 
 def find_place(text: bytes, path: tuple[str, ...]) -> tuple[int, int] | None:
-    """Return from where to where, between its quotes, the text of a member goes, however it and its names are written.
+    """Return begin and end of a member's text between its quotes, however it and its names are written.
 
     Of members with one name the last one counts, as it does for a decoder.
     """

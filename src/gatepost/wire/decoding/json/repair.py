@@ -1,6 +1,6 @@
-"""Mend what is nearly JSON, so that a decoder reads it. Pure.
+"""Repair what is nearly JSON, so that a decoder reads it. Pure.
 
-What firmware writes by hand differs from JSON (RFC 8259) in few ways, and each of them is a detail of an event:
+Firmware that writes JSON by hand deviates from it (RFC 8259) in few ways, and each is a detail of an event:
 
 * NUL bytes, control characters, blanks and byte order marks around the value: a C string with its end;
 * the rest of an earlier text behind such a NUL, in a buffer that was not cleared;
@@ -14,7 +14,7 @@ What firmware writes by hand differs from JSON (RFC 8259) in few ways, and each 
 * ``True``, ``FALSE``, ``None``, ``undefined`` without quotes, which are their JSON words;
 * a comma before a closing bracket. The page's own example has it, so it is no problem.
 
-Each kind is noted once. Whatever else is no JSON is left as it is. The text that is kept is the one that came.
+Each kind is noted once. Every other deviation stays. The text that is kept is the original one.
 """
 
 import re
@@ -26,7 +26,7 @@ __all__ = ["AROUND", "first_end", "mended", "trimmed"]
 
 _STRING = rb'"(?:[^"\\]|\\.)*+"?'
 _TOKEN = re.compile(rb"(" + _STRING + rb")|,(?=\s*+[}\]])|[^\s\x00\[\]{},:\"]++", re.DOTALL)
-"""A string, a comma too many, or what is between brackets without quotes."""
+"""A string, a superfluous comma, or a word without quotes."""
 
 _IN_STRING = re.compile(
     rb"[\x00-\x1f]"
@@ -47,15 +47,15 @@ _NO_NUMBER = re.compile(
 )
 _NUMBER = re.compile(rb"\+?(-?)(?:(0|[1-9][0-9]*+)(\.[0-9]*+)?|(\.[0-9]++))([eE][+-]?[0-9]++)?\Z")
 _SUFFIX = re.compile(rb"(?:(\.[0-9]*+)[fFdDmM]|([0-9])[uU]?[lL]{1,2})\Z")
-"""Of a float, decimal or long, as in C, Java and C#."""
+"""Suffixes of a float, decimal or long, as in C, Java and C#."""
 
 _TRUTHS = {b"true": b"true", b"false": b"false"}
 
 _LARGE = 309
-"""Digits of the largest number that a float holds."""
+"""Digits of the largest float."""
 
 _DIGITS = 4_000
-"""Python makes no number of more than 4,300."""
+"""Digits of a number, at most. Python reads no more than 4,300."""
 
 _BLANKS = b" \t\r\n"
 _PADDING = bytes(range(0x21)) + b"\x7f"
@@ -63,12 +63,12 @@ _MARKS = (b"\xef\xbb\xbf", b"\xc2\xa0")
 """A byte order mark and a no-break space, in UTF-8."""
 
 _ROUNDS = 8
-"""Marks that are taken off at each end."""
+"""Marks that are removed at each end, at most."""
 
 _STEP = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 
 _MATCHES = 100_000
-"""Tokens, and escapes of one string, that are looked at. An event has some hundreds."""
+"""Tokens, and escapes of one string, that are read at most. An event has some hundreds."""
 
 _REPLACEMENT = b"\\ufffd"
 
@@ -76,7 +76,7 @@ LEADING = Problem("", "has NUL bytes or something like blanks before the JSON")
 TRAILING = Problem("", "has NUL bytes or something like blanks after the JSON")
 REST = Problem("", "has the rest of another text after the JSON and a NUL, which is left out")
 AROUND = frozenset({LEADING, TRAILING, REST})
-"""Problems of the bytes around an event, which say nothing of the event."""
+"""Problems of the bytes around an event, which do not affect the event."""
 
 CONTROL = Problem("", "has raw control characters in a text")
 ESCAPE = Problem("", "has an unknown escape in a text, which is read as its letter")
@@ -88,7 +88,7 @@ TRUTH = Problem("", "has a true or false as JSON does not write it")
 
 
 def trimmed(text: bytes) -> tuple[bytes, tuple[Problem, ...]]:
-    """Return a text without what is around the JSON, and what is noted of that: nothing where it was blanks."""
+    """Return a text without what is around the JSON, and the problems; blanks alone are none."""
     body = text.lstrip(_BLANKS)
     core = _without_padding(body, bytes.lstrip, bytes.removeprefix)
     leading = () if core == body else (LEADING,)
@@ -110,7 +110,7 @@ def _without_padding(
 
 
 def first_end(text: bytes) -> int | None:
-    """Return where the object or array ends with which a text begins; ``None`` where it does not end."""
+    """Return the end of the object or array at the beginning of a text; ``None`` if it does not end."""
     depth = 0
     for step in _STEP.finditer(text):
         first = text[step.start() : step.start() + 1]
@@ -124,7 +124,7 @@ def first_end(text: bytes) -> int | None:
 
 
 def mended(text: bytes) -> tuple[bytes, tuple[Problem, ...]]:
-    """Return a text that may be decoded where ``text`` was not, and what was mended: nothing where nothing was."""
+    """Return a text that may be decodable, and what was repaired; nothing if nothing was."""
     problems: dict[Problem, None] = {}
 
     def token(found: re.Match[bytes]) -> bytes:
@@ -151,7 +151,7 @@ def mended(text: bytes) -> tuple[bytes, tuple[Problem, ...]]:
 
 
 def _outside(word: bytes, problems: dict[Problem, None]) -> bytes:
-    """Return what a word outside of strings means in JSON."""
+    """Return the JSON for a word outside of strings."""
     if word in (b"true", b"false", b"null"):
         return word
     if _PROPER.match(word):
@@ -175,4 +175,4 @@ def _outside(word: bytes, problems: dict[Problem, None]) -> bytes:
     if word[:1].isdigit() and word.isascii() and word.isalnum():
         problems[NUMBER] = None
         return b'"%b"' % word
-    return word  # no JSON, and nothing that is known to be meant
+    return word  # no JSON, and no known meaning
