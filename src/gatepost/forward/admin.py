@@ -1,11 +1,11 @@
-"""Make, change and steer destinations: what the API, the console and the command line share.
+"""Make, change and control destinations: shared by the API, the console and the command line.
 
 Rules:
 
-* What is given is checked as a whole before anything is stored; what does not fit names its field.
-* A secret goes in and never comes out: only one that was made here is returned, once.
-* A webhook always has a signing secret. The secret of any other kind is what it shows to be let in: :func:`secrets_of`.
-* A secret that a kind does not use is refused: it would look as if it protected something.
+* All values are checked before anything is stored. The error names the field.
+* A secret is never returned, except one that was made here, once.
+* A webhook always has a signing secret. The secret of any other kind is its credential: :func:`secrets_of`.
+* A secret that a kind does not use is refused, because it would seem to protect something.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from gatepost.store.terminals.registry import Conflict
 __all__ = ["KEEP_S", "MAX_RATE", "Admin", "dead_letters", "new_secret", "secret_names", "secrets_of"]
 
 KEEP_S = 24 * 3600.0
-"""How long a signing secret is valid after it was replaced, unless it is said otherwise."""
+"""Default number of seconds for which a replaced signing secret stays valid."""
 
 MAX_KEEP_S = 30 * 86400.0
 
 MAX_RATE = 100_000.0
-"""Events a second of a replay."""
+"""Largest rate of a replay, in events per second."""
 
 MAX_SIGNING = 5
-"""Signing secrets that are valid at once; each makes every request longer."""
+"""Signing secrets that are valid at once. Each makes every request longer."""
 
 Check = Callable[[Destination, Secrets], None]
-"""Raises :class:`~gatepost.errors.SettingsError` for what cannot be sent with."""
+"""Raises :class:`~gatepost.errors.SettingsError` for settings that cannot be used."""
 
 
 def new_secret() -> str:
@@ -57,11 +57,11 @@ _SECRETS: Mapping[str, tuple[str, ...]] = {
 }
 
 _SIGNED = ("dingtalk", "feishu")
-"""Services that know a signing secret."""
+"""Services with a signing secret."""
 
 
 def secrets_of(told: Destination) -> tuple[str, ...]:
-    """Return which secrets a destination can have; the first is what is given as ``secret``."""
+    """Return the secrets that a destination can have. The first is the one that ``secret`` means."""
     found = _SECRETS.get(told.kind)
     if found is None:
         service = told.url.partition(":")[0]
@@ -72,7 +72,7 @@ def secrets_of(told: Destination) -> tuple[str, ...]:
 
 
 def secret_names(kept: Secrets) -> list[str]:
-    """Return which secrets a destination has, without any of them."""
+    """Return the names of a destination's secrets."""
     names = ["signing"] if kept.signing else []
     names += [f"headers.{name}" for name in kept.headers]
     return names + [
@@ -81,15 +81,15 @@ def secret_names(kept: Secrets) -> list[str]:
 
 
 class Admin:
-    """Makes, changes and steers destinations. Every method blocks; any thread may call it.
+    """Makes, changes and controls destinations. Every method blocks; any thread may call it.
 
-    Raises :class:`~gatepost.errors.SettingsError` for what does not fit,
-    :class:`~gatepost.store.terminals.registry.Conflict` for what contradicts something, and
+    Raises :class:`~gatepost.errors.SettingsError` for wrong values,
+    :class:`~gatepost.store.terminals.registry.Conflict` for contradictions, and
     :class:`~gatepost.errors.StoreUnavailable`.
     """
 
     def __init__(self, destinations: Destinations, *, now: Callable[[], float], check: Check) -> None:
-        """``check`` is called with what would be stored."""
+        """``check`` is called with the values before they are stored."""
         self.destinations = destinations
         self._now = now
         self._check = check
@@ -103,7 +103,7 @@ class Admin:
         others: Mapping[str, Any] | None = None,
         enabled: bool = True,
     ) -> tuple[DestinationRow, str | None]:
-        """Make a destination; return it, and the secret where one was made. ``others``: secrets by their names."""
+        """Make a destination; return it, and the secret if one was made. ``others``: further secrets by name."""
         told = decode(config)
         made = new_secret() if secret is None and told.kind == "webhook" else None
         kept = _others(Secrets(), others or {}, told)
@@ -125,7 +125,7 @@ class Admin:
         others: Mapping[str, Any] | None = None,
         enabled: bool | None = None,
     ) -> DestinationRow | None:
-        """Change what is given of a destination; ``None`` if it is deleted meanwhile."""
+        """Change the given values of a destination; ``None`` if it was deleted meanwhile."""
         _check_is_whole(row)
         told, kept = None, None
         if config or others:
@@ -149,7 +149,7 @@ class Admin:
         )
 
     def _change_replays(self, which: int, told: Destination) -> None:
-        """Have the replays to a destination go where it goes. What they send is what was asked for."""
+        """Give the replays to a destination its new settings. Their choice of events stays."""
         for row in self.destinations.all():
             if row.replay_of == which and row.finished_at is None:
                 config = encode(replace(told, filter=decode(row.config).filter))
@@ -158,9 +158,9 @@ class Admin:
     def rotate(
         self, row: DestinationRow, secret: str | None = None, *, keep_s: float = KEEP_S
     ) -> tuple[DestinationRow | None, str | None]:
-        """Give a destination another secret; return it, and the secret where it was made.
+        """Give a destination another secret; return it, and the secret if one was made.
 
-        Those before it stay valid for ``keep_s``: the receiving end takes either until it knows the new one.
+        Earlier ones stay valid for ``keep_s``, so that the other end accepts both until it has the new one.
         """
         _check_is_whole(row)
         if not 0 <= keep_s <= MAX_KEEP_S:
@@ -188,7 +188,7 @@ class Admin:
         chosen: Mapping[str, Any] | None = None,
         rate: float | None = None,
     ) -> DestinationRow:
-        """Send what was received in a span again, flagged, next to what arrives. ``chosen``: another filter."""
+        """Send the events received in a span again, flagged, in parallel to new ones. ``chosen``: another filter."""
         _check_is_whole(row)
         if since >= until:
             raise SettingsError("since", "must be before until")
@@ -210,11 +210,11 @@ class Admin:
         )
 
     def pause(self, which: int) -> DestinationRow | None:
-        """Send nothing more for now, its replays included; what arrives waits."""
+        """Stop sending for now, replays included. New events wait."""
         return self._set_paused(which, paused=True)
 
     def resume(self, which: int) -> DestinationRow | None:
-        """Go on, also where the destination said that it wants no more."""
+        """Continue, also if the destination closed itself."""
         return self._set_paused(which, paused=False)
 
     def _set_paused(self, which: int, *, paused: bool) -> DestinationRow | None:
@@ -262,13 +262,13 @@ def _others(before: Secrets, given: Mapping[str, Any], told: Destination) -> Sec
 
 
 def _goes_to(url: str) -> str:
-    """Return where an address leads, as far as secrets are concerned: host and port, or the service."""
+    """Return the target of an address for the check of secrets: host and port, or the service."""
     parts = urlsplit(url)
     return parts.netloc.lower() or parts.scheme
 
 
 def _check_given(kept: Secrets, given: Mapping[str, Any]) -> None:
-    """Raise :class:`~gatepost.errors.SettingsError` where a secret would be sent to a host that it was not given for.
+    """Raise :class:`~gatepost.errors.SettingsError` if a secret would be sent to a host that it was not given for.
 
     A signing secret and the key of a certificate are never sent.
     """
@@ -292,7 +292,7 @@ def _check_is_whole(row: DestinationRow) -> None:
 
 
 def dead_letters(events: Sequence[int] | None, *, all_of_them: bool) -> Sequence[int] | None:
-    """Return which dead letters are meant; ``None`` for all. Raises :class:`~gatepost.errors.SettingsError`."""
+    """Return the chosen dead letters; ``None`` for all. Raises :class:`~gatepost.errors.SettingsError`."""
     if all_of_them == bool(events):
         raise SettingsError("events", "must name dead letters, or all must be true; give one of the two")
     return events or None

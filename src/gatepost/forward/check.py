@@ -1,4 +1,4 @@
-"""Recount the ledger of a destination from the events that are stored, and say what does not fit."""
+"""Recount the ledger of a destination from the stored events, and report differences."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["CheckReport", "check"]
 
 
 class CheckReport(Struct, frozen=True, kw_only=True):
-    """Hold what a recount has found."""
+    """The result of a recount."""
 
     seen: int
-    """As the ledger has it, without what was not read yet."""
+    """The number in the ledger, without unread events."""
     counted: int
-    """As the events have it: stored from where the destination began up to its place, deleted ones too."""
+    """The number of events from the begin of the destination to its position, deleted ones included."""
     waiting_rows: int
-    """Events that wait and have a row, or are left aside."""
+    """Events that wait and have a row, or are aside."""
     dead_rows: int
     problems: list[str]
-    """One sentence for each number that does not fit; empty if all fit."""
+    """One sentence per difference; empty if all numbers match."""
 
 
 def check(destinations: Destinations, which: int) -> CheckReport:

@@ -2,13 +2,12 @@
 
 Rules:
 
-* Every destination has an owner, also one that is paused: it takes over what people do with dead letters.
-* A lease lasts :data:`LEASE_S` and is renewed three times within that. On a server with several receivers, another one
-  sends :data:`LEASE_S` after this one was last heard of; what this one commits afterwards changes nothing.
-* A destination that has nothing to be sent costs no query of its own: one look is for all, and wakes those for which
-  something has changed.
-* A destination that is changed is begun anew with what it is told then. What was under way may be sent again.
-* A defect of ours ends one forwarder, which begins again after a while, and no other.
+* Every destination has an owner, also a paused one: it carries out commands about dead letters.
+* A lease lasts :data:`LEASE_S` and is renewed three times within that. With several receivers, another one takes over
+  :data:`LEASE_S` after the last renewal. Later commits of the former owner change nothing.
+* A destination without new events costs no query of its own: one look is for all, and wakes those that have changed.
+* A changed destination is restarted with its new settings. Events under way may be sent again.
+* A defect ends one forwarder, which is restarted after a while, and no other.
 """
 
 from __future__ import annotations
@@ -51,19 +50,19 @@ T = TypeVar("T")
 LEASE_S = 15.0
 
 LOOK_S = 2.0
-"""So often is looked for destinations that another process has changed."""
+"""Seconds between looks for destinations that another process has changed."""
 
 BEHIND_S = 0.25
-"""So long it is known whether much is acknowledged and not yet listed."""
+"""Seconds for which the result of ``is_behind`` is cached."""
 
 CLOSE_S = 1.0
-"""So long a stop waits for what is under way, and for the database."""
+"""Seconds for which a stop waits for requests under way and the database."""
 
 AGAIN_S = 30.0
-"""So long after a defect a forwarder begins again."""
+"""Seconds after a defect until a forwarder is restarted."""
 
 THREADS = 4
-"""For all forwarders together: what they do there is ask the store."""
+"""Threads of all forwarders together, for queries of the store."""
 
 
 class _Running(Struct):
@@ -95,10 +94,10 @@ class Forwarding:
         poll_s: float = LOOK_S,
         is_behind: Callable[[], bool] = bool,
     ) -> None:
-        """``source`` returns what tells this receiver's database from every other; it may block.
+        """``source`` returns a URI that identifies this receiver's database; it may block.
 
-        ``owner``: who has the leases; by default a made-up name. ``poll_s``: so often is looked for events that another
-        process has listed. ``is_behind`` returns whether much is acknowledged and not yet listed.
+        ``owner``: the name of the leases' owner, by default a random one. ``poll_s``: seconds between looks for events
+        that another process has listed. ``is_behind`` tells whether many acknowledged events are not listed yet.
         """
         self.destinations = destinations
         self.admin = Admin(destinations, now=now, check=self.check)
@@ -126,23 +125,23 @@ class Forwarding:
         self._poll_s = min(poll_s, LOOK_S)
         self._renew_at = 0.0
         self._seen: tuple[int, frozenset[int]] | None = None
-        """The last event, and which terminals were held, at the last look."""
+        """The last event, and the held terminals, at the last look."""
         self._not_before: dict[int, tuple[int, float]] = {}
-        """Of a destination that could not be begun: its revision, and when it is tried again."""
+        """Destinations that could not be started: revision, and time of the next attempt."""
         self.troubles: dict[int, str] = {}
-        """Why nothing is sent to a destination, where this process cannot begin and no other one sends."""
+        """Reasons why this process cannot start a destination that no other one sends to."""
         self.rates = Rates()
         self._stopped: list[DestinationRow] = []
-        """Those that are closed or could not be begun, at the last look."""
+        """Destinations that were closed or not startable at the last look."""
         self._turn = asyncio.Lock()
 
     def wake(self) -> None:
-        """Say that events are listed. On the loop."""
+        """Note that events were listed. On the loop."""
         for running in self._running.values():
             running.forwarder.wake()
 
     async def refresh(self) -> None:
-        """Take over what was changed about destinations: call it after a change of one."""
+        """Read the destinations again. To be called after a change of one."""
         async with self._turn:
             await self._renew()
             now_ms = int(self._now() * 1000)
@@ -165,7 +164,7 @@ class Forwarding:
             self._stopped = await self._in_thread(lambda: self.destinations.some(stopped))
 
     async def run(self) -> None:
-        """Run until it is cancelled."""
+        """Run until cancelled."""
         look_at = self._monotonic()
         try:
             while True:
@@ -195,16 +194,16 @@ class Forwarding:
         return standing(row, trouble=trouble, reach=reach)
 
     def stopped(self) -> list[tuple[DestinationRow, Standing]]:
-        """Return the destinations that are closed or broken, without asking the store. On any thread."""
+        """Return the closed and broken destinations, without a query. On any thread."""
         found = [(row, self.standing(row)) for row in self._stopped if row.replay_of is None]
         return [(row, standing) for row, standing in found if standing.state in ("closed", "broken")]
 
     def check(self, told: Destination, kept: Secrets) -> None:
-        """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Blocks."""
+        """Raise :class:`~gatepost.errors.SettingsError` for settings that cannot be used. Blocks."""
         check_told(told, kept, self._around.store.sites(), self.egress, self._around.links)
 
     async def test(self, row: DestinationRow) -> Trial:
-        """Send a made-up event to a destination; it counts in no ledger.
+        """Send a test event to a destination. It counts in no ledger.
 
         Raises :class:`~gatepost.errors.SettingsError`.
         """
@@ -222,13 +221,13 @@ class Forwarding:
     def example(self, told: Destination) -> Example | None:
         """Return the latest event that a filter chooses, as it would be sent. Blocks.
 
-        Raises :class:`~gatepost.errors.SettingsError` for a filter that cannot be.
+        Raises :class:`~gatepost.errors.SettingsError` for an invalid filter.
         """
         around = self._around
         return example(self.destinations, around.store, around.people, told, source=around.source())
 
     def linked_image(self, text: str) -> tuple[DestinationRow, int, bytes] | None:
-        """Return the destination, the event and its image that a link leads to; ``None`` where it is over. Blocks.
+        """Return destination, event and image of a link; ``None`` if it has expired. Blocks.
 
         Raises :class:`~gatepost.errors.ImageUnavailable`.
         """
@@ -240,7 +239,7 @@ class Forwarding:
         return None if image is None else (row, link.event_id, image)
 
     def _is_behind(self) -> bool:
-        """Return what was found out a moment ago, once for all forwarders."""
+        """Return the cached result of ``is_behind``, for all forwarders."""
         tick = self._monotonic()
         if tick >= self._behind_until:
             self._behind_until = tick + BEHIND_S
@@ -248,7 +247,7 @@ class Forwarding:
         return self._was_behind
 
     async def _poll(self) -> None:
-        """Wake all if another process has listed something, or another terminal is held."""
+        """Wake all if another process has listed events, or if the held terminals have changed."""
         if self._running:
             seen = await self._in_thread(self.destinations.latest)
             if seen != self._seen:
@@ -277,7 +276,7 @@ class Forwarding:
         return state.is_free and not state.is_finished and not self._is_too_soon(state)
 
     async def _take_up(self, row: DestinationRow) -> None:
-        """Begin to send to a destination, or tell its forwarder what has changed."""
+        """Start a destination, or update its forwarder."""
         running = self._running.get(row.id)
         if running is not None:
             running.changes = row.changes
@@ -291,11 +290,11 @@ class Forwarding:
             await self._let_others(row.id)
 
     async def _let_others(self, which: int) -> None:
-        """Give back the lease of a destination to which this process cannot send: another one may be able to."""
+        """Give back the lease of a destination that this process cannot send to: another one may be able to."""
         await self._in_thread(lambda: self.destinations.let_go(self.owner, which))
 
     def _is_well(self, which: int) -> bool:
-        """Return whether this process has begun to send to a destination."""
+        """Return whether this process has started a destination."""
         running = self._running.get(which)
         return running is not None and running.forwarder.has_begun and not running.task.done()
 
@@ -304,11 +303,11 @@ class Forwarding:
         return revision == state.revision and self._monotonic() < moment
 
     def _start(self, row: DestinationRow, fence: int) -> bool:
-        """Begin to send to a destination; return whether its settings allow it."""
+        """Start a destination; return whether its settings allow it."""
         try:
             told = decode(row.config)
             if told.kind == "webhook" and not row.secrets:
-                # Unsigned, the other end would have to refuse all of it, or take what anyone sends.
+                # Without a signature the other end would have to refuse everything, or accept it from anyone.
                 raise SettingsError(
                     "secret", "was not in the backup that was restored; rotate it, and resume"
                 )
@@ -347,7 +346,7 @@ class Forwarding:
             await asyncio.gather(running.task, return_exceptions=True)
 
     async def _close(self) -> None:
-        """End all forwarders; what a database does not take meanwhile is sent again."""
+        """End all forwarders. Results that the database does not take in time are sent again."""
         closing = asyncio.create_task(self._let_go())
         done, _ = await asyncio.wait([closing], timeout=CLOSE_S)
         if not done:

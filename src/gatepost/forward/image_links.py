@@ -1,8 +1,8 @@
 """Make and read links to images that expire. Pure: no I/O, no clock.
 
-A link names an event, the destination that was sent it, and until when it may be opened; a digest with a key of this
-receiver's store shows that these are its own words. Who has the link needs no login. It is over earlier where the
-destination is deleted or is sent links no more, and where the image leaves: :meth:`Forwarding.linked_image`.
+A link names an event, its destination and its expiry time. A digest with a key of this receiver's store authenticates
+it, and no login is needed. It ends earlier if the destination is deleted or no longer gets links, or if the image is
+deleted: :meth:`Forwarding.linked_image`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINK = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})-([1-9][0-9]{0,12})-([
 
 
 class ImageLink(Struct, frozen=True):
-    """Hold what a link says."""
+    """The content of a link."""
 
     event_id: int
     destination_id: int
@@ -37,16 +37,16 @@ class ImageLinks:
     """Links to the images of one receiver."""
 
     def __init__(self, url: str, key: Callable[[], bytes]) -> None:
-        """``url``: how the receiver is reached, empty where that was not said. ``key`` may block.
+        """``url``: the address of the receiver, empty if unknown. ``key`` may block.
 
-        Raises :class:`~gatepost.errors.SettingsError` for what is no such address.
+        Raises :class:`~gatepost.errors.SettingsError` for an invalid address.
         """
         self._url = _checked(url)
         self._key = key
         self._known: bytes | None = None
 
     def check(self) -> None:
-        """Raise :class:`~gatepost.errors.SettingsError` where no link can be made."""
+        """Raise :class:`~gatepost.errors.SettingsError` if no link can be made."""
         if not self._url:
             raise SettingsError(
                 "images",
@@ -60,7 +60,7 @@ class ImageLinks:
         return f"{self._url}{PATH}/{words}-{self._digest(words)}"
 
     def read(self, text: str, now: float) -> ImageLink | None:
-        """Return what the last part of a link says; ``None`` for one that is not ours, or is over."""
+        """Return the content of the last part of a link; ``None`` if it is invalid or expired."""
         found = _LINK.fullmatch(text)
         if found is None or not hmac.compare_digest(self._digest(text.rpartition("-")[0]), found[4]):
             return None

@@ -1,4 +1,4 @@
-"""Open what sends to a destination, and check that it can be opened."""
+"""Open the sink of a destination, and check that it can be opened."""
 
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ __all__ = ["check_told", "open_sink"]
 
 
 def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
-    """Return what sends to a destination. Raises :class:`~gatepost.errors.SettingsError`."""
+    """Return the sink of a destination. Raises :class:`~gatepost.errors.SettingsError`."""
     makers: Mapping[str, Callable[[Destination, Secrets, Egress], Sink]] = {
         "webhook": Webhook,
         "receiver": UpperReceiver,
@@ -37,7 +37,7 @@ def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
 def check_told(
     told: Destination, kept: Secrets, sites: Iterable[SiteRow], egress: Egress, links: ImageLinks
 ) -> None:
-    """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Nothing is connected to."""
+    """Raise :class:`~gatepost.errors.SettingsError` for settings that cannot be used. Makes no connection."""
     if told.images == "link":
         links.check()
     try:

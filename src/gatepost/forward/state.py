@@ -1,6 +1,6 @@
-"""Say how a destination is: whether events go out, and if not, why. Pure.
+"""The state of a destination, and the reason. Pure.
 
-The process that has the lease knows whether the destination can be reached; of another process's destination it is read
+The process with the lease knows whether the destination can be reached. For another process's destination this is read
 from what that process stored.
 """
 
@@ -22,20 +22,20 @@ used; ``finished``: of a replay."""
 
 
 class Reach(Struct, frozen=True, kw_only=True):
-    """Hold what the process that sends knows of a destination."""
+    """What the sending process knows of a destination."""
 
     failures: int
-    """How often in a row it could not be reached."""
+    """Failures in a row to reach it."""
     wait_s: float
-    """Until the next attempt may begin."""
+    """Seconds until the next attempt may begin."""
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """Hold the state of a destination."""
+    """The state of a destination."""
 
     state: State
     why: str = ""
-    """Of ``waiting``, ``closed`` and ``broken``."""
+    """The reason, of ``waiting``, ``closed`` and ``broken``."""
     wait_s: float | None = None
     """Of ``waiting``: seconds until the next attempt, where this process makes it."""
 

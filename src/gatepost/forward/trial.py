@@ -1,8 +1,8 @@
-"""Try a destination out: a made-up event that is sent to it, and a real one as it would be sent.
+"""Try a destination out: a test event that is sent to it, and a real event as it would be sent.
 
-Neither counts in a ledger. A made-up event is marked: its ``type`` is ``gatepost.test``, its ``event`` in the shape
+Neither counts in a ledger. A test event is marked: its ``type`` is ``gatepost.test``, its ``event`` in the shape
 ``flat`` is ``test``, and its id is no event's. A receiver is asked whether it would take a push of the terminal whose
-event it would be sent last.
+event comes next.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from gatepost.wire import Delivered, Refused, Unreachable
 __all__ = ["Example", "Trial", "example", "made_up", "send_test"]
 
 TEST_S = 20.0
-"""A test waits so long at most, whatever the destination's own time-out is."""
+"""Longest time of a test in seconds, whatever the destination's own time-out."""
 
 SERIAL = "GATEPOST-TEST"
 
 
 class Trial(Struct, frozen=True, kw_only=True):
-    """Hold what came of a test."""
+    """The result of a test."""
 
     outcome: Literal["delivered", "refused", "unreachable", "closed"]
     status: str

@@ -1,7 +1,7 @@
 """Decide whether a destination can be reached. Pure: no I/O, no clock, no randomness of its own.
 
-While it cannot, one attempt at a time is made, after a growing time with jitter. Failures of attempts that had begun
-before the last one failed say nothing new, however many there are.
+While it cannot, one attempt at a time is made, after a growing time with jitter. Failures of attempts that began before
+the last failure are not counted.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ __all__ = ["CircuitBreaker"]
 
 
 class CircuitBreaker:
-    """Know whether one destination can be reached. Times are of a clock that is never set, in seconds."""
+    """The circuit of one destination. Times are of a clock that is never set, in seconds."""
 
     def __init__(self, policy: Backoff, rand: Callable[[], float], *, is_away: bool = False) -> None:
-        """``rand``: as for :meth:`~gatepost.retry.Backoff.delay`; ``is_away``: it could not be reached last."""
+        """``rand``: as for :meth:`~gatepost.retry.Backoff.delay`; ``is_away``: the last attempt did not reach it."""
         self._policy = policy
         self._rand = rand
         self.failures = int(is_away)
-        """How often in a row it could not be reached; 0 while it can."""
+        """Failures in a row to reach it; 0 while it can be reached."""
         self.epoch = 0
-        """Raised by each failure that counts: what began in an earlier one says nothing new."""
+        """Raised by each failure that counts. Failures of an earlier epoch are not counted."""
         self._tries_at = 0.0
 
     def room(self, free: int, under_way: int, tick: float) -> int:
-        """Return how many attempts may begin. ``free``: how many may while it can be reached."""
+        """Return how many attempts may begin. ``free``: how many while it can be reached."""
         if not self.failures:
             return free
         return 1 if not under_way and tick >= self._tries_at else 0

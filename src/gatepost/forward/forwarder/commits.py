@@ -1,4 +1,4 @@
-"""Commit what a forwarder does, and take over what people did meanwhile."""
+"""Commit the steps of a forwarder, and read the commands of people."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Commits"]
 
 
 class Commits:
-    """Stores the steps of one destination, for as long as this process has its lease. Every method blocks."""
+    """Stores the steps of one destination while this process has its lease. Every method blocks."""
 
     def __init__(self, destinations: Destinations, row: DestinationRow, fence: int) -> None:
-        """``fence``: of the lease that this process has."""
+        """``fence``: of this process's lease."""
         self._destinations = destinations
         self._id, self._name = row.id, row.name
         self._fence = fence
@@ -23,15 +23,15 @@ class Commits:
         self._uncommitted: Step | None = None
 
     def load(self, told: Destination) -> Progress:
-        """Return how far the destination is. Raises :class:`~gatepost.forward.forwarder.surroundings.Lost`."""
+        """Return the progress of the destination. Raises :class:`~gatepost.forward.forwarder.surroundings.Lost`."""
         loaded = self._load()
         self._changes, self._steps = loaded.changes, loaded.steps
         return Progress(loaded, keep_order=told.order == "terminal", max_refusals=told.max_refusals)
 
     def commit(self, progress: Progress, changes: int) -> None:
-        """Store what was done. What cannot be stored now is kept for the next time.
+        """Store the step. If that fails now, it is kept for the next time.
 
-        ``changes``: how many of people are known of. Raises :class:`~gatepost.forward.forwarder.surroundings.Lost`.
+        ``changes``: number of known commands of people. Raises :class:`~gatepost.forward.forwarder.surroundings.Lost`.
         """
         if changes > self._changes:
             self._take_over(progress)

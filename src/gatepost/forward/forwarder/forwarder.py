@@ -1,15 +1,15 @@
-"""One destination: read the feed, send, and commit what came of it.
+"""One destination: read the feed, send, and commit the results.
 
 Rules:
 
-* One *turn* at a time touches what is known of events: it takes in what attempts have ended with, reads pages, claims
-  what goes next, and commits all of it in one transaction. Between turns, workers send.
-* An event is sent only after its attempt was committed, and is settled only when that was committed. A crash sends
-  again what was under way, and what was settled behind it or since the last commit.
-* Events that are refused together are each sent again alone: one of them may be what was refused, and no other is
-  counted as refused for it.
-* What is sent is rendered from the store just before: what was erased while it waited is not in it.
-* A commit that finds another owner ends the forwarder: nothing of what it did since is stored.
+* One *turn* at a time changes the progress: it takes the results of attempts, reads pages, claims the next events, and
+  commits all of it in one transaction. Between turns, workers send.
+* An event is sent only after its attempt was committed, and is settled only when that was committed. After a crash,
+  events under way are sent again, and those that were settled after them or since the last commit.
+* Events that are refused together are sent again one by one. Any of them may be the cause, so none is counted as
+  refused.
+* An event is rendered from the store just before it is sent, so that erased data is not in it.
+* If a commit finds another owner, the forwarder ends. Nothing since is stored.
 
 Flow: :meth:`Forwarder.once` → workers → ``Sink.send`` → the next turn.
 """
@@ -47,22 +47,22 @@ __all__ = ["Forwarder"]
 log = structlog.get_logger(__name__)
 
 CLAIMED = 512
-"""Events that may be claimed and not settled."""
+"""Claimed events without a result, at most."""
 
 CLAIMED_BYTES = 8 * 1024 * 1024
-"""The same in bytes; a single event may be larger."""
+"""Their bytes, at most. A single event may be larger."""
 
 GATHER_S = 0.05
-"""While there is more to send, outcomes are gathered so long for one commit."""
+"""Seconds for which results are gathered for one commit while there is more to send."""
 
 GATHERED = 256
-"""So many outcomes are not gathered any longer."""
+"""Results that are committed at once."""
 
 YIELD_S = 1.0
-"""So long a forwarder waits between turns in a burst, which needs the processor for what is acknowledged."""
+"""Seconds between turns during a burst of pushes, which needs the processor."""
 
 EXPIRE_S = 1.0
-"""So often events are looked for that are too old; those that are to be sent are looked at each time."""
+"""Seconds between searches for events that are too old. Events to be sent are checked each time."""
 
 
 class Forwarder:
@@ -71,9 +71,9 @@ class Forwarder:
     def __init__(
         self, row: DestinationRow, told: Destination, sink: Sink, fence: int, around: Surroundings
     ) -> None:
-        """``fence``: of the lease that this process has."""
+        """``fence``: of this process's lease."""
         self.row = row
-        # What is replayed was asked for, however old it is.
+        # Replayed events may have any age.
         self._told = told if row.replay_of is None else replace(told, max_age_s=None)
         self._secrets = decode_secrets(row.secrets).values()
         self._sink = sink
@@ -91,10 +91,10 @@ class Forwarder:
         self._pace = Pace(around.monotonic(), rate=row.rate, gather_s=gather_s, full=BURST)
         self._ready: deque[Parcel] = deque()
         self._unsent: list[Parcel] = []
-        """What was claimed and is not sent: the destination could not be reached meanwhile."""
+        """Claimed events that were not sent, because the destination could not be reached meanwhile."""
         self._sent: list[Sent] = []
         self._claimed = 0
-        """How many events are claimed of which no result is known yet."""
+        """Number of claimed events without a result."""
         self._claimed_bytes = 0
         self._turning: asyncio.Future[tuple[list[Parcel], bool]] | None = None
         self._work = asyncio.Event()
@@ -106,12 +106,12 @@ class Forwarder:
 
     @property
     def failures(self) -> int:
-        """Return how often in a row the destination could not be reached."""
+        """Return the failures in a row to reach the destination."""
         return self._breaker.failures
 
     @property
     def has_begun(self) -> bool:
-        """Return whether it knows from where it goes on: nothing of its settings kept it from that."""
+        """Return whether it has loaded its progress, so that its settings are valid."""
         return self._progress is not None
 
     @property
@@ -120,16 +120,16 @@ class Forwarder:
         return self._breaker.wait(self._around.monotonic())
 
     def wake(self, row: DestinationRow | None = None) -> None:
-        """Say that the feed has more, or another terminal is held.
+        """Note that the feed has more events, or that the held terminals have changed.
 
-        ``row``: the destination as it is now, with the same revision.
+        ``row``: the destination now, with the same revision.
         """
         if row is not None:
             self.row = row
         self._bell.set()
 
     async def run(self) -> None:
-        """Send until it is cancelled. Raises :class:`Lost`, and whatever is a defect of ours."""
+        """Send until cancelled. Raises :class:`Lost`, and any defect."""
         workers = [asyncio.create_task(self._worker()) for _ in range(self._told.in_flight)]
         try:
             while True:
@@ -149,7 +149,7 @@ class Forwarder:
                 await self._sink.close()
 
     async def once(self) -> float | None:
-        """Do one turn; return the seconds until the next one, if nothing happens before; ``None``: only then.
+        """Do one turn; return the seconds until the next one; ``None``: only when something happens.
 
         Raises :class:`~gatepost.errors.StoreUnavailable`, and :class:`Lost`.
         """
@@ -160,7 +160,7 @@ class Forwarder:
         self._claimed -= sum(len(parcel.items) for parcel in back)
         self._claimed_bytes -= sum(parcel.size for parcel in back)
         self._turning = asyncio.ensure_future(self._around.in_thread(lambda: self._turn(sent, unsent)))
-        # Whoever cancels us, a turn comes to its end.
+        # A turn is always completed, also when cancelled.
         parcels, more = await asyncio.shield(self._turning)
         self._claimed += sum(len(parcel.items) for parcel in parcels)
         self._claimed_bytes += sum(parcel.size for parcel in parcels)
@@ -170,7 +170,7 @@ class Forwarder:
         return 0.0 if more else self._pause()
 
     async def push_once(self) -> None:
-        """Do a turn, send all that it claimed, and commit what came of it. In place of :meth:`run`, for tests."""
+        """Do a turn, send all claimed events, and commit the results. In place of :meth:`run`, for tests."""
         await self.once()
         while self._ready:
             await self._send(self._ready.popleft())
@@ -178,7 +178,7 @@ class Forwarder:
         self._take_back()
 
     async def close(self) -> None:
-        """Let go of connections; needed after :meth:`push_once` alone."""
+        """Close the connections. Only needed after :meth:`push_once`."""
         await self._sink.close()
 
     async def _finish(self) -> None:
@@ -234,7 +234,7 @@ class Forwarder:
     # --- a turn, on a thread ----------------------------------------------------------------------------------
 
     def _turn(self, sent: Sequence[Sent], unsent: Sequence[Parcel]) -> tuple[list[Parcel], bool]:
-        """Return what is to be sent, and whether there is more to be read at once."""
+        """Return the events to send, and whether there is more to read at once."""
         reader = self._reader = self._reader or Reader(self.row, self._told, self._around)
         progress = self._progress = self._progress or self._commits.load(self._told)
         self._take_in(progress, sent, unsent)
@@ -256,7 +256,7 @@ class Forwarder:
         return parcels, more or self._packer.has_given_up
 
     def _claim(self, progress: Progress, room: int) -> list[Item]:
-        """Return what is to be sent next. What is too old is given up, also if it waited unread."""
+        """Return the next events to send. Those that are too old are dropped, also unread ones."""
         now = self._around.now()
         if not room:
             return []
@@ -274,9 +274,9 @@ class Forwarder:
         self._packer.forget(progress.cursor.waiting)
 
     def _read(self, reader: Reader, progress: Progress, room: int) -> bool:
-        """Read what is to be sent next; return whether more is to be read at once.
+        """Read the next events to send; return whether there is more to read at once.
 
-        No more than goes out in this turn, where that can be told: what is rendered later is read a second time.
+        No more than this turn sends, as far as known, because an event that is rendered later is read twice.
         """
         if self.row.paused_at is not None or self._outcomes.is_closed or self._is_finished:
             return False
@@ -317,7 +317,7 @@ class Forwarder:
             await self._send(self._ready.popleft())
 
     def _take_back(self) -> None:
-        """Let nothing more be sent of what is claimed."""
+        """Stop sending claimed events."""
         self._unsent.extend(self._ready)
         self._ready.clear()
 
@@ -326,7 +326,7 @@ class Forwarder:
         try:
             results = await self._sink.send(parcel.outgoing)
         except Exception as error:
-            # A defect of ours says nothing about the event.
+            # A defect does not concern the event.
             log.exception("forwarder.sink_failed", destination=self.row.name)
             failed = Result(outcome=Unreachable(f"a defect of gatepost: {type(error).__name__}; see its log"))
             results = [failed] * len(parcel.items)

@@ -1,7 +1,7 @@
-"""Decide what the outcomes of attempts mean for one destination, and for its events.
+"""Decide what the results of attempts mean for a destination and its events.
 
-An event that could not be delivered while others were is told from a destination that is away: the circuit breaker
-opens only where nothing was delivered between two failures of an event.
+An event that fails while others are delivered is distinguished from a destination that cannot be reached: the circuit
+opens only if nothing was delivered between two failures of an event.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["Outcomes"]
 log = structlog.get_logger(__name__)
 
 KEPT_TRIES = 20
-"""Of the attempts of one commit that are kept: failed ones before others."""
+"""Attempts of one commit that are stored, failed ones first."""
 
 
 class Outcomes:
-    """Takes in what came of the attempts of one destination."""
+    """Takes the results of attempts of one destination."""
 
     def __init__(self, name: str, policy: Backoff, breaker: CircuitBreaker, around: Surroundings) -> None:
         """``name``: of the destination, for the log."""
@@ -38,19 +38,19 @@ class Outcomes:
         self._around = around
         self._delivered = 0
         self._failed: dict[int, int] = {}
-        """Of events that did not get through: how many had been delivered then."""
+        """Failed events, each with the number of deliveries at that time."""
         self.alone: set[int] = set()
-        """Of those that wait: what was in a batch that was refused, and is sent alone."""
+        """Waiting events of a refused batch, which are sent alone."""
         self.is_closed = False
-        """It said that it wants no more."""
+        """The destination closed itself."""
 
     def forget(self, waiting: Collection[int]) -> None:
-        """Forget what is not among the events that wait."""
+        """Forget events that no longer wait."""
         self.alone &= set(waiting)
         self._failed = {number: at for number, at in self._failed.items() if number in waiting}
 
     def note_all(self, progress: Progress, sent: Sequence[Sent], unsent: Sequence[Parcel]) -> None:
-        """Take in what came of attempts, and what was not sent."""
+        """Note the results of attempts, and the events that were not sent."""
         for parcel in unsent:
             progress.give_back(parcel.items)
         for one in sent:
@@ -112,7 +112,7 @@ class Outcomes:
         self._failed.pop(item.number, None)
 
     def _note_unreachable(self, progress: Progress, item: Item, outcome: Unreachable, epoch: int) -> None:
-        # Where others got through since this one failed, it is this one: nothing else has to wait for it.
+        # Others were delivered since this one failed, so it is the cause, and nothing else has to wait.
         before = self._failed.get(item.number)
         if before is None or self._delivered == before:
             was_reached = not self._breaker.failures

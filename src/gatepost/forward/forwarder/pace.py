@@ -1,4 +1,4 @@
-"""Say how many events of one destination may leave now: as its rate allows, and once a burst has gathered. Pure."""
+"""Decide how many events of a destination may be sent now, by its rate and after gathering. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Pace:
     """The pace of one destination. Times are of a clock that is never set, in seconds."""
 
     def __init__(self, tick: float, *, rate: float | None, gather_s: float = 0.0, full: int = 1) -> None:
-        """``rate``: events a second at most; ``gather_s``: for so long events gather, unless there are ``full``."""
+        """``rate``: events per second at most; ``gather_s``: seconds to gather events, unless there are ``full``."""
         self._rate = rate
         self._gather_s = gather_s
         self._full = full
@@ -18,7 +18,7 @@ class Pace:
         self._gathering_since: float | None = None
 
     def room(self, room: int, tick: float) -> int:
-        """Return how many of ``room`` may leave."""
+        """Return how many of ``room`` may be sent."""
         if self._rate is None:
             return room
         most = max(1.0, self._rate / 4)
@@ -27,11 +27,11 @@ class Pace:
         return min(room, int(self._allowance))
 
     def spend(self, events: int) -> None:
-        """Note that so many leave."""
+        """Note that ``events`` are sent."""
         self._allowance -= events
 
     def has_gathered(self, waiting: int, tick: float) -> bool:
-        """Return whether what waits has waited for long enough for more of the same burst, or is enough."""
+        """Return whether the waiting events have gathered for long enough, or are enough."""
         if not self._gather_s or not waiting:
             self._gathering_since = None
             return True
@@ -40,7 +40,7 @@ class Pace:
         return waiting >= self._full or not self._gathers_for(tick)
 
     def wait(self, tick: float) -> float:
-        """Return the seconds until anything may leave."""
+        """Return the seconds until an event may be sent."""
         allowed = 0.0 if self._rate is None else (1.0 - self._allowance) / self._rate
         return max(allowed, self._gathers_for(tick))
 

@@ -1,7 +1,7 @@
-"""Render what is claimed, just before it is sent, and put together what is sent together.
+"""Render claimed events just before they are sent, and put together those that are sent together.
 
-What was erased while it waited is not in it. Where an image cannot be read, its event waits, and others go on; after
-:data:`IMAGE_S` it is sent without.
+Data that was erased meanwhile is not in them. If an image cannot be read, its event waits and others go on. After
+:data:`IMAGE_S` it is sent without the image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gatepost.store.interface import Forwarded, happened_at
 __all__ = ["OLD", "Packer"]
 
 IMAGE_S = 3600.0
-"""So long an event waits for its image, where that cannot be read; then it is sent without."""
+"""Seconds for which an event waits for an unreadable image. Then it is sent without."""
 
 OLD = "older than max_age_s"
 """Why an event was dropped."""
@@ -47,9 +47,9 @@ class Packer:
         self._policy = Backoff(max_refusals=told.max_refusals)
         self._renderer = Renderer(row, told, around)
         self._imageless: dict[int, float] = {}
-        """Of those that wait: since when the image could not be read."""
+        """Waiting events, each with the time since which its image cannot be read."""
         self.has_given_up = False
-        """This turn has put something off or given it up, which another one commits."""
+        """This turn has postponed or dropped something, which the next one commits."""
 
     def is_old(self, happened_at_ms: float) -> bool:
         """Return whether an event is too old to be sent."""
@@ -62,16 +62,16 @@ class Packer:
         self.has_given_up = True
 
     def forget(self, waiting: Collection[int]) -> None:
-        """Forget what is not among the events that wait."""
+        """Forget events that no longer wait."""
         if self._imageless:
             self._imageless = {number: at for number, at in self._imageless.items() if number in waiting}
 
     def pack(
         self, progress: Progress, claimed: Sequence[Item], fresh: Mapping[int, Forwarded], room: int
     ) -> list[Parcel]:
-        """Return what is sent of what is claimed; the rest waits again, or is given up.
+        """Return the parcels of the claimed events. The rest waits again, or is dropped.
 
-        ``fresh``: the events that were read a moment ago; ``room``: in bytes. A first event is larger if it has to be.
+        ``fresh``: the events that were just read; ``room``: bytes. A first event may be larger.
         """
         rows = self._renderer.rows_of(claimed, fresh)
         people = self._renderer.person_ids(rows.values())
@@ -107,7 +107,7 @@ class Packer:
         return parcels
 
     def _waits_for_image(self, progress: Progress, item: Item, why: str) -> bool:
-        """Try an event later of which the image cannot be read now; False where it has waited for long enough."""
+        """Try an event with an unreadable image later; False if it has waited for long enough."""
         tick, now = self._around.monotonic(), self._around.now()
         if tick - self._imageless.setdefault(item.number, tick) >= IMAGE_S:
             return False

@@ -1,4 +1,4 @@
-"""Hold events that are sent together, and what came of it."""
+"""Events that are sent together, and the result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Parcel", "Sent", "attempt_row"]
 
 
 BATCH_BYTES = 1024 * 1024
-"""Of the events that are sent together; a single one may be larger."""
+"""Bytes of the events that are sent together. A single one may be larger."""
 
 
 class Parcel(Struct):
@@ -28,16 +28,16 @@ class Parcel(Struct):
     size: int
     """In bytes."""
     is_alone: bool = False
-    """It was refused, by itself or in a batch: nothing is sent together with it."""
+    """It was refused, alone or in a batch, so it is sent alone."""
     note: str = ""
-    """The parts of the event that are missing, and why."""
+    """The missing parts of the event, and why."""
 
     def has_place(self, size: int, batch: int) -> bool:
-        """Return whether an event of this size may be sent together with these; ``batch``: how many may."""
+        """Return whether an event of this size may be added; ``batch``: events of a parcel, at most."""
         return not self.is_alone and len(self.items) < batch and self.size + size <= BATCH_BYTES
 
     def add(self, item: Item, outgoing: Outgoing, size: int, note: str) -> None:
-        """Send an event together with these."""
+        """Add an event."""
         self.note = self.note or note
         self.items.append(item)
         self.outgoing.append(outgoing)
@@ -45,7 +45,7 @@ class Parcel(Struct):
 
 
 class Sent(Struct, frozen=True):
-    """Hold what came of sending a parcel."""
+    """The result of sending a parcel."""
 
     parcel: Parcel
     results: Sequence[Result]
@@ -54,17 +54,17 @@ class Sent(Struct, frozen=True):
 
     @property
     def was_made(self) -> bool:
-        """Return whether anything of it was sent."""
+        """Return whether any event was sent."""
         return not all(isinstance(result.outcome, LeftOut) for result in self.results)
 
     @property
     def is_delivered(self) -> bool:
-        """Return whether all that was sent of it is delivered."""
+        """Return whether all sent events are delivered."""
         return all(isinstance(result.outcome, (Delivered, LeftOut)) for result in self.results)
 
 
 def attempt_row(sent: Sent) -> AttemptRow:
-    """Return what is kept of an attempt, where anything was sent."""
+    """Return the row of an attempt; ``None`` if no event was sent."""
     made = [
         (item, result)
         for item, result in zip(sent.parcel.items, sent.results, strict=True)

@@ -1,4 +1,4 @@
-"""Read the feed for one destination: what its filter chooses, page by page."""
+"""Read the feed for one destination: the events that its filter chooses, page by page."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ PAGE = 256
 """Events that are read at once."""
 
 PROBED = 32
-"""Events that are read to try one of them behind one that is refused."""
+"""Events that are read to find one to try after a refused one."""
 
 AHEAD = 512
-"""Events of a kind that are read ahead: after a crash at most so many are sent again."""
+"""Events of a kind that are read ahead. After a crash at most as many are sent again."""
 
 
 def questions(
     told: Destination, sites: Iterable[SiteRow]
 ) -> tuple[RecordQuery | None, StepQuery | None, NoticeQuery]:
-    """Return the questions to the store that choose what a destination is sent.
+    """Return the queries of the store that choose a destination's events.
 
-    Raises :class:`~gatepost.errors.SettingsError` where there is no such site, for its filter or one of its rules.
+    Raises :class:`~gatepost.errors.SettingsError` for an unknown site in its filter or a rule.
     """
     known = list(sites)
     check_sites(told.notify or NotifyOptions(), {site.name for site in known})
@@ -53,7 +53,7 @@ class Reader:
     """Reads the feed for one destination. Every method blocks."""
 
     def __init__(self, row: DestinationRow, told: Destination, around: Surroundings) -> None:
-        """Raise :class:`~gatepost.errors.SettingsError` for a filter or a rule that cannot be."""
+        """Raise :class:`~gatepost.errors.SettingsError` for an invalid filter or rule."""
         self._span = row.span
         self._around = around
         of_records, of_alarms, of_notices = questions(told, around.store.sites())
@@ -68,7 +68,7 @@ class Reader:
         """The events that were read last."""
 
     def read(self, progress: Progress, limit: int) -> bool:
-        """Read a page of each track that wants one; return whether there is more to be read."""
+        """Read a page of each track that needs one; return whether there is more to read."""
         end, held = self._around.destinations.horizon()
         for track in progress.wanted(end, held, limit=AHEAD):
             page = self._page(track, min(limit, PROBED) if progress.is_blocked(track) else limit)
@@ -84,7 +84,7 @@ class Reader:
         return self._in_span(store.to_forward_of(track.terminal_id, track.place, until, query, most))
 
     def _in_span(self, page: ToForward) -> ToForward:
-        """Leave out what was not received in the span of a replay: ids are not in the order of receipt."""
+        """Leave out events that were received outside the span of a replay: ids are not in that order."""
         span = self._span
         if span is None:
             return page

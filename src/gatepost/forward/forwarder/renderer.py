@@ -1,4 +1,4 @@
-"""Render events for one destination from the store, just before they are sent: what was erased is not in them."""
+"""Render events for one destination from the store, just before they are sent, without erased data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Renderer", "mark_of"]
 
 
 def mark_of(row: Forwarded, marked: Marked | None) -> str:
-    """Return why the person of a record is marked; empty for any other event."""
+    """Return the reason why the person of a record is marked; empty for any other event."""
     if not marked or not isinstance(row, RecordRow) or row.person is None:
         return ""
     mark = marked.of_form(row.person.identity_id, row.person.user_id, row.site_id)
@@ -39,13 +39,13 @@ class Renderer:
         self._marked: Marked | None = None
 
     def look_up_marks(self) -> None:
-        """Read who is marked now, for the events that are rendered next, if a rule is about it."""
+        """Read the marked people for the next events, if a rule needs them."""
         if self._looks_for_marks:
             around = self._around
             self._marked = who_is_marked(around.store, around.people.rules, int(around.now() * 1000))
 
     def rows_of(self, claimed: Sequence[Item], fresh: Mapping[int, Forwarded]) -> dict[int, Forwarded]:
-        """Return the events, by id, that are still there. ``fresh``: those that were read a moment ago."""
+        """Return the events that still exist, by id. ``fresh``: those that were just read."""
         rows = {item.event_id: fresh[item.event_id] for item in claimed if item.event_id in fresh}
         for kind in FORWARD_KINDS:
             again = [item.event_id for item in claimed if item.kind == kind and item.event_id not in rows]

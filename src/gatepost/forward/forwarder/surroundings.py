@@ -1,4 +1,4 @@
-"""Hand every forwarder of a receiver what it works with: store, clocks, threads."""
+"""What all forwarders of a receiver share: store, clocks, threads."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class InThread(Protocol):
 
 
 class Surroundings(Struct, frozen=True):
-    """Hold what every forwarder of a receiver is handed."""
+    """What all forwarders of a receiver share."""
 
     store: Store
     destinations: Destinations
     people: People
     source: Callable[[], str]
-    """Returns which receiver it is, as a URI; it may block."""
+    """Returns the URI of the receiver; may block."""
     now: Callable[[], float]
     """Unix seconds."""
     monotonic: Callable[[], float]
@@ -45,4 +45,4 @@ class Surroundings(Struct, frozen=True):
     in_thread: InThread
     links: ImageLinks
     is_behind: Callable[[], bool] = bool
-    """Whether much is acknowledged and not yet listed: then a forwarder waits between turns. By default it is not."""
+    """Whether many acknowledged events are not listed yet. Then a forwarder waits between turns."""

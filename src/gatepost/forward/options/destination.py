@@ -1,7 +1,7 @@
-"""Define what a destination is told: kind, address, filter, shape, order and limits. Pure.
+"""The settings of a destination: kind, address, filter, shape, order and limits. Pure.
 
-It is stored and shown as JSON with the names below. Secrets are apart: they are stored where no backup has them, and
-are never shown. What does not fit raises :class:`~gatepost.errors.SettingsError`, which names the field.
+They are stored and shown as JSON with the names below. Secrets are separate: they are stored outside of backups, and
+never shown. A wrong value raises :class:`~gatepost.errors.SettingsError`, which names the field.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ KINDS: Mapping[str, frozenset[str]] = {
         {"smtp", "smtps", "dingtalk", "wecom", "feishu", "telegram", "slack", "teams", "discord"}
     ),
 }
-"""The schemes that the address of each kind may have."""
+"""Schemes of the address, by kind."""
 
 BURST = 64
-"""Events of which people are told in one message."""
+"""Events in one message to people, at most."""
 
 _OPTIONS = ("mqtt", "nats", "kafka", "notify")
 """Fields that only the kind with the same name has."""
 
 _BATCHES = frozenset({"webhook", "notify"})
-"""Kinds of which a request can have several events."""
+"""Kinds with several events per request."""
 
 
 class MqttOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Define which events a destination is sent: the filters of the lists, as they are stored. Pure."""
+"""The events that a destination is sent: the filters of the lists, as they are stored. Pure."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def queries(
     chosen: Filter, sites: Iterable[SiteRow]
 ) -> tuple[RecordQuery | None, StepQuery | None, NoticeQuery]:
-    """Return the questions to the store that choose as a filter does.
+    """Return the queries of the store for a filter.
 
-    Raises :class:`~gatepost.errors.SettingsError` where there is no such site.
+    Raises :class:`~gatepost.errors.SettingsError` for an unknown site.
     """
     known = list(sites)
     records, alarms = chosen.records, chosen.alarms

@@ -1,4 +1,4 @@
-"""Define of what people are told, and how: the options of destinations of kind ``notify``. Pure."""
+"""The events that people are notified of, and how: the options of destinations of kind ``notify``. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read what a destination is told from JSON or values, and check its headers. Pure."""
+"""Read the settings of a destination from JSON or values, and check its headers. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_as(text: bytes | Mapping[str, object], kind: type[T]) -> T:
 
 
 def check_headers(where: str, headers: Mapping[str, str]) -> None:
-    """Raise :class:`~gatepost.errors.SettingsError` for headers that a request cannot have."""
+    """Raise :class:`~gatepost.errors.SettingsError` for headers that a request must not have."""
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
             raise SettingsError(where, f"has a name that is no header's: {name!r}")

@@ -1,6 +1,6 @@
-"""Define what of a destination is not shown again, and hide it in what a destination says. Pure.
+"""The secrets of a destination, and their removal from its replies. Pure.
 
-Secrets are stored apart, where no backup has them.
+Secrets are stored separately, outside of backups.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from gatepost.forward.options.reading import MAX_HEADERS, check_headers, read_as
 __all__ = ["Secret", "Secrets", "decode_secrets", "hide"]
 
 HIDDEN = "***"
-"""Stands for a secret in what a destination said."""
+"""In place of a secret in a destination's reply."""
 
 LEAST_SECRET = 4
-"""Characters: what is shorter is no secret, and is not looked for in what a destination said."""
+"""Characters. A shorter text is no secret, and is not removed from replies."""
 
 
 class Secret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,11 +26,11 @@ class Secret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     value: Annotated[str, Meta(min_length=1, max_length=512)]
     until_ms: int | None = None
-    """Until when it is valid, Unix milliseconds; ``None``: until it is replaced."""
+    """End of its validity, Unix milliseconds; ``None``: until it is replaced."""
 
 
 class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Hold what of a destination is not shown again."""
+    """The secrets of a destination."""
 
     signing: tuple[Secret, ...] = ()
     """The latest first."""
@@ -47,7 +47,7 @@ class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
         return [each.value for each in self.signing if each.until_ms is None or now_ms < each.until_ms]
 
     def values(self) -> list[str]:
-        """Return what is hidden wherever it is said: every secret and its parts, the longest first."""
+        """Return every secret and its parts, the longest first."""
         values = {*self.headers.values(), self.password, self.token, self.client_certificate}
         values |= {each.value for each in self.signing}
         values |= {part for value in values for part in (*value.split(), value.removeprefix("whsec_"))}
@@ -55,7 +55,7 @@ class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 
 
 def hide(values: Sequence[str], text: str) -> str:
-    """Return a text without these secrets, also where the last one is cut off."""
+    """Return a text without these secrets, also if the last one is cut off."""
     for value in values if text else ():
         text = text.replace(value, HIDDEN)
         cut = next((n for n in range(len(value), LEAST_SECRET - 1, -1) if text.endswith(value[:n])), 0)

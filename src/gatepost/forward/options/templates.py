@@ -1,4 +1,4 @@
-"""Fill in the templates of topics and subjects with what an event is of. Pure."""
+"""Fill in the templates of topics and subjects from an event. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIELDS = ("terminal", "site", "kind", "id")
 
 
 def check_template(where: str, template: str, forbidden: str) -> None:
-    """Raise :class:`~gatepost.errors.SettingsError` for a template that cannot be filled in, or not be a topic."""
+    """Raise :class:`~gatepost.errors.SettingsError` for an invalid template, or one that makes no topic."""
     try:
         fields = [each[1:] for each in Formatter().parse(template) if each[1] is not None]
     except ValueError:
@@ -32,7 +32,7 @@ def check_template(where: str, template: str, forbidden: str) -> None:
 
 
 def place_of(row: Forwarded) -> str:
-    """Return what stands for the terminal of an event where one name is wanted; of a notice about none its subject."""
+    """Return one name for the terminal of an event; for a notice without a terminal its subject."""
     if row.serial is not None:
         return row.serial
     if isinstance(row, Notice) and row.terminal_id is None:

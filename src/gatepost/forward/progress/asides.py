@@ -1,4 +1,4 @@
-"""Keep what of a destination is left aside: stretches of one terminal that are sent later. Pure."""
+"""The stretches of a terminal that a destination is sent later. Pure."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ __all__ = ["Asides"]
 
 
 class Asides:
-    """The stretches that are left aside, one for a kind and terminal at most."""
+    """The stretches that are aside, at most one per kind and terminal."""
 
     def __init__(self, rows: Iterable[AsideRow], gathered: Gathered) -> None:
         self._stored = {(row.kind, row.terminal_id): row for row in rows}
         self._gathered = gathered
         self._pending: dict[Key, int] = {}
-        """How many entries are to be left aside."""
+        """Entries that will be aside, by key."""
         self.tracks = {
             key: Track(row.kind, row.after, row.after, row.until, row.terminal_id, row.events, deque())
             for key, row in self._stored.items()
         }
 
     def has(self, key: Key) -> bool:
-        """Return whether something of a terminal is left aside, or will be."""
+        """Return whether anything of a terminal is aside, or will be."""
         return key in self.tracks or key in self._pending
 
     def mark(self, track: Track, entry: Entry) -> None:
-        """Have an entry left aside once the place moves over it."""
+        """Mark an entry, to be put aside once the position moves past it."""
         entry.fate = "aside"
         key = track.kind, entry.terminal_id
         self._pending[key] = self._pending.get(key, 0) + 1
 
     def add(self, track: Track, entry: Entry) -> None:
-        """Leave aside an entry that was marked: the place moves over it."""
+        """Put a marked entry aside: the position moves past it."""
         key = track.kind, entry.terminal_id
         self._pending[key] -= 1
         if not self._pending[key]:
@@ -50,7 +50,7 @@ class Asides:
         left.aside += 1
 
     def store(self) -> None:
-        """Put into the step what is left aside now, where that has changed."""
+        """Add the present stretches to the step, if they have changed."""
         for track in list(self.tracks.values()):
             self._store(track)
 

@@ -1,4 +1,4 @@
-"""Know the events that a destination has read and not settled, and which of them others wait for. Pure."""
+"""The events that a destination has read and not settled, and which of them others wait for. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Events:
     """The events of one destination that wait, are under way, or are dead."""
 
     def __init__(self, gathered: Gathered, *, keep_order: bool, max_refusals: int) -> None:
-        """``gathered``: what is committed next; ``keep_order``: events of one terminal leave one after the other."""
+        """``gathered``: the next step; ``keep_order``: events of one terminal are sent one after the other."""
         self._gathered = gathered
         self.keep_order = keep_order
         self.cursor = Cursor(max_refusals=max_refusals)
@@ -27,12 +27,12 @@ class Events:
         self.numbers: dict[int, int] = {}
         """The number of each exception, by its event."""
         self.waiting = dict.fromkeys(FORWARD_KINDS, 0)
-        """How many exceptions wait."""
+        """Waiting exceptions, by kind."""
         self.blocking: dict[Key, int] = {}
-        """How many events of each key the later ones wait for."""
+        """Events that later ones wait for, by key."""
 
     def load(self, row: ExceptionRow) -> None:
-        """Take in an exception that is stored."""
+        """Add a stored exception."""
         received = row.received_at_ms
         item = self.new_item(row.event_id, row.kind, row.terminal_id, received, received, row.alarm_id)
         self.numbers[row.event_id] = item.number
@@ -63,43 +63,43 @@ class Events:
         return item
 
     def add(self, item: Item) -> None:
-        """Let an event wait."""
+        """Add a waiting event."""
         self.cursor.add(item.number, LANES[item.kind], self.line(item))
 
     def line(self, item: Item) -> str | None:
-        """Return what an event keeps its order with, if with anything."""
+        """Return the line in which an event keeps its order; ``None`` without one."""
         if self.keep_order:
             return line_of(item.key)
         return None if item.alarm_id is None else f"alarm {item.alarm_id}"
 
     def refusals(self, number: int) -> int:
-        """Return how often an event that waits was refused."""
+        """Return the refusals of a waiting event."""
         tried = self.cursor.tried.get(number)
         return 0 if tried is None else tried.refusals
 
     def attempts(self, number: int) -> int:
-        """Return how often an event that waits was tried."""
+        """Return the attempts of a waiting event."""
         tried = self.cursor.tried.get(number)
         return 0 if tried is None else tried.attempts
 
     def blocks(self, item: Item) -> bool:
-        """Return whether an event that waits holds up what comes after it."""
+        """Return whether later events wait for this one."""
         return item.event_id in self.numbers or self.refusals(item.number) > 0
 
     def block(self, key: Key) -> None:
-        """Note that one more event holds up what comes after it."""
+        """Note that later events wait for one more event."""
         if self.keep_order:
             self.blocking[key] = self.blocking.get(key, 0) + 1
 
     def unblock(self, key: Key) -> None:
-        """Note that an event holds up nothing any more."""
+        """Note that later events no longer wait for an event."""
         if self.keep_order:
             self.blocking[key] -= 1
             if not self.blocking[key]:
                 del self.blocking[key]
 
     def put(self, item: Item) -> None:
-        """Put the row of an exception into the step, as it is now."""
+        """Add the present row of an exception to the step."""
         dead = self.cursor.dead.get(item.number)
         tried = dead or self.cursor.tried.get(item.number) or Tried()
         self._gathered.put(item, tried, is_dead=dead is not None)

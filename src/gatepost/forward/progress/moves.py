@@ -1,6 +1,6 @@
-"""Move the places of tracks over what is settled or gets a row of its own. Pure.
+"""Move the positions of tracks past settled events and past those with a row of their own. Pure.
 
-Every number of the ledger is counted here, where a place moves over an event.
+Every number of the ledger is counted here, when a position moves past an event.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Moves"]
 
 
 class Moves:
-    """Moves the places of one destination."""
+    """Moves the positions of one destination."""
 
     def __init__(self, events: Events, asides: Asides, gathered: Gathered) -> None:
         self._events = events
@@ -23,7 +23,7 @@ class Moves:
         self._gathered = gathered
 
     def block_behind(self, item: Item) -> None:
-        """Leave aside what was read after an event of the same terminal: it waits for longer than is read ahead."""
+        """Put aside what was read after an event of the same terminal, which waits longer than is read ahead."""
         if not self._events.keep_order:
             return
         self._events.block(item.key)
@@ -37,7 +37,7 @@ class Moves:
             return
         is_after = False
         for other in track.entries:
-            # Also what the filter leaves out: the stretch that is read again has it.
+            # Also events that the filter leaves out, because the stretch is read again with them.
             if is_after and other.terminal_id == item.terminal_id and other.fate not in ("aside", "deleted"):
                 track.delivered -= other.fate == "delivered"
                 self._withdraw(other)
@@ -50,7 +50,7 @@ class Moves:
             del self._events.items[entry.number], self._events.entries[entry.number]
 
     def move(self, track: Track) -> None:
-        """Move the place of a track over what is settled or an exception."""
+        """Move the position of a track past settled events and exceptions."""
         while track.entries and self._may_pass(track, track.entries[0]):
             self._pass(track, track.entries[0])
             track.moved = max(track.moved, track.entries.popleft().event_id)
@@ -70,7 +70,7 @@ class Moves:
         return self._events.refusals(number) > 0 or track.delivered > 0
 
     def _is_behind_exception(self, item: Item) -> bool:
-        """Return whether a step waits for one of its alarm that has a row: it gets one, too, and holds up no place."""
+        """Return whether a step waits for an exception of its alarm. It becomes one, too, and stops no position."""
         line = self._events.line(item)
         head = None if line is None or self._events.keep_order else self._events.cursor.head(line)
         return (

@@ -1,22 +1,22 @@
-"""Decide what a destination is sent next, and what of it is settled. Pure: no I/O, no clock, no randomness.
+"""Decide what a destination is sent next, and what is settled. Pure: no I/O, no clock, no randomness.
 
-Events are read in the order of the feed, alarms, records and notices apart: each is a *track*, and so is every stretch
-of one terminal that was left aside. What is read stands in its track until the place of the track moves over it:
+Events are read in the order of the feed, with alarms, records and notices apart. Each is a *track*, and so is every
+stretch of one terminal that is aside. An event is in its track until the track's position moves past it:
 
-* It moves over what is settled (delivered, filtered, dropped) and over what gets a row of its own by that: an event
-  that was refused, or that failed while a later one was delivered, is an *exception*. So a destination that is away has
-  no rows, and one that refuses a few events has one for each of these.
-* It stops at what is under way or was not tried. What was settled behind it is sent again after a crash, and nothing
-  else: no more than are read ahead.
-* Events of a terminal that is held are *left aside*: one row says between which ids they are. So is, with
-  ``order: terminal``, what comes after an exception of the same terminal; and what comes after events left aside.
-* Steps of one alarm leave in their order whatever ``order`` says: one that waits behind an exception is one, too.
-* With ``order: terminal`` an event that was refused ``max_refusals`` times may be the only one of its terminal that is
-  refused, while nothing else can be accepted. So the one behind it is tried at once, and after as many refusals again.
-  If that is accepted, those before it are dead: they were refused a moment ago. If not, the first goes first again.
+* The position moves past settled events (delivered, filtered, dropped) and past *exceptions*: an event that was
+  refused, or that failed while a later one was delivered, gets a row of its own. So a destination that cannot be
+  reached has no rows, and one that refuses a few events has a row for each of these.
+* The position stops at events that are under way or were not tried. After a crash only events that were settled after
+  them are sent again, at most as many as are read ahead.
+* Events of a held terminal are *aside*: one row has the first and last id. With ``order: terminal``, so is what comes
+  after an exception of the same terminal, and what comes after events that are aside.
+* Steps of one alarm are always sent in their order. A step that waits for an exception becomes an exception, too.
+* With ``order: terminal`` an event that was refused ``max_refusals`` times may be the only refused one of its terminal,
+  while nothing else can be accepted. So the next one is tried at once, and after as many refusals again. If it is
+  accepted, those before it are dead, because they were just refused. If not, the first is tried first again.
 
-Every number of the ledger is counted where a place moves over an event, in the transaction that stores the place: none
-is counted twice or forgotten, whenever the process ends.
+Every number of the ledger is counted when a position moves past an event, in the transaction that stores the position.
+So none is counted twice or missed, whenever the process ends.
 
 Flow: :meth:`Progress.wanted` → a page → :meth:`Progress.read` → :meth:`Progress.claim` → an attempt →
 :meth:`Progress.delivered`, :meth:`Progress.retry` … → :meth:`Progress.take_step` → what is committed.
@@ -46,14 +46,14 @@ from gatepost.store.interface import FeedKind, ToForward, happened_at, received_
 __all__ = ["DELETED", "MAX_EXCEPTIONS", "Item", "Progress", "Track"]
 
 MAX_EXCEPTIONS = 10_000
-"""While so many events of a kind wait for another attempt, no more of that kind are read."""
+"""Waiting exceptions of a kind at which no more of that kind are read."""
 
 
 class Progress:
-    """How far one destination is."""
+    """The progress of one destination."""
 
     def __init__(self, loaded: Loaded, *, keep_order: bool, max_refusals: int = 10) -> None:
-        """``keep_order``: events of one terminal leave one after the other."""
+        """``keep_order``: events of one terminal are sent one after the other."""
         self.gathered = Gathered(loaded)
         """What is committed next."""
         self._events = Events(self.gathered, keep_order=keep_order, max_refusals=max_refusals)
@@ -75,12 +75,12 @@ class Progress:
 
     @property
     def ahead(self) -> int:
-        """Return how many events are read and to be sent, exceptions not counted."""
+        """Return how many events are read and to be sent, without exceptions."""
         return len(self._events.entries)
 
     @property
     def untried(self) -> int:
-        """Return how many events wait that were not tried since they were read."""
+        """Return how many waiting events were not tried since they were read."""
         return len(self.cursor.waiting) - len(self.cursor.tried)
 
     @property
@@ -90,7 +90,7 @@ class Progress:
 
     @property
     def is_finished(self) -> bool:
-        """Return whether everything is read that there is to be read, and nothing waits."""
+        """Return whether everything is read, and nothing waits."""
         return (
             all(track.is_at_end and not track.entries for track in self._tracks.values())
             and not self._asides.tracks
@@ -98,28 +98,28 @@ class Progress:
         )
 
     def item(self, number: int) -> Item:
-        """Return what a number stands for. Raises ``KeyError`` for one that is settled."""
+        """Return the event of a number. Raises ``KeyError`` if it is settled."""
         return self._events.items[number]
 
     def refusals(self, number: int) -> int:
-        """Return how often an event that waits was refused."""
+        """Return the refusals of a waiting event."""
         return self._events.refusals(number)
 
     def attempts(self, number: int) -> int:
-        """Return how often an event that waits was tried."""
+        """Return the attempts of a waiting event."""
         return self._events.attempts(number)
 
     def accepted_since(self, number: int) -> int:
-        """Return how many were accepted since an event was refused first: of its kind, or of any that keeps order."""
+        """Return how many events were accepted since the first refusal of one: of its kind, or in any order."""
         tried, kind = self.cursor.tried.get(number), self._events.items[number].kind
         return 0 if tried is None or tried.mark is None else self._accepted_of(kind) - tried.mark
 
     def _accepted_of(self, kind: FeedKind) -> int:
-        # Where a refused event holds up those of its kind, none of them may be left to be accepted.
+        # If a refused event delays those of its kind, none of them may be left to be accepted.
         return sum(self._accepted.values()) if self._events.keep_order else self._accepted[kind]
 
     def is_blocked(self, track: Track) -> bool:
-        """Return whether a track is read for one event that is to be tried, and no more."""
+        """Return whether a track is read only for one event to try."""
         return track.terminal_id is not None and self._passing.is_wanting((track.kind, track.terminal_id))
 
     # --- reading ----------------------------------------------------------------------------------------------
@@ -145,9 +145,9 @@ class Progress:
         return sorted(found, key=lambda track: LANES[track.kind])
 
     def read(self, track: Track, page: ToForward) -> None:
-        """Take in the page after the place of a track."""
+        """Add the page after the position of a track."""
         if track.terminal_id is not None and any(item.is_held for item in page.items):
-            return  # it is held since: what was left aside stays so
+            return  # it is held now, so what is aside stays aside
         first = len(track.entries)
         for item in page.items:
             row = page.chosen.get(item.id)
@@ -185,7 +185,7 @@ class Progress:
     def claim(self, limit: int, now: float) -> list[Item]:
         """Take up to ``limit`` events, alarms first, and count an attempt of each.
 
-        Those that were tried more often go behind the others: one that always fails delays no other.
+        Those with more attempts come after the others, so that one that always fails delays no other.
         """
         self._passing.want_no_more()
         found = self.cursor.claim(limit, now)
@@ -194,7 +194,7 @@ class Progress:
         return self._attempted(found, now)
 
     def probe(self, now: float) -> list[Item]:
-        """Take one event, due or not, to see whether the destination is there: each time another one."""
+        """Take one event, due or not, to find out whether the destination is back: each time another one."""
         self._passing.want_no_more()
         found = self.cursor.probe()
         return [] if found is None else self._attempted([found], now)
@@ -210,7 +210,7 @@ class Progress:
         return found
 
     def give_back(self, items: Collection[Item]) -> None:
-        """Let events wait again that were claimed and not sent: no attempt was made."""
+        """Return claimed events that were not sent. No attempt was made."""
         items = [item for item in items if item.number in self.cursor.in_flight]
         for item in items:
             tried = self.cursor.tried[item.number]
@@ -223,7 +223,7 @@ class Progress:
         self.cursor.release([item.number for item in items])
 
     def delivered(self, item: Item, at_ms: int) -> None:
-        """Settle an event that was delivered."""
+        """Settle a delivered event."""
         self._accepted[item.kind] += 1
         self.gathered.accept(item.kind, at_ms)
         passed = self._passing.accepted(item.key)
@@ -235,18 +235,18 @@ class Progress:
                 self.bury(self._events.items[number], tried.reason, at_ms / 1000)
 
     def dropped(self, item: Item, why: str) -> None:
-        """Give an event up that is not sent any more."""
+        """Drop an event that is no longer sent."""
         self._settle(item, "dropped", why)
         self._passing.tidy(item.key)
 
     def left_out(self, item: Item, why: str) -> None:
-        """Settle an event that the destination is not sent, by its own rules: no attempt was made."""
+        """Settle an event that the destination's own rules leave out. No attempt was made."""
         self.give_back([item])
         self._settle(item, "filtered", why)
         self._passing.tidy(item.key)
 
     def expire(self, before_ms: int, why: str) -> int:
-        """Give up what happened before a moment and is not under way; return how many these are."""
+        """Drop events that happened before a time and are not under way; return how many."""
         old = [
             item
             for number, item in self._events.items.items()
@@ -276,7 +276,7 @@ class Progress:
         track.delivered += fate == "delivered"
 
     def retry(self, item: Item, due: float, reason: str, *, refusal: str | None = None) -> None:
-        """Let an event wait until ``due``. ``refusal``: it was refused so."""
+        """Let an event wait until ``due``. ``refusal``: the refusal, if it was one."""
         blocked = self._events.blocks(item)
         self.cursor.retry(item.number, due, reason=reason, kind=refusal, mark=self._accepted_of(item.kind))
         if item.event_id in self._events.numbers:
@@ -301,7 +301,7 @@ class Progress:
     # --- what is stored ---------------------------------------------------------------------------------------
 
     def take_step(self) -> Step:
-        """Return what is to be committed now: what was done since the last step, or nothing."""
+        """Return what is to be committed now, since the last step; ``None`` without changes."""
         for track in list(self._asides.tracks.values()):
             self._moves.move(track)
         self._asides.store()
@@ -313,9 +313,9 @@ class Progress:
         )
 
     def note_changes(self, loaded: Loaded, uncommitted: Step | None = None) -> None:
-        """Take over which dead letters people have retried or dropped.
+        """Take over the dead letters that people have retried or dropped.
 
-        ``uncommitted``: the step that was taken and is not stored yet. People know nothing of what is dead in it.
+        ``uncommitted``: the step that was taken and is not stored yet. People do not know its dead letters.
         """
         rows = {row.event_id: row for row in loaded.exceptions}
         unknown = self.gathered.step.put.keys() | (set() if uncommitted is None else uncommitted.put.keys())

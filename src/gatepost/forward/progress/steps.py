@@ -1,4 +1,4 @@
-"""Gather what a forwarder has done since its last commit. Pure."""
+"""Gather the changes of a forwarder since its last commit. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gatepost.store.interface import FORWARD_KINDS, FeedKind
 __all__ = ["Counted", "Gathered"]
 
 Counted = Literal["filtered", "delivered", "dropped"]
-"""What an event is counted as, once it is settled."""
+"""How a settled event is counted."""
 
 
 class Gathered:
-    """The step that is committed next."""
+    """The next step to commit."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.step = Step()
@@ -26,7 +26,7 @@ class Gathered:
         self._accepted = dict.fromkeys(FORWARD_KINDS, 0)
 
     def take(self, places: Mapping[FeedKind, tuple[int, int]]) -> Step:
-        """Return the step, and begin the next one. ``places``: of each kind, and the highest id that was tried."""
+        """Return the step, and start the next one. ``places``: position and highest tried id of each kind."""
         step, self.step = self.step, Step()
         if not step.is_empty:
             step.places = {
@@ -44,7 +44,7 @@ class Gathered:
         self.step.delivered_at_ms = at_ms
 
     def count(self, fate: Counted, why: str = "", events: int = 1) -> None:
-        """Count events that are settled."""
+        """Count settled events."""
         step = self.step
         if fate == "filtered":
             step.filtered += events
@@ -56,12 +56,12 @@ class Gathered:
             step.dropped[why] = step.dropped.get(why, 0) + events
 
     def put(self, item: Item, tried: Tried, *, is_dead: bool) -> None:
-        """Store the row of an exception, as it is now."""
+        """Store the present row of an exception."""
         self.step.gone.discard(item.event_id)
         self.step.put[item.event_id] = row_of(item, tried, is_dead=is_dead)
 
     def remove(self, item: Item) -> None:
-        """Store that an event has no row any more."""
+        """Delete the row of an event."""
         self.step.put.pop(item.event_id, None)
         self.step.gone.add(item.event_id)
 
@@ -72,12 +72,12 @@ class Gathered:
             self.step.failure = row.at_ms, row.reply or row.status
 
     def note_away(self, *, is_away: bool) -> None:
-        """Store whether the destination can be reached, where that has changed."""
+        """Store whether the destination can be reached, if that has changed."""
         if is_away != self._is_away:
             self._is_away = self.step.is_away = is_away
 
     def note_closed(self, at_ms: int, why: str) -> None:
-        """Store that the destination wants no more."""
+        """Store that the destination closed itself."""
         self.step.closed = at_ms, why
 
     def note_finished(self, at_ms: int) -> None:

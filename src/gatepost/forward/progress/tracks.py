@@ -1,4 +1,4 @@
-"""Define what of the feed a destination has read and not settled: events, tracks, and the rows of exceptions. Pure."""
+"""What a destination has read and not settled: events, tracks, and the rows of exceptions. Pure."""
 
 from __future__ import annotations
 
@@ -17,62 +17,62 @@ __all__ = ["DELETED", "LANES", "Entry", "Item", "Key", "Track", "line_of", "row_
 LANES: Mapping[FeedKind, int] = {"alarm": 0, "notice": 0, "record": 1}
 
 DELETED = "deleted by retention"
-"""Why an event was dropped that was not sent in time."""
+"""Reason for an event that was not sent in time."""
 
 Key = tuple[FeedKind, int]
 """Kind and terminal."""
 
 
 class Item(Struct, frozen=True):
-    """An event that a destination is to be sent."""
+    """An event to send to a destination."""
 
     number: int
-    """In the cursor; it is not kept."""
+    """Number in the cursor, which is not stored."""
     event_id: int
     kind: FeedKind
     terminal_id: int
     received_at_ms: int
     happened_at_ms: int
-    """When it was received, for an exception that was stored: its row does not say when it happened."""
+    """For a stored exception the time of receipt, because its row does not have the other."""
     alarm_id: int | None = None
-    """Of a step of an alarm."""
+    """The alarm of a step."""
 
     @property
     def key(self) -> Key:
-        """Return what it keeps the order of."""
+        """Return the key of its order."""
         return self.kind, self.terminal_id
 
 
 class Entry(Struct):
-    """Hold what was read, in its order in a track."""
+    """An entry of a track, in the order in which it was read."""
 
     event_id: int
     terminal_id: int
     fate: Literal["sent", "aside", "filtered", "delivered", "dropped", "deleted"]
-    """``sent``: it waits or is dead; ``deleted``: it stands for events that are not there any more."""
+    """``sent``: it waits or is dead; ``deleted``: it represents deleted events."""
     number: int = 0
-    """In the cursor, of what is to be sent."""
+    """Number in the cursor, if it is to be sent."""
     why: str = ""
     events: int = 1
 
 
 class Track(Struct):
-    """A reader of the feed: of a kind, or of what was left aside of it of one terminal."""
+    """A reader of the feed: of a kind, or of a stretch of one terminal that is aside."""
 
     kind: FeedKind
     place: int
-    """Up to where it is read."""
+    """The last id that was read."""
     moved: int
-    """Up to where everything is settled or has a row."""
+    """The last id up to which everything is settled or has a row."""
     until: int | None = None
-    """Where it ends, if anywhere."""
+    """The last id, if it ends."""
     terminal_id: int | None = None
-    """Of which terminal it reads; ``None``: of all."""
+    """The terminal that it reads; ``None``: all."""
     aside: int = 0
-    """Of what was left aside: how many events are not settled."""
+    """Events that are aside and not settled."""
     entries: deque[Entry] = deque()
     delivered: int = 0
-    """How many of its entries are delivered."""
+    """Entries that are delivered."""
 
     @property
     def is_at_end(self) -> bool:
@@ -81,12 +81,12 @@ class Track(Struct):
 
 
 def line_of(key: Key) -> str:
-    """Return the name of the line that events leave in, one after the other."""
+    """Return the name of the line whose events are sent one after the other."""
     return f"{key[0]} {key[1]}"
 
 
 def tried_of(row: ExceptionRow) -> Tried:
-    """Return what is known of the attempts of an exception, from its row."""
+    """Return the attempts of an exception, from its row."""
     attempted = None if row.attempted_at_ms is None else row.attempted_at_ms / 1000
     kind = row.reason.partition(":")[0] if row.refusals and not row.is_dead else None
     return Tried(
@@ -102,7 +102,7 @@ def tried_of(row: ExceptionRow) -> Tried:
 
 
 def row_of(item: Item, tried: Tried, *, is_dead: bool) -> ExceptionRow:
-    """Return the row of an exception, as it is now."""
+    """Return the present row of an exception."""
     return ExceptionRow(
         event_id=item.event_id,
         kind=item.kind,

@@ -1,11 +1,11 @@
-"""Send events, one file for each kind of destination; and what all kinds have in common.
+"""Send events: one file per kind of destination, and what all kinds share.
 
 ``webhook``         an HTTP address, signed
 ``receiver``        another receiver, by the push protocol
 ``mqtt``            MQTT 5, with ``home_assistant`` for its discovery
 ``nats``            a stream of NATS JetStream
 ``kafka``           Apache Kafka
-``notify``          people's telephones: chat services and mail
+``notify/``         chat services and mail
 ``http``            what webhooks, receivers and chat services share
 ``one_connection``  what MQTT and NATS share
 ``tls``             whose certificates are trusted, and which one is shown
@@ -47,33 +47,33 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     mark: str = ""
     """Of a record of a marked person, for a destination with rules about them: the reason."""
     is_test: bool = False
-    """It never happened: it leaves nothing behind that says it did."""
+    """It never happened, and must leave no trace as if it had."""
 
 
 class Closed(Struct, frozen=True):
-    """The destination wants no more: nothing is sent until a person resumes it."""
+    """The destination closed itself. Nothing is sent until a person resumes it."""
 
     reason: str
 
 
 class LeftOut(Struct, frozen=True):
-    """The destination is not sent this event, by its own rules: it counts as filtered."""
+    """The destination's own rules leave this event out. It counts as filtered."""
 
     reason: str
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """Hold what came of sending an event."""
+    """The result of sending an event."""
 
     outcome: Outcome | Closed | LeftOut
     status: str = ""
     """Such as ``HTTP 503``."""
     reply: str = ""
-    """What the destination said, at most 2 KB of it."""
+    """The destination's reply, at most 2 KB of it."""
 
 
 def hidden(result: Result, secrets: Sequence[str]) -> Result:
-    """Return a result without the secrets of the destination, which may have told them back."""
+    """Return a result without the secrets of the destination, which its reply may repeat."""
     outcome = result.outcome
     if isinstance(outcome, Delivered):
         if not result.reply:
@@ -87,13 +87,13 @@ class Sink(Protocol):
     """Sends events. Made and used on one event loop."""
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Result]:
-        """Send events together; return what came of each, in order. Never raises for what the other end does.
+        """Send events together; return the result of each, in order. Never raises for what the other end does.
 
-        A time-out is :class:`~gatepost.wire.Unreachable`: it says nothing about an event.
+        A time-out is :class:`~gatepost.wire.Unreachable`: it does not concern an event.
         """
 
     async def close(self) -> None:
-        """Let go of connections. Idempotent."""
+        """Close the connections. Idempotent."""
 
 
 def library(name: str, package: str, kind: str) -> Any:
@@ -109,7 +109,7 @@ def library(name: str, package: str, kind: str) -> Any:
 
 
 def text(reply: bytes | None) -> str:
-    """Return what a destination said as text of at most 2 KB, without what cannot be shown."""
+    """Return a destination's reply as text of at most 2 KB, without control characters."""
     if not reply:
         return ""
     said = reply[:2048].decode("utf-8", "replace")

@@ -1,8 +1,8 @@
-"""Say what Home Assistant is to know of terminals, as messages of its MQTT discovery. Pure.
+"""Describe terminals to Home Assistant, by messages of its MQTT discovery. Pure.
 
-Of a terminal there are: an ``event`` entity for passages, a ``sensor`` with the last person, and a ``binary_sensor``
-for each code of alarm that it reported. The configuration of an entity is retained. So is whether an alarm is on, which
-says nothing of a person; passages and persons are not.
+A terminal has an ``event`` entity for passages, a ``sensor`` with the last person, and a ``binary_sensor`` per alarm
+code that it reported. The configuration of an entity and the state of an alarm are retained; passages and persons are
+not.
 
 Schema: home-assistant.io, MQTT discovery, and the pages of the three integrations.
 """
@@ -21,7 +21,7 @@ from gatepost.wire import AlarmCode, AlarmStatus, RecognitionType, label
 __all__ = ["EVENT_TYPES", "Discovery"]
 
 EVENT_TYPES = ("passed", "refused", "stranger", "unknown")
-"""Of passages."""
+"""Event types of passages."""
 
 _MAX_STATE = 255
 """Characters that a state can have in Home Assistant."""
@@ -33,13 +33,13 @@ Component = Literal["event", "sensor", "binary_sensor"]
 
 
 class Discovery:
-    """Makes terminals known, each when its first event is published."""
+    """Announces terminals, each when its first event is published."""
 
     def __init__(self, prefix: str) -> None:
         """``prefix``: the discovery prefix that is set in Home Assistant."""
         self._prefix = prefix.rstrip("/")
         self.status_topic = f"{self._prefix}/status"
-        """Where Home Assistant says ``online`` after its start."""
+        """The topic on which Home Assistant publishes ``online`` after its start."""
         self.known: dict[str, bytes] = {}
         """Every configuration that was made, by topic."""
 
@@ -120,7 +120,7 @@ class Discovery:
 
 
 def _node(row: RecordRow | AlarmStepRow) -> str:
-    """Return what stands for a terminal in a topic of the discovery: ``[a-zA-Z0-9_-]``."""
+    """Return the id of a terminal in a topic of the discovery: ``[a-zA-Z0-9_-]``."""
     return "gatepost_" + re.sub(r"[^A-Za-z0-9_-]", "_", row.serial or f"terminal-{row.terminal_id}")
 
 

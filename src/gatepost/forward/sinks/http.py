@@ -1,7 +1,7 @@
-"""Post to HTTP addresses within the egress rules: what webhooks, receivers and services for messages share.
+"""Post to HTTP addresses within the egress rules, for webhooks, receivers and chat services.
 
-No redirect is followed, no cookie is kept, no proxy of the environment is used. What is no whole reply is
-:class:`~gatepost.wire.Unreachable`, with a reason that a person can read.
+It follows no redirects, keeps no cookies, and uses no proxy of the environment. An incomplete reply is
+:class:`~gatepost.wire.Unreachable`, with a readable reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_REPLY = 64 * 1024
 
 
 class Reply(Struct, frozen=True):
-    """Hold a reply."""
+    """An HTTP reply."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +47,7 @@ class Posts:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply | Unreachable:
-        """Post once; return what came back. Raises nothing for what the other end does."""
+        """Post once; return the reply, or why there is none. Raises nothing for what the other end does."""
         try:
             # The host as it is connected to: full-width digits are digits there.
             self._egress.check_literal(URL(url).raw_host or "")
@@ -65,7 +65,7 @@ class Posts:
             return Unreachable(why(error))
 
     async def close(self) -> None:
-        """Let go of connections. Idempotent."""
+        """Close the connections. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -92,7 +92,7 @@ class Posts:
 async def _read(reply: aiohttp.ClientResponse) -> tuple[bytes, bool]:
     """Return at most :data:`MAX_REPLY` bytes of a reply, and whether that is all of it.
 
-    The status is there already: what ends the rest of the reply too early takes nothing back of it.
+    The status is known already, so an early end of the body does not change it.
     """
     parts: list[bytes] = []
     room = MAX_REPLY
@@ -106,7 +106,7 @@ async def _read(reply: aiohttp.ClientResponse) -> tuple[bytes, bool]:
 
 
 def why(error: BaseException) -> str:
-    """Return in words why a destination cannot be reached."""
+    """Return a readable reason why a destination cannot be reached."""
     while not isinstance(error, Forbidden) and (error.__cause__ or error.__context__) is not None:
         inner = error.__cause__ or error.__context__
         if not isinstance(inner, (OSError, Forbidden)):

@@ -1,4 +1,4 @@
-"""Keep one connection to a broker, and send what there is on it. One that is lost is replaced, not repaired."""
+"""Keep one connection to a broker. A lost one is replaced, not repaired."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OneConnection(Generic[C]):
     async def send(
         self, event: Outgoing, publish: Callable[[C, Outgoing], Awaitable[Result]]
     ) -> list[Result]:
-        """Publish an event; a time-out, and what the library says of the connection, are no word about the event."""
+        """Publish an event. A time-out, or an error of the connection, does not concern the event."""
         connection = None
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -65,7 +65,7 @@ class OneConnection(Generic[C]):
         return [Result(outcome=Unreachable(reason))]
 
     async def close(self) -> None:
-        """Let go of the connection. Idempotent."""
+        """Close the connection. Idempotent."""
         if self._connection is not None:
             await self._drop(self._connection)
 

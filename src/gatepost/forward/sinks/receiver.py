@@ -1,14 +1,14 @@
-"""Push events to another receiver as their terminals pushed them: the push protocol, whichever receiver it is.
+"""Push events to another receiver as their terminals pushed them, by the push protocol.
 
-The body is what the terminal sent, with its image. The headers are those of firmware from API 1.2.1 on: ``sn`` says
-whose event it is, also of an alarm, which has no serial in its body. ``timestamp`` is the time of the attempt.
+The body is what the terminal sent, with its image. The headers are those of firmware from API 1.2.1 on: ``sn`` names
+the terminal, also of an alarm, which has no serial in its body. ``timestamp`` is the time of the attempt.
 
-What a body does not say is in headers of our own: the site of the terminal (``X-Gatepost-Site``, percent-encoded) and
+Other data is in additional headers: the site of the terminal (``X-Gatepost-Site``, percent-encoded) and
 its time zone, and whether the record was fetched from the terminal's history (``X-Gatepost-Backfilled``).
 
-A test has the header ``X-Gatepost-Test``: a gatepost says whether it would take the push, and stores nothing.
+A test has the header ``X-Gatepost-Test``: a gatepost replies whether it would take the push, and stores nothing.
 
-What a reply means is what it means to a terminal: :func:`gatepost.wire.classify`. The receiver lists an event once
+A reply means the same as for a terminal: :func:`gatepost.wire.classify`. The receiver lists an event once
 however often it is pushed, because the body stays the same.
 """
 
@@ -74,7 +74,7 @@ class UpperReceiver:
 
 
 def _origin(row: Forwarded) -> dict[str, str]:
-    """Return the headers that say where an event is from."""
+    """Return the headers with the origin of an event."""
     headers = {}
     if row.serial:
         headers["sn"] = _header(row.serial)

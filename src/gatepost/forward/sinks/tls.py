@@ -1,4 +1,4 @@
-"""Make what a destination's TLS rests on: whose certificates are trusted, and which one is shown."""
+"""Make the TLS context of a destination: trusted authorities, and the certificate to show."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Send events to an HTTP address, signed as Standard Webhooks has it, as CloudEvents or flat JSON.
 
-What a reply means: 2xx is delivered, 410 closes the destination, 408, 429 and 503 and whatever is no reply say nothing
-about the event, and everything else refuses it. The signature is made at each attempt, with every valid secret.
+Replies: 2xx means delivered; 410 closes the destination; 408, 429, 503 and no reply do not concern the event; any other
+refuses it. The signature is made at each attempt, with every valid secret.
 
 Specifications: standard-webhooks.com 1.0; CloudEvents 1.0, HTTP protocol binding, sections 3.2 (structured) and 3.3
 (batched).

@@ -1,4 +1,4 @@
-"""Hand mail to a server: to the address that was checked, over TLS unless it is said otherwise."""
+"""Send mail to a server, at the checked address, over TLS unless the options say otherwise."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Mail:
         self._ssl = context_for(told, secrets) or ssl.create_default_context()
 
     async def send(self, title: str, lines: Sequence[str], named: str, now: float) -> list[Result]:
-        """Hand one message with all lines to the server; return what came of each line.
+        """Send one message with all lines; return the result of each line.
 
         ``named``: makes its ``Message-ID`` the same on each attempt.
         """

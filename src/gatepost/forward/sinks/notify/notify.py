@@ -1,6 +1,6 @@
-"""Tell people of events: by mail, or in a group of a chat service. What rules leave out is not sent.
+"""Notify people of events, by mail or in a group of a chat service. Events that rules leave out are not sent.
 
-The destination's own ``url`` only says which service it is; mail goes to the server that it names.
+The destination's own ``url`` only names the service. Mail goes to the server in it.
 """
 
 from __future__ import annotations

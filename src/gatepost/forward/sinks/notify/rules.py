@@ -1,11 +1,11 @@
-"""Decide which events people are told of, and in which words. Pure: no I/O, no clock, no randomness.
+"""Decide which events people are notified of, and with which text. Pure: no I/O, no clock, no randomness.
 
-An event is told if a rule chooses it, outside the quiet hours, and not again within ``repeat_s`` where the same was
-told before: the same rule, terminal, and code or person. What was left out is counted, and the next message says so.
-An alarm that was cleared is told again when it occurs, however soon.
+An event is reported if a rule chooses it, outside the quiet hours, and not again within ``repeat_s`` after the same
+rule, terminal, and code or person. Events that are left out are counted, and the next message has the count. An alarm
+that was cleared is reported again at its next occurrence.
 
 Texts are in the language of the destination, with the time at the terminal, and with no more of a person than the rule
-says. Flow: :meth:`Rules.decide` → a message → :meth:`Rules.note` once it is sent.
+allows. Flow: :meth:`Rules.decide` → a message → :meth:`Rules.note` once it is sent.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _IN_CHINESE = {
 }
 
 Key = tuple[int, int, str]
-"""Which rule, terminal, and code or person."""
+"""Rule, terminal, and code or person."""
 
 MAX_REMEMBERED = 10_000
 
@@ -45,47 +45,47 @@ _STATES = {
 
 
 class Fate(Struct, frozen=True):
-    """Hold what becomes of one event."""
+    """The decision about one event."""
 
     left_out: str = ""
-    """Why it is not told; empty where it is."""
+    """Why it is not reported; empty if it is."""
     key: Key | None = None
-    """Of what is told, or was told before."""
+    """The key of a report, present or earlier."""
     ended: tuple[Key, ...] = ()
-    """What is told again when it happens next: this event says otherwise."""
+    """Keys that are reported again at their next event, because this event contradicts them."""
 
 
 class Decision(Struct, frozen=True):
-    """Hold what becomes of some events."""
+    """The decisions about some events."""
 
     title: str
     lines: list[str]
-    """One for each event that is told."""
+    """One line per reported event."""
     fates: list[Fate]
-    """One for each event."""
+    """One per event."""
     at_ms: int
 
     @property
     def left_out(self) -> list[str]:
-        """Return of each event why it is not told, empty where it is."""
+        """Return per event why it is not reported, empty if it is."""
         return [fate.left_out for fate in self.fates]
 
 
 class _Memory:
-    """What was told of late, and how often it was left out since."""
+    """Recent reports, and how often each was left out since."""
 
     def __init__(self) -> None:
         self.told: OrderedDict[Key, int] = OrderedDict()
         self.repeated: dict[Key, int] = {}
 
     def copy(self) -> _Memory:
-        """Return another one that begins the same."""
+        """Return a copy."""
         made = _Memory()
         made.told, made.repeated = self.told.copy(), self.repeated.copy()
         return made
 
     def take(self, fate: Fate, at_ms: int, *, is_sent: bool) -> None:
-        """Remember what became of an event. What was left out is settled also where the message was not sent."""
+        """Note the decision about an event. Events that were left out are settled also if the message was not sent."""
         for key in fate.ended:
             self.told.pop(key, None)
         if fate.key is None:
@@ -102,16 +102,16 @@ class _Memory:
 
 
 class Rules:
-    """The rules of one destination, and what was told of late."""
+    """The rules of one destination, and its recent reports."""
 
     def __init__(self, options: NotifyOptions) -> None:
         self._options = options
         self._memory = _Memory()
 
     def decide(self, rows: Sequence[Forwarded], now_ms: int, marks: Sequence[str] = ()) -> Decision:
-        """Return which of some events are told now, and how. Nothing is noted by that.
+        """Return which events are reported now, and how. Notes nothing.
 
-        ``marks``: of each event why its person is marked, empty for most; left out, no one is.
+        ``marks``: per event, why its person is marked, mostly empty; omitted: no person is marked.
         """
         memory = self._memory.copy()
         lines: list[str] = []
@@ -130,7 +130,7 @@ class Rules:
         return Decision(title, lines, fates, now_ms)
 
     def note(self, decision: Decision, is_sent: Sequence[bool]) -> None:
-        """Note what became of the message. ``is_sent``: of each line."""
+        """Note the result of a message. ``is_sent``: per line."""
         sent = iter(is_sent)
         for fate in decision.fates:
             self._memory.take(fate, decision.at_ms, is_sent=not fate.left_out and next(sent))
@@ -148,7 +148,7 @@ class Rules:
         return Fate("", key, ended)
 
     def _ended(self, row: Forwarded) -> tuple[Key, ...]:
-        """Return what a step of an alarm contradicts: one that is cleared may occur again, and the reverse."""
+        """Return the keys that a step of an alarm contradicts: a cleared alarm may occur again, and the reverse."""
         if not isinstance(row, AlarmStepRow):
             return ()
         over = (AlarmStatus.OCCURRED, AlarmStatus.CLEAR_FAILED)
@@ -190,7 +190,7 @@ class Rules:
 
 
 def check_sites(options: NotifyOptions, known: Collection[str]) -> None:
-    """Raise :class:`~gatepost.errors.SettingsError` for a rule with a site that there is not."""
+    """Raise :class:`~gatepost.errors.SettingsError` for a rule with an unknown site."""
     for at, rule in enumerate(options.rules):
         for name in rule.sites:
             if not _is_among((name,), *known):
@@ -203,7 +203,7 @@ def plain(text: str) -> str:
 
 
 def _at(row: Forwarded) -> datetime:
-    """Return when it happened, by the time at the terminal; of a notice about none in UTC."""
+    """Return the time of an event at its terminal; of a notice without a terminal, in UTC."""
     at = row.step.listed_at if isinstance(row, AlarmStepRow) else row.at
     return at.astimezone(ZoneInfo(row.timezone or "UTC"))
 
@@ -234,7 +234,7 @@ def _fits(rule: Rule, row: Forwarded, mark: str) -> bool:
 
 
 def _is_among(named: tuple[str, ...], *names: str | int | None) -> bool:
-    """Return whether one of these names is named: case, width and blanks make no difference."""
+    """Return whether one of these names is listed. Case, width and blanks are ignored."""
     return any(alike(str(name)) in _alike(named) for name in names if name is not None)
 
 
@@ -264,7 +264,7 @@ def _alarm(row: AlarmStepRow, language: str) -> str:
 
 
 def _notice(row: Notice, language: str) -> str:
-    """Return a notice in words, with the numbers that it has."""
+    """Return the text of a notice, with its numbers."""
     told = {name: plain(str(value)) for name, value in row.detail.items()}
     for name in ("silent_s", "error_s", "oldest_s"):
         if name in row.detail:
