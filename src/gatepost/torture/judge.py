@@ -228,7 +228,7 @@ def _contains(whole: Any, part: Any) -> bool:
     return type(whole) is type(part) and bool(whole == part)
 
 
-def said(what: str, names: Collection[str]) -> str:
+def said(what: str, names: Collection[object]) -> str:
     """Return how many events have that fault, and which; "" for none."""
     if not names:
         return ""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from gatepost.errors import JournalError, StoreError, StoreInUse
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import KEY_BYTES
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.reader import Damage, Reader
 from gatepost.journal.streams import Position
 from gatepost.receiver.ingest.commit.frames import Frames

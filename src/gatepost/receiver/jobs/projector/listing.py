@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from gatepost.errors import JournalError, StoreError
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.journal.places import Place
 from gatepost.journal.streams import Position
 from gatepost.receiver.ingest.event_keys import kept_raw

@@ -9,7 +9,7 @@ import structlog
 
 from gatepost.errors import JournalError, JournalUnavailable, StoreUnavailable
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.receiver.jobs.projector.batches import UnlistedBatch, is_whole
 from gatepost.receiver.jobs.projector.listing import Listing
