@@ -181,6 +181,20 @@ async def test_what_is_no_terminal_is_told(
         await client.look()
 
 
+async def test_the_token_of_a_login_goes_to_no_peer_that_was_not_looked_at(double: Any) -> None:
+    shown: list[tuple[str, str | None]] = []
+
+    async def reply(request: web.Request) -> web.Response:
+        shown.append((request.path, request.headers.get("Authorization")))
+        return web.json_response(OK, headers={"sn": "SN-7"})
+
+    client = await double(reply)
+    client.token = "of a login before"
+    await client.look()
+    await client.subscription()
+    assert shown == [("/v2/datasync/ping", None), ("/v1/event/subscribe", "Bearer of a login before")]
+
+
 async def test_an_endless_reply_ends(double: Any) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         reply = web.StreamResponse()

@@ -2,8 +2,8 @@
 
 Rules:
 
-* No password goes to a peer that was not looked at first: each connection is to the certificate that was pinned, and
-  the serial of the heartbeat has to be the terminal's.
+* Neither a password nor the token of a login goes to a peer that was not looked at first: each connection is to the
+  certificate that was pinned, and the serial of the heartbeat has to be the terminal's.
 * A wrong password is said once and not tried again; what that means is for a person.
 * Requests go where the egress rules allow it, and follow no redirect.
 * One request at a time. Time and size of each reply are bounded, and the values in it: a list of millions of them would
@@ -177,7 +177,7 @@ class TerminalClient:
         """Return who replies there. Raises :class:`FleetError` of every kind but :class:`WrongAccount`."""
         if self._pin is None and self.address.startswith("https:"):
             self._pin = await self._certificate()
-        _, headers = await self._ask("GET", "/v2/datasync/ping")
+        _, headers = await self._ask("GET", "/v2/datasync/ping", shows_token=False)
         serial = headers.get("sn", "").strip()
         if not serial or len(serial) > 128 or not serial.isprintable():
             raise NoTerminal(f"{self.address} replies, and says no serial: it is no terminal of this family")
@@ -229,10 +229,11 @@ class TerminalClient:
         )
 
     async def _ask(
-        self, method: str, path: str, body: object = None, *, most: int = MAX_REPLY
+        self, method: str, path: str, body: object = None, *, most: int = MAX_REPLY, shows_token: bool = True
     ) -> tuple[_Envelope, Mapping[str, str]]:
         async with self._turn:
-            headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+            token = self.token if shows_token else None
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
             try:
                 if self._egress is not None:  # an address is connected to without being resolved
                     self._egress.check_literal(URL(self.address).raw_host or "")
