@@ -18,7 +18,6 @@ import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
 
 from gatepost.fleet.finding.announcements import Announcements, DiscoveryUnavailable
 
@@ -133,9 +132,9 @@ class _Listener(asyncio.DatagramProtocol):
     def __init__(self, take: Take) -> None:
         self._take = take
 
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if len(data) <= MAX_PACKET:
-            self._take(data, str(addr[0]))
+            self._take(data, addr[0])
 
 
 def _socket(port: int, interfaces: Iterable[str]) -> socket.socket:

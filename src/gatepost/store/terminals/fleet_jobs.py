@@ -302,7 +302,7 @@ class _Driver:
     def __init__(self, db: Connection) -> None:
         self._db = db
 
-    def execute(self, statement: str, values: Sequence[Any]) -> Any:
+    def execute(self, statement: str, values: Sequence[object]) -> backfilled.Found:
         return self._db.exec_driver_sql(statement, tuple(values))
 
 

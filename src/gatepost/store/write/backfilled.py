@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -32,6 +32,8 @@ from gatepost.wire import Record
 __all__ = [
     "GAP_S",
     "LOCK",
+    "Driver",
+    "Found",
     "Here",
     "Likeness",
     "count_between",
@@ -47,6 +49,23 @@ LOCK = 0x6763
 
 GAP_S = 900
 """Records that lie further apart are looked up in two spans."""
+
+
+class Found(Protocol):
+    """Rows that a statement found."""
+
+    def fetchall(self) -> Sequence[Sequence[Any]]:
+        """Return all of them."""
+
+    def fetchone(self) -> Sequence[Any] | None:
+        """Return the next one; ``None`` if there is none."""
+
+
+class Driver(Protocol):
+    """A connection of either database's driver, within the transaction."""
+
+    def execute(self, statement: str, values: Sequence[Any], /) -> Found:
+        """Run a statement."""
 
 
 FETCHED = 1
@@ -114,7 +133,7 @@ _UNPAIRED = f"{_SELECT} r.backfilled = {FETCHED} AND r.recorded_at_ms BETWEEN ? 
 _BY_KEY = "SELECT id FROM records WHERE terminal_id = ? AND key = ?"
 
 
-def here_between(db: Any, mark: str, terminal_id: int, begin_s: int, end_s: int) -> list[Here]:
+def here_between(db: Driver, mark: str, terminal_id: int, begin_s: int, end_s: int) -> list[Here]:
     """Return the records of a terminal that have a time in a span of seconds, both included."""
     values = (terminal_id, begin_s * 1000, end_s * 1000 + 999)
     queries = (_BY_TIME.format(_FACETS[mark]), _AHEAD)
@@ -123,16 +142,17 @@ def here_between(db: Any, mark: str, terminal_id: int, begin_s: int, end_s: int)
     ]
 
 
-def count_between(db: Any, mark: str, terminal_id: int, begin_s: int, end_s: int) -> int:
+def count_between(db: Driver, mark: str, terminal_id: int, begin_s: int, end_s: int) -> int:
     """Count the records of a terminal that have a time in a span of seconds, both included."""
     values = (terminal_id, begin_s * 1000, end_s * 1000 + 999)
     queries = (_BY_TIME.format(_FACETS[mark]), _AHEAD)
     counted = [f"SELECT count(*) FROM records AS r {query.partition(_JOIN)[2]}" for query in queries]
-    return sum(int(db.execute(query.replace("?", mark), values).fetchone()[0]) for query in counted)
+    rows = [row for query in counted for row in db.execute(query.replace("?", mark), values).fetchall()]
+    return sum(int(row[0]) for row in rows)
 
 
 def matched(
-    db: Any,
+    db: Driver,
     mark: str,
     batch: Sequence[Arrival],
     has_fetched: Collection[int],
@@ -173,7 +193,7 @@ def _by_terminal(batch: Sequence[Arrival]) -> Mapping[int, Sequence[int]]:
 class _Matching:
     """Matches within one transaction."""
 
-    def __init__(self, db: Any, mark: str) -> None:
+    def __init__(self, db: Driver, mark: str) -> None:
         self._db = db
         self._mark = mark
 
@@ -234,9 +254,8 @@ class _Matching:
     def _has(self, terminal_id: int, key: bytes) -> bool:
         return self._db.execute(_BY_KEY.replace("?", self._mark), (terminal_id, key)).fetchone() is not None
 
-    def _read(self, query: str, values: Sequence[int]) -> list[Sequence[Any]]:
-        rows: list[Sequence[Any]] = self._db.execute(query.replace("?", self._mark), values).fetchall()
-        return rows
+    def _read(self, query: str, values: Sequence[int]) -> Sequence[Sequence[Any]]:
+        return self._db.execute(query.replace("?", self._mark), values).fetchall()
 
     def _do(self, statement: str, *values: Any) -> None:
         self._db.execute(statement.replace("?", self._mark), values)
