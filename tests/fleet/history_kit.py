@@ -14,7 +14,8 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.fleet.client import Account, TerminalClient
-from gatepost.fleet.history.backfill import Around, Backfill
+from gatepost.fleet.history.around import Around
+from gatepost.fleet.history.backfill import Backfill
 from gatepost.journal.folder import Folder
 from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.receiver.jobs.desk_writer import DeskWriter

@@ -15,7 +15,7 @@ from tests.fleet.kit import House
 
 from gatepost.fleet.client import TerminalClient
 from gatepost.fleet.failures import FleetError
-from gatepost.fleet.history.backfill import NotReadable, fetch
+from gatepost.fleet.history.fetching import NotReadable, fetch
 from gatepost.fleet.history.records import Window
 from gatepost.store.base import BaseStore
 
@@ -167,7 +167,7 @@ async def test_bytes_that_come_one_by_one_end_in_time(peer: Peer) -> None:
 async def test_a_window_takes_no_more_than_its_part_of_memory(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatepost.fleet.history.backfill.MAX_BYTES", 1024 * 1024)
+    monkeypatch.setattr("gatepost.fleet.history.fetching.MAX_BYTES", 1024 * 1024)
     items = [{"uuid": str(number), "rgb_image": "A" * 11_000} for number in range(100)]
     peer.harm, peer.to = reply(envelope(json.dumps({"total": 900, "items": items}))), "/v1/event/records"
     peer.closes = False

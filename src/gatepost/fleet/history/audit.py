@@ -25,7 +25,7 @@ import structlog
 
 from gatepost.errors import StoreError
 from gatepost.fleet.failures import FleetError
-from gatepost.fleet.history.backfill import LEASE_MS, Around
+from gatepost.fleet.history.around import LEASE_MS, Around
 from gatepost.store.local_days import zone
 from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.fleet_jobs import AuditRow, JobRow, NewJob

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from gatepost.errors import SettingsError
+from gatepost.fleet.history.around import Around
 from gatepost.fleet.history.audit import Auditor
-from gatepost.fleet.history.backfill import Around, Backfill
+from gatepost.fleet.history.backfill import Backfill
 from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.fleet_jobs import JobRow, JobState, NewJob
 

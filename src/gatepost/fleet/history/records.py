@@ -98,7 +98,8 @@ def missing(there: Sequence[Arrival], here: Iterable[Here]) -> list[Arrival]:
     for one, like in zip(there, likes, strict=True):
         if one.key in keys or (like is not None and counts[like] >= alike[like]):
             continue
-        found.append(one if like is None else replace(one, alike=alike[like]))
+        count = one.alike if like is None else alike[like]
+        found.append(one if count == one.alike else replace(one, alike=count))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gatepost.egress import Egress
 from gatepost.fleet.client import Seen
-from gatepost.fleet.history.backfill import Around
+from gatepost.fleet.history.around import Around
 from gatepost.fleet.history.histories import Histories
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet.surroundings import Surroundings
@@ -102,7 +102,6 @@ def histories_of(
 
     def take(arrivals: Sequence[Arrival]) -> None:
         writer.append([writer.encoded(one) for one in arrivals])
-        projector.wake()
 
     around = Around(
         jobs=FleetJobs(store),
@@ -111,6 +110,7 @@ def histories_of(
         notices=notices,
         talk=fleet.visitor.talk,
         take=take,
+        taken=projector.wake,
         catch_up=projector.catch_up,
         secret=store.secret,
         owner=_owner(settings, "the one process, fetching"),

@@ -93,9 +93,10 @@ def _parts(some: Sequence[Encoded]) -> list[list[Encoded]]:
     parts: list[list[Encoded]] = [[]]
     size = 0
     for one in some:
-        if parts[-1] and size + one.size > GROUP_BYTES:
+        its_size = one.size
+        if parts[-1] and size + its_size > GROUP_BYTES:
             parts.append([])
             size = 0
         parts[-1].append(one)
-        size += one.size
+        size += its_size
     return parts
