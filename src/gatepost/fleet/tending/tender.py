@@ -4,8 +4,8 @@ Rules:
 
 * On a server with several receivers one of them looks: the one with the lease, for :data:`LEASE_S` after it was last
   heard of. What it finds after that counts no more.
-* At most :data:`AT_ONCE` looks are under way, and :data:`PER_PACE` begin every :data:`PACE_S` seconds: many TLS
-  handshakes at the same time would delay pushes. A look that fails is a result, too.
+* At most :data:`AT_ONCE` looks are under way, and :data:`PER_PACE` begin every :data:`PACE_S` seconds, one after the
+  other: many TLS handshakes at the same time would delay pushes. A look that fails is a result, too.
 * A terminal that pushes again after a silence is looked at now. Every receiver sees its own pushes, and says so.
 * What a person has to know is a notice, once: an address that another tool sets, a terminal that is stopped.
 
@@ -86,7 +86,7 @@ class Tender:
             while True:
                 begun = 0
                 try:
-                    begun = await self.once(PER_PACE)
+                    begun = await self.once(PER_PACE, apart_s=PACE_S / PER_PACE)
                 except StoreError as error:
                     log.debug("fleet.store_away", why=str(error))
                 if begun:
@@ -95,8 +95,11 @@ class Tender:
         finally:
             await self.close()
 
-    async def once(self, most: int = AT_ONCE) -> int:
-        """Do what there is to do now, ``most`` looks at most; return how many were begun."""
+    async def once(self, most: int = AT_ONCE, *, apart_s: float = 0.0) -> int:
+        """Do what there is to do now, ``most`` looks at most; return how many were begun.
+
+        ``apart_s``: how long after one look the next one begins.
+        """
         async with self._one_at_a_time:
             await self._note_returned()
             if not await self._has_lease():
@@ -107,8 +110,8 @@ class Tender:
                 return 0
             now_ms = round(around.now() * 1000)
             rows = await around.in_thread(lambda: around.adopted.due(room, now_ms=now_ms, leave_out=busy))
-            for row in rows:
-                task = asyncio.get_running_loop().create_task(self._look(row))
+            for place, row in enumerate(rows):
+                task = asyncio.get_running_loop().create_task(self._look(row, after_s=place * apart_s))
                 self._looking[row.terminal_id] = task
                 task.add_done_callback(functools.partial(self._over, row.terminal_id))
             return len(rows)
@@ -186,9 +189,11 @@ class Tender:
         if self._looking.get(terminal_id) is task:
             del self._looking[terminal_id]
 
-    async def _look(self, row: AdoptedRow) -> None:
+    async def _look(self, row: AdoptedRow, *, after_s: float) -> None:
         """Look at one terminal; what goes wrong concerns no other one."""
         try:
+            if after_s:
+                await asyncio.sleep(after_s)
             await self.look(row.terminal_id, now_due=False, fence=self._fence)
         except StoreError as error:
             log.debug("fleet.store_away", why=str(error))
