@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 STANDBYS = 2
-UP_S = 60.0
+UP_S = ENDED_S = 60.0
 BUCKET = "images"
+VOLUMES = 300
+"""Files of 64 MB that the bucket has at most: what a receiver moves there in some runs of `wrk` fits in."""
 CONFIG = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 100
+dynamic_shared_memory_type = mmap
 """
 QUORUM = """
 synchronous_commit = on
@@ -129,7 +133,16 @@ def _start(
         "-p",
         str(port),
     ]
-    return stack.enter_context(start(name, command, folder=folder / f"{name}.out", port=port))
+    program = stack.enter_context(start(name, command, folder=folder / f"{name}.out", port=port))
+    stack.callback(_end, program)
+    return program
+
+
+def _end(server: Program) -> None:
+    """End PostgreSQL without waiting for its clients. Then it gives its shared memory back; killed, it would not."""
+    with suppress(subprocess.TimeoutExpired):
+        server.process.send_signal(signal.SIGINT)
+        server.process.wait(ENDED_S)
 
 
 @contextmanager
@@ -151,7 +164,7 @@ def bucket(folder: Path) -> Iterator[dict[str, str]]:
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "a-secret-key",
     }
-    command = server_words(programs().weed, folder / "data", config, ports)
+    command = server_words(programs().weed, folder / "data", config, ports, volumes=VOLUMES)
     with start("weed", command, folder=folder / "out", port=ports[3]) as program:
         end = time.monotonic() + UP_S
         while not _takes(environment, f"http://127.0.0.1:{ports[2]}/etc/seaweedfs/filer.conf"):

@@ -19,6 +19,7 @@ from gatepost.process_tree import members
 from gatepost.torture.cluster.campaign import Campaign, Settings
 from gatepost.torture.cluster.fault_plan import ALL, JOURNAL, Kind
 from gatepost.torture.cluster.report import as_lines
+from gatepost.torture.cluster.servers.database import NODES, SHARED_MEMORY_LINE
 from gatepost.torture.cluster.servers.programs import find
 
 GATEPOST = Path(sys.executable).with_name("gatepost")
@@ -48,6 +49,11 @@ async def test_the_leaders_node_dies_with_its_disk_and_nothing_is_lost(folder: P
     assert len(outcome.failovers_s) == len(outcome.after_promotion_s) == 1
     processes = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in members(os.getpid())[1:]]
     assert not [command for command in processes if str(folder).encode() in command]
+    killed = [path.read_text("ascii") for path in folder.glob("node-*/postgres/postmaster.pid")]
+    segments = {text.splitlines()[SHARED_MEMORY_LINE].split()[1] for text in killed}
+    left = {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text("ascii").splitlines()}
+    assert len(segments) == NODES
+    assert not segments & left
 
 
 @pytest.mark.soak

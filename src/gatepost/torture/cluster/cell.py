@@ -14,7 +14,7 @@ from typing import Literal
 
 from gatepost.torture.cluster.servers import bucket, database
 from gatepost.torture.cluster.servers.bucket import Bucket
-from gatepost.torture.cluster.servers.database import NODES, Database, Node
+from gatepost.torture.cluster.servers.database import NODES, STEADY_S, Database, Node
 from gatepost.torture.cluster.servers.ports import free_ports
 from gatepost.torture.cluster.servers.programs import Programs
 from gatepost.torture.cluster.servers.relay import Relay
@@ -109,14 +109,14 @@ class Cell:
         await node.lose_disk()
         await asyncio.to_thread(shutil.rmtree, self.receivers[node.number].folder, ignore_errors=True)
 
-    async def heal(self) -> None:
-        """Start what does not run, open every way, and wait until PostgreSQL has its three nodes."""
+    async def heal(self, *, steady_s: float = STEADY_S) -> None:
+        """Start what does not run, open every way, and wait until PostgreSQL has its three nodes for so long."""
         for node in self.nodes:
             await node.on_the_network()
             await node.start()
         await self.bucket.start()
         await asyncio.gather(*(self.start_receiver(end) for end in self.receivers))
-        await self.database.well()
+        await self.database.well(steady_s=steady_s)
 
     def command(self, *words: str) -> str:
         """Run ``gatepost`` on the first receiver's data; return what it prints. Raises ServiceError."""

@@ -11,13 +11,16 @@ from pathlib import Path
 from gatepost.errors import GatepostError
 from gatepost.process_tree import gone, signal_all
 from gatepost.torture.cluster.cell import Cell
-from gatepost.torture.cluster.fault_plan import FAILOVERS, LOSSES, Fault, Kind
-from gatepost.torture.cluster.servers.database import NODES, Node
+from gatepost.torture.cluster.fault_plan import FAILOVERS, LOSSES, OUTSIDE, Fault, Kind
+from gatepost.torture.cluster.servers.database import NODES, STEADY_S, Node
 from gatepost.torture.system.processes import End
 
 __all__ = ["FaultError", "Inflictor"]
 
 SIGKILL = 9
+LOOK_S = 0.1
+THERE_S = 60.0
+"""For how long a process is waited for that is to be killed."""
 
 
 class FaultError(GatepostError):
@@ -75,7 +78,7 @@ class Inflictor:
             self.after_promotion_s.append(round(now - self._led, 1))
         else:
             await self._sleep(fault.seconds)
-        await self._cell.heal()
+        await self._cell.heal(steady_s=0.0 if fault.kind in OUTSIDE else STEADY_S)
         await self._acknowledged()
 
     def _end(self, fault: Fault) -> End:
@@ -91,9 +94,11 @@ class Inflictor:
         await self._kill_child(fault, "gatepost-desk")
 
     async def _kill_child(self, fault: Fault, name: str) -> None:
-        pids = [pid for pid in self._end(fault).members()[1:] if _name(pid) == name]
-        if not pids:
-            raise FaultError(f"{self._end(fault).name} has no process {name}")
+        end = self._clock() + THERE_S
+        while not (pids := [pid for pid in self._end(fault).members()[1:] if _name(pid) == name]):
+            if self._clock() > end:  # the one that was killed before has to come up again
+                raise FaultError(f"{self._end(fault).name} has no process {name}")
+            await self._sleep(LOOK_S)
         signal_all(pids, SIGKILL)
         await gone(pids)
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-__all__ = ["ALL", "FAILOVERS", "JOURNAL", "Fault", "Kind", "plan"]
+__all__ = ["ALL", "FAILOVERS", "JOURNAL", "LOSSES", "OUTSIDE", "Fault", "Kind", "plan"]
 
 
 class Kind(StrEnum):
@@ -39,6 +39,10 @@ class Kind(StrEnum):
 FAILOVERS = (Kind.KILL_LEADER_NODE, Kind.CUT_LEADER, Kind.LOSE_LEADER_NODE)
 """After these another node leads."""
 LOSSES = (Kind.LOSE_STANDBY_NODE, Kind.LOSE_LEADER_NODE)
+OUTSIDE = (
+    Kind.KILL_RECEIVER, Kind.KILL_INGEST, Kind.KILL_DESK, Kind.TERM_RECEIVER, Kind.KILL_BUCKET, Kind.CUT_BUCKET,
+)  # fmt: skip
+"""These leave PostgreSQL, Patroni and etcd alone."""
 ALL = tuple(Kind)
 JOURNAL = tuple(kind for kind in Kind if kind not in LOSSES)
 """Without those that delete a journal, which with ``acknowledge_after = "journal"`` holds what nobody else has."""

@@ -16,22 +16,26 @@ __all__ = ["PORTS", "Bucket", "server_words"]
 NAME = "images"
 PORTS = 4
 """How many ports it needs."""
+VOLUMES = 30
 UP_S = 60.0
 LOOK_S = 0.1
 ASK_S = 5.0
 SYNCED = {"locations": [{"locationPrefix": "/buckets/", "fsync": True}]}
 
 
-def server_words(weed: Path, data: Path, config: Path, ports: Sequence[int]) -> list[str | Path]:
+def server_words(
+    weed: Path, data: Path, config: Path, ports: Sequence[int], *, volumes: int = VOLUMES
+) -> list[str | Path]:
     """Return the command of a server with S3 on loopback.
 
-    ``config``: who may use it, as SeaweedFS reads it. ``ports``: of master, volume, filer and S3.
+    ``config``: who may use it, as SeaweedFS reads it. ``ports``: of master, volume, filer and S3. ``volumes``: how many
+    files of 64 MB it has at most.
     """
     master, volume, filer, s3 = map(str, ports)
     return [
         weed, "server", "-dir", data, "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1",
         "-master.port", master, "-master.telemetry=false", "-master.volumeSizeLimitMB", "64",
-        "-volume.port", volume, "-volume.max", "30", "-filer", "-filer.port", filer,
+        "-volume.port", volume, "-volume.max", str(volumes), "-filer", "-filer.port", filer,
         "-s3", "-s3.port", s3, "-s3.config", config, "-s3.iam=false",
         "-s3.port.iceberg", "0", "-s3.port.lance", "0",
     ]  # fmt: skip

@@ -15,6 +15,7 @@ import base64
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -27,7 +28,7 @@ from gatepost.torture.cluster.servers.programs import Programs
 from gatepost.torture.cluster.servers.relay import Relay
 from gatepost.torture.cluster.servers.service import Service, ServiceError, Unprivileged
 
-__all__ = ["NODES", "PORTS", "TTL_S", "Database", "Node"]
+__all__ = ["NODES", "PORTS", "STEADY_S", "TTL_S", "Database", "Node"]
 
 NODES = 3
 PORTS = 4 * NODES
@@ -41,10 +42,12 @@ CONNECT_S = 2
 STEADY_S = 3.0 * LOOP_S
 UP_S = 120.0
 """For coming up, on a machine that does much else."""
-LOOK_S = 0.1
+LOOK_S = 0.2
 ASK_S = 2.0
 NAME = "gatepost"
 READY = ("running", "streaming")
+SHARED_MEMORY_LINE = 6
+"""Of ``postmaster.pid``, counted from 0: key and number of the segment."""
 
 
 class Node:
@@ -152,6 +155,8 @@ class Node:
                     "wal_sender_timeout": "5s",
                     "wal_receiver_timeout": "5s",
                     "unix_socket_directories": "",
+                    # In its own folder: what is killed leaves nothing in /dev/shm.
+                    "dynamic_shared_memory_type": "mmap",
                 },
             },
         }
@@ -176,10 +181,23 @@ class Node:
         await self.etcd.kill()
 
     async def kill_postgres(self, pids: Sequence[int] | None = None) -> None:
-        """End PostgreSQL with SIGKILL."""
+        """End PostgreSQL with SIGKILL. Its shared memory goes with it, as with a machine that loses its power."""
         found = self.postgres() if pids is None else pids
+        segment = self._shared_memory()
         signal_all(found, 9)
         await gone(found)
+        if segment is not None:
+            await asyncio.to_thread(
+                subprocess.run, ["ipcrm", "-m", segment], capture_output=True, check=False
+            )
+
+    def _shared_memory(self) -> str | None:
+        """Return the number of the segment that PostgreSQL has in System V's shared memory (``shmget(2)``)."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text("ascii").splitlines()
+            return lines[SHARED_MEMORY_LINE].split()[1]
+        except (OSError, ValueError, IndexError):
+            return None
 
     async def lose_disk(self) -> None:
         """Delete the data of PostgreSQL; nothing of the node may run."""
@@ -293,20 +311,22 @@ class Database:
             await self._sleep(LOOK_S)
         return found
 
-    async def well(self) -> None:
+    async def well(self, *, steady_s: float = STEADY_S) -> None:
         """Wait until one node leads, and each other one may lead without a loss. Raises ServiceError.
 
         That has to be so for a while: of what was ended a moment ago Patroni does not know yet. What ends meanwhile is
         started again, as a system's supervisor does: Patroni ends where it meets an etcd that is not ready yet.
         """
         end = self._clock() + UP_S
-        since = self._clock()
-        while self._clock() - since < STEADY_S:
+        since: float | None = None
+        while since is None or self._clock() - since < steady_s:
             await self._sleep(LOOK_S)
             for node in self.nodes:
                 await node.start()
             if not await self._is_well():
                 self._in_time(end)
+                since = None
+            elif since is None:
                 since = self._clock()
 
     async def _is_well(self) -> bool:
