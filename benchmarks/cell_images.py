@@ -21,8 +21,10 @@ from benchmarks.cell_servers import BUCKET, bucket, s3
 from benchmarks.load import wrk
 from benchmarks.payloads import bodies, run_id, write_template
 from benchmarks.probe import post_one
-from benchmarks.programs import free_port, gatepost, start
+from benchmarks.programs import BenchmarkError, free_port, gatepost, start
 from benchmarks.report import Row
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
 from gatepost.store.images.bucket import Bucket
 
 IMAGE, PACK = 30_000, 64_000_000
@@ -77,11 +79,12 @@ def _moved_and_read(bench: Bench, folder: Path, environment: dict[str, str]) -> 
     rand = random.Random(7)
     with patch.dict(os.environ, environment):
         target = Bucket(f"s3://{BUCKET}/moved")
+        moving = Packs(Folder.open(folder / "journal"), target)
         names: list[str] = []
         packs, puts = [], []
         for turn in range(bench.rounds):
             content = rand.randbytes(size)
-            packs.append(_put_packs(target, folder, content, turn, names))
+            packs.append(_put_packs(moving, content, turn, names))
             puts.append(asyncio.run(_put_images(environment, content, turn)))
             bench.say(f"  packs {packs[-1]:.1f} MB/s, one PUT an image {puts[-1]:.1f} MB/s")
         places = [(rand.choice(names), rand.randrange(size - IMAGE)) for _ in range(READS)]
@@ -106,18 +109,20 @@ def _moved_and_read(bench: Bench, folder: Path, environment: dict[str, str]) -> 
     ]
 
 
-def _put_packs(target: Bucket, folder: Path, content: bytes, turn: int, names: list[str]) -> float:
-    source = folder / "pack"
-    spent = 0.0
+def _put_packs(packs: Packs, content: bytes, turn: int, names: list[str]) -> float:
+    """Move packs as the receiver does, two at a time, and each synced before; return the MB a second."""
+    folder = packs.folder
+    folder.files.make_folder(folder.packs)
     for number in range(PACKS):
-        source.write_bytes(number.to_bytes(4, "big") + content[4:])
-        name = f"pack-{turn}-{number}"
-        with source.open("rb") as file:
-            began = time.perf_counter()
-            target.put(name, file.fileno())
-            spent += time.perf_counter() - began
-        names.append(name)
-    return PACKS * len(content) / spent / 1e6
+        names.append(f"people-20261201-{turn:013d}-00000000-records-{number:06d}.pack")
+        with (folder.packs / names[-1]).open("wb") as file:
+            file.write(number.to_bytes(4, "big") + content[4:])
+            file.flush()
+            os.fsync(file.fileno())
+    began = time.perf_counter()
+    if packs.move() != PACKS:
+        raise BenchmarkError("not every pack was moved")
+    return PACKS * len(content) / (time.perf_counter() - began) / 1e6
 
 
 async def _put_images(environment: dict[str, str], content: bytes, turn: int) -> float:

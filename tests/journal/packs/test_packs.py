@@ -1187,6 +1187,30 @@ def test_one_that_cannot_be_moved_holds_no_other_up(
     assert [packs.read(place) for place in places] == [b"alarms", b"people", b"strangers"]
 
 
+@pytest.mark.parametrize("how", ["move", "bring"])
+def test_two_packs_are_on_their_way_at_the_same_time(
+    folder: Folder, begin: Callable[..., Writer], shared: Path, how: str
+) -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    class Meeting(FolderArchive):
+        def put(self, name: str, source: int) -> None:
+            both.wait()
+            super().put(name, source)
+
+    writers = [begin() for _ in range(4)]
+    places = [appended(writer, b"%d" % number) for number, writer in enumerate(writers)]
+    for writer in writers:
+        writer.close()
+    packs = Packs(folder, Meeting(shared, folder))
+    if how == "move":
+        assert packs.move() == 4
+    else:
+        packs.bring([place.pack for place in places])
+    assert sorted(path.name for path in shared.iterdir()) == sorted(place.pack for place in places)
+    assert [packs.read(place) for place in places] == [b"0", b"1", b"2", b"3"]
+
+
 def test_what_is_there_already_is_never_replaced_by_less(
     folder: Folder, begin: Callable[..., Writer], shared: Path
 ) -> None:

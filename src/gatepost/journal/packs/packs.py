@@ -20,9 +20,10 @@ import fcntl
 import itertools
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from msgspec import Struct
 
@@ -40,6 +41,9 @@ __all__ = ["Packs", "RemovedPacks"]
 
 _MOST_DEAD = 100_000
 """Images that wait to become holes, at most. Others are deleted with their pack."""
+
+_AT_ONCE = 2
+"""So many packs are moved at once: while a bucket syncs one, the next is on its way."""
 
 
 class RemovedPacks(Struct, frozen=True):
@@ -147,17 +151,12 @@ class Packs(PackReader):
             return 0
         count = 0
         failed: OSError | None = None
-        for pack in self.local():
-            try:
-                with self._changing:
-                    count += self._move(pack.name, self._archive)
-            except FileNotFoundError:
-                pass  # deleted meanwhile
-            except ConnectionError as error:
-                failed = error
+        for names in _groups([pack.name for pack in self.local()]):
+            moved = self._move_group(names, self._archive)
+            count += moved.count(True)
+            failed = next(filter(_is_failure, moved), failed)
+            if any(isinstance(each, ConnectionError) for each in moved):
                 break  # no other one can be moved now
-            except OSError as error:
-                failed = error
         try:
             with self._changing:
                 while failed is None and (more := self._archive.take_along()):
@@ -175,16 +174,27 @@ class Packs(PackReader):
         """
         if self._archive is None or not self.moves:
             return
-        for name in names:
+        for group in _groups([name for name in names if self.is_here(name)]):
+            for name, moved in zip(group, self._move_group(group, self._archive), strict=True):
+                if _is_failure(moved):
+                    raise unavailable(f"the pack {name} cannot be moved to its archive", moved) from moved
+                if moved is False:
+                    raise JournalUnavailable(f"the pack {name} is still being written")
+
+    def _move_group(self, names: Sequence[str], archive: Archive) -> list[bool | OSError]:
+        """Move packs at the same time; return for each what :meth:`_move` returns, or raises."""
+
+        def moved(name: str) -> bool | OSError:
             try:
-                with self._changing:
-                    is_moved = not self.is_here(name) or self._move(name, self._archive)
-            except FileNotFoundError:
-                continue  # deleted meanwhile
+                return self._move(name, archive)
             except OSError as error:
-                raise unavailable(f"the pack {name} cannot be moved to its archive", error) from error
-            if not is_moved:
-                raise JournalUnavailable(f"the pack {name} is still being written")
+                return error
+
+        with self._changing:
+            if len(names) == 1:  # no thread for it
+                return [moved(names[0])]
+            with ThreadPoolExecutor(_AT_ONCE, "gatepost-packs") as pool:
+                return list(pool.map(moved, names))
 
     def _move(self, name: str, archive: Archive) -> bool:
         """Move a pack, unless it is being written or was just started."""
@@ -261,6 +271,16 @@ class Packs(PackReader):
         for start, end in holes:
             self._files.punch(pack.number, start, end - start)
         self._files.sync(pack.number)
+
+
+def _groups(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield as many at a time as are moved at once."""
+    return (names[at : at + _AT_ONCE] for at in range(0, len(names), _AT_ONCE))
+
+
+def _is_failure(moved: bool | OSError) -> TypeGuard[OSError]:
+    """Return whether a pack could not be moved. One that was deleted meanwhile is no failure."""
+    return isinstance(moved, OSError) and not isinstance(moved, FileNotFoundError)
 
 
 def _joined(places: Iterable[Place]) -> list[tuple[int, int]]:
