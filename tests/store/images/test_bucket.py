@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
@@ -175,6 +176,19 @@ def test_while_the_bucket_is_away_packs_stay_and_go_when_it_is_back(
     with server.away(), pytest.raises(JournalUnavailable, match="cannot be read"):
         Packs(journal, Bucket(url)).read(places[0])
     assert Packs(journal, Bucket(url)).read(places[0])[0] == 0
+
+
+def test_a_bucket_that_says_nothing_holds_a_small_pack_up_no_longer_than_a_read(
+    journal: Folder, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place,) = closed(journal, FACE)
+    monkeypatch.setattr("gatepost.store.images.bucket.READ_S", 0.2)  # and PUT_S is ten minutes
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        packs = Packs(journal, Bucket(url))
+        with pytest.raises(JournalUnavailable, match="cannot be moved to its archive"):
+            packs.bring([place.pack])
+    assert packs.read(place) == FACE
 
 
 def test_what_the_bucket_has_taken_survives_its_kill(journal: Folder, server: SeaweedFS, url: str) -> None:

@@ -6,7 +6,8 @@ Rules:
   whole there before it may be deleted here: size and MD5 as the bucket tells them, or, where that is no MD5 (a bucket
   that encrypts), read back and compared.
 * An image is one range read. What was read last is kept in memory, encrypted as it is there.
-* That the bucket is away is a ``ConnectionError``; nothing waits for it longer than :data:`READ_S` or :data:`PUT_S`.
+* That the bucket is away is a ``ConnectionError``. Nothing waits for it longer than :data:`READ_S`, a pack of more than
+  :data:`SMALL` bytes no longer than :data:`PUT_S`.
 
 Endpoint, region and keys come from the environment, in the variables that other programs for S3 use (``AWS_*``).
 """
@@ -42,7 +43,10 @@ CACHE_BYTES = 32 * 1024 * 1024
 """Bytes of images that are kept in memory, so that a page that is looked at again asks for nothing."""
 
 READ_S, PUT_S = 20.0, 600.0
-"""Seconds that a read and the transfer of a pack may take, connecting included."""
+"""Seconds that a request may take, connecting included; the second is for the transfer of a large pack."""
+
+SMALL = 2_000_000
+"""Bytes of a pack that need no more time than a read: pushes may wait for it."""
 
 CONNECT_S = 3.0
 
@@ -146,7 +150,8 @@ class Bucket:
             digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
             try:
                 with _told(self.url):
-                    obstore.put(self._puts, name, content, mode="create", use_multipart=False)
+                    store = self._reads if size <= SMALL else self._puts
+                    obstore.put(store, name, content, mode="create", use_multipart=False)
             except FileExistsError:
                 pass  # an earlier attempt was cut off after it was stored
         with _told(self.url):
