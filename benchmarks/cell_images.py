@@ -24,7 +24,7 @@ from benchmarks.probe import post_one
 from benchmarks.programs import BenchmarkError, free_port, gatepost, start
 from benchmarks.report import Row
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Packs
+from gatepost.journal.packs.packs import Packs
 from gatepost.store.images.bucket import Bucket
 
 IMAGE, PACK = 30_000, 64_000_000
