@@ -31,6 +31,16 @@ def every_route() -> list[tuple[str, str, dict[str, object]]]:
     return found
 
 
+async def test_the_label_of_a_receiver_stands_on_its_pages_and_before_the_login(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", pages=routes, console_label="North <1>") as running:
+        desk = await Desk.made(running)
+        for path, who in (("/records", "admin"), ("/login", None)):
+            page = await desk.get(path, who)
+            assert " · North &lt;1&gt;</title>" in page.html
+            assert "gatepost North <1>" in page.words
+            assert "<1>" not in page.html
+
+
 def test_every_route_says_who_may_call_it() -> None:
     routes_found = every_route()
     assert len(routes_found) > 40

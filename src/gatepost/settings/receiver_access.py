@@ -109,6 +109,14 @@ class ReceiverAccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_f
         tuple[str, ...],
         setting("Networks from which console and API may be used; empty for all. Pushes are not concerned."),
     ] = ()
+    console_label: Annotated[
+        str,
+        setting(
+            "What the console shows under its name, also on the login page, to tell several receivers apart;"
+            " empty: nothing.",
+            max_length=64,
+        ),
+    ] = ""
     client_ca_file: Annotated[
         str | None,
         setting(
