@@ -308,10 +308,10 @@ async def test_dead_letters_are_listed_retried_and_dropped(receiver: Running, ho
 async def test_a_preview_shows_the_latest_event_and_sends_nothing(receiver: Running, hook: Hook) -> None:
     assert (await call(receiver, "POST", "/preview", {})).json["id"] is None
     await receiver.push(record(uuid="u-1", rgb_image="/9j/2Q=="))
-    await receiver.push(record(uuid="u-2", **{"pass": False}))
+    await receiver.push(record(uuid="u-2", mode=8, **{"pass": False}))
     await receiver.push(alarm(code=10001))
-    latest = (await call(receiver, "POST", "/preview", {"shape": "flat"})).json
-    assert json.loads(latest["body"])["uuid"] == "u-2"
+    latest = json.loads((await call(receiver, "POST", "/preview", {"shape": "flat"})).json["body"])
+    assert (latest["uuid"], latest["mode"]) == ("u-2", 8)
     passed = {"shape": "cloudevents", "filter": {"records": {"passed": True}}}
     found = json.loads((await call(receiver, "POST", "/preview", passed)).json["body"])
     assert (found["data"]["uuid"], found["type"]) == ("u-1", "gatepost.record")

@@ -49,6 +49,7 @@ class Flat(Struct, frozen=True, kw_only=True):
     score: float | None = None
     temperature: float | None = None
     mask: int | None = None
+    mode: int | None = None
     backfilled: bool = False
     """It was fetched from the terminal's history."""
     alarm_id: int | None = None
@@ -119,6 +120,7 @@ def _record(data: RecordItem) -> _Fields:
         "score": data.score,
         "temperature": data.temperature,
         "mask": data.mask,
+        "mode": data.mode,
         "backfilled": data.backfilled,
         **({} if data.person is None else _person(data.person)),
     }
