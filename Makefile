@@ -10,6 +10,7 @@ K       ?=
 QUICK   := tests/wire tests/journal tests/test_retry.py tests/store/sqlite "tests/store/test_store.py" tests/e2e/test_line.py -k "not postgres"
 SBOM    ?= dist
 PREFIX  ?= /opt/gatepost
+DEST    := $(abspath $(PREFIX))
 HOUSE   := dist/wheelhouse
 WHEELS_FOR ?= 3.11 3.12 3.13
 FRONTEND := $(wildcard frontend/*.* frontend/src/*.* frontend/src/*/*.*)
@@ -55,17 +56,20 @@ screenshots: $(VENV)/.dev $(VENV)/.debian-test ## every page of the console into
 soak: $(VENV)/.dev $(VENV)/.debian-test ## the campaigns at full length
 	$(BIN)/python -m pytest -m soak --timeout=3600 -n 0
 
-install: $(VENV)/.run ## the program with all extras into PREFIX (default /opt/gatepost), a unit of systemd and settings with it
+install: $(VENV)/.run ## the program with all extras into PREFIX (default /opt/gatepost), a unit of systemd, settings and the guides with it
 	@rm -rf dist/install && $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist/install .
-	$(PYTHON) -m venv $(PREFIX)
-	$(PREFIX)/bin/pip $(INSTALL) -r requirements/install.lock
-	$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/install/*.whl
-	@install -D -m 0644 deploy/gatepost.toml $(PREFIX)/etc/gatepost.toml.example
-	@[ -e $(PREFIX)/etc/gatepost.toml ] || cp $(PREFIX)/etc/gatepost.toml.example $(PREFIX)/etc/gatepost.toml
-	@mkdir -p $(PREFIX)/lib/systemd/system && sed -e 's#/opt/gatepost#$(PREFIX)#g' -e 's#/etc/gatepost/gatepost.toml#$(PREFIX)/etc/gatepost.toml#g' \
-		deploy/gatepost.service > $(PREFIX)/lib/systemd/system/gatepost.service
-	@$(PREFIX)/bin/gatepost --version
-	@echo "settings: $(PREFIX)/etc/gatepost.toml; to run it as a service: systemctl enable --now $(PREFIX)/lib/systemd/system/gatepost.service"
+	$(PYTHON) -m venv $(DEST)
+	$(DEST)/bin/pip $(INSTALL) -r requirements/install.lock
+	$(DEST)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/install/*.whl
+	@install -D -m 0644 deploy/gatepost.toml $(DEST)/etc/gatepost.toml.example
+	@[ -e $(DEST)/etc/gatepost.toml ] || cp $(DEST)/etc/gatepost.toml.example $(DEST)/etc/gatepost.toml
+	@mkdir -p $(DEST)/lib/systemd/system && sed -e 's#/opt/gatepost#$(DEST)#g' -e 's#/etc/gatepost/gatepost.toml#$(DEST)/etc/gatepost.toml#g' \
+		deploy/gatepost.service > $(DEST)/lib/systemd/system/gatepost.service
+	@rm -rf $(DEST)/docs && cp -R docs $(DEST)/docs
+	@$(DEST)/bin/gatepost --version
+	@echo "settings: $(DEST)/etc/gatepost.toml; to run it as a service: systemctl enable --now $(DEST)/lib/systemd/system/gatepost.service"
+	@for place in $(DEST) $$(readlink -f $(DEST)/bin/python); do case $$place in /home/*|/root/*|/run/user/*|/tmp/*) \
+		echo "the service cannot read $$place: choose a PREFIX and a Python (PYTHON=/usr/bin/python3) outside of home folders and /tmp";; esac; done
 
 wheelhouse: $(VENV)/.run ## wheels of gatepost and of all it needs, for machines without internet, into dist/wheelhouse
 	@rm -rf $(HOUSE) && mkdir -p $(HOUSE)
@@ -77,7 +81,7 @@ wheelhouse: $(VENV)/.run ## wheels of gatepost and of all it needs, for machines
 			-r requirements/install.lock || exit 1; done; done
 	@echo "on the other machine: python3 -m venv gatepost && gatepost/bin/pip install --no-index --find-links wheelhouse --require-hashes -r wheelhouse/install.lock && gatepost/bin/pip install --no-index --no-deps wheelhouse/gatepost-*.whl"
 
-lock: $(VENV)/.run ## resolve the dependencies anew, with hashes and without any index address
+lock: $(VENV)/.run ## resolve the dependencies again, with hashes and without any index address
 	$(BIN)/pip $(INSTALL) -r requirements/uv.lock
 	$(BIN)/python requirements/lock.py
 

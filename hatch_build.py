@@ -22,7 +22,11 @@ CARRIED = (ROOT / "PKG-INFO").exists()
 
 
 class GatepostBuildHook(BuildHookInterface[Any]):
-    """Run by hatchling. Set ``GATEPOST_BUILD_CONSOLE=0`` to build the package without its console."""
+    """Run by hatchling.
+
+    ``GATEPOST_BUILD_CONSOLE=0`` builds the package without its console. ``GATEPOST_BUILD_COMMIT`` names the commit
+    where the repository is not at hand, as in a container.
+    """
 
     def dependencies(self) -> list[str]:
         """Return what the build needs besides hatchling."""
@@ -39,6 +43,8 @@ class GatepostBuildHook(BuildHookInterface[Any]):
 
 def commit() -> str:
     """Return the commit that is checked out, shortened; nothing where there is none."""
+    if given := os.environ.get("GATEPOST_BUILD_COMMIT"):
+        return given
     command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hatch_build
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -75,7 +76,7 @@ def test_the_unit_shuts_the_service_in(unit: configparser.SectionProxy) -> None:
 
 @pytest.mark.parametrize("name", ["gatepost.service", "Containerfile"])
 def test_every_setting_that_is_named_there_is(name: str) -> None:
-    named = set(re.findall(rf"{PREFIX}[A-Z_]+", (DEPLOY / name).read_text(encoding="utf-8")))
+    named = set(re.findall(rf"{PREFIX}(?!BUILD_)[A-Z_]+", (DEPLOY / name).read_text(encoding="utf-8")))
     assert named
     assert named <= NAMES
 
@@ -111,6 +112,17 @@ def test_the_composed_receiver_reaches_its_database_and_starts_with_no_password_
     assert (url.username, url.hostname) == (database["environment"]["POSTGRES_USER"], "database")
     assert receiver["volumes"] == ["receiver:/data"]
     assert set(composed["volumes"]) == {"receiver", "database"}
+
+
+def test_an_image_is_told_the_commit_that_it_is_built_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The repository is not copied into it."""
+    monkeypatch.setenv("GATEPOST_BUILD_COMMIT", "0123456789")
+    assert hatch_build.commit() == "0123456789"
+    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
+    assert "ARG COMMIT=\nRUN GATEPOST_BUILD_COMMIT=$COMMIT /opt/build/bin/pip wheel" in text
+    composed = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    assert composed["services"]["receiver"]["build"]["args"] == {"COMMIT": "${COMMIT:-}"}
+    assert ".git" in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
 
 
 def test_what_is_installed_has_every_extra_at_the_versions_that_are_tested() -> None:
