@@ -1,4 +1,4 @@
-"""Resolve every lock file anew: with hashes, and without the address of any package index.
+"""Resolve every lock file again: with hashes, and without the address of any package index.
 
 Run it as ``make lock``. Each file is what one kind of user installs, and each holds the one before it,
 at the same versions: ``run`` (the demo), ``dev`` (the tests), ``bench`` (the programs measured against).

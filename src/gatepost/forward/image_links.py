@@ -2,7 +2,7 @@
 
 A link names an event, its destination and its expiry time. A digest with a key of this receiver's store authenticates
 it, and no login is needed. It ends earlier if the destination is deleted or no longer gets links, or if the image is
-deleted: :meth:`Forwarding.linked_image`.
+deleted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Open a data folder next to the process that has it open: for accounts and destinations.
 
-A command makes a token, or pauses a destination, while the receiver runs. Only the tables of ``query/accounts.py`` and
-``query/destinations.py`` are safe for that: of others the receiver keeps something in memory. The folder's lock is left
+A command makes a token, or pauses a destination, while the receiver runs. Only the tables of ``accounts/`` and
+``forwarding/`` are safe for that: of others the receiver keeps something in memory. The folder's lock is left
 alone, and SQLite's own lock orders the two writers.
 """
 
