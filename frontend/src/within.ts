@@ -2,6 +2,7 @@
 // language, a note on an alarm. The browser keeps styles, scripts and frame, and shows it in half the time.
 //
 // A form that is refused stays as it is, with the reason above it: what was typed there and in other forms is not lost.
+// Where it is refused because another person changed the same meanwhile (412), the page is shown as it is now, with what was typed.
 //
 // The server does not know: it is asked for a page, and the content is taken out of it. Where anything is not as
 // expected the browser goes there by itself, as it does without script. A page with a script of its own (the live page,
@@ -107,7 +108,12 @@ async function replace(
   const url = new URL(answer.url);
   const [before, main] = [document, page].map((each) => each.querySelector<HTMLElement>("#main"));
   const reason = page.querySelector<HTMLElement>("#refused");
-  if (sent && reason && !answer.ok) return refuse(sent, reason);
+  if (sent && reason && !answer.ok) {
+    if (answer.status !== 412 || !before || !main) return refuse(sent, reason);
+    before.replaceWith(main);
+    ready(main);
+    return point(reason.nextElementSibling ?? main, reason);
+  }
   const [frame, side] = [document, page].map((each) => each.querySelector<HTMLElement>(".side"));
   if (!before || !main || !frame || !side) return otherwise();
   if (url.pathname !== location.pathname) return void (location.href = answer.url);
@@ -139,8 +145,13 @@ function refuse(form: HTMLFormElement, reason: HTMLElement): void {
   document.querySelector("#refused")?.remove();
   form.before(reason);
   form.querySelectorAll("button").forEach((button) => (button.disabled = false));
+  point(form, reason);
+}
+
+/** Lead to the first field of a form, and to the reason above it. */
+function point(form: Element, reason: HTMLElement): void {
   const field = form.querySelector<HTMLElement>(":is(input:not([type=hidden], .hidden), select, textarea)");
-  (field ?? form).focus();
+  field?.focus();
   reason.scrollIntoView({ block: "nearest" });
 }
 

@@ -67,6 +67,31 @@ def test_a_refused_correction_keeps_its_form(opened: Opener, console: Console, s
     expect(form.locator("[name=note]")).to_be_visible()
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_who_was_quicker_is_told_and_what_was_typed_stays(
+    opened: Opener, console: Console, script: bool
+) -> None:
+    name = f"Gate {script}"
+    made = console.change("POST", "/api/v1/schedules", {"name": name, "start": "08:00", "end": "17:00"})
+    page = opened("operator", script=script)
+    page.goto(console.url + "/schedules")
+    console.change("PATCH", f"/api/v1/schedules/{made['id']}", {"start": "09:30"})
+    page.locator("summary", has_text=f"Change {name}").click()
+    form = page.locator(f"form[action='/schedules/{made['id']}']")
+    form.locator("[name=end]").fill("18:15")
+    form.get_by_role("button", name="Save").click()
+    expect(page.locator("#refused")).to_contain_text("after you opened it")
+    expect(form.locator("[name=end]")).to_have_value("18:15")
+    expect(form.locator("[name=end]")).to_be_visible()
+    # What it is now stands in the list above.
+    expect(page.locator("tbody tr", has_text=name).first).to_contain_text("09:30")
+    assert not script or severe(page) == []
+    form.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    shown = console.get_json(f"/api/v1/schedules/{made['id']}")
+    assert (shown["start"], shown["end"]) == ("08:00", "18:15")
+
+
 @pytest.mark.parametrize("width", [390, 1920])
 def test_a_setting_is_changed_by_the_keyboard_alone(opened: Opener, console: Console, width: int) -> None:
     page = opened(width=width)

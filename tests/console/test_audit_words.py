@@ -1,7 +1,7 @@
 """Lines of the audit log in words: what changed from what to what, in the reader's language."""
 
 import ast
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,17 @@ import gatepost
 from gatepost.console.audit_words import SECRET, told
 from gatepost.console.show import Show
 from gatepost.console.words import table, words
+from gatepost.forward.options.destination import Destination
+from gatepost.receiver.api.access.views import ViewChange
+from gatepost.receiver.api.people.schedules import schedule_item, told_holiday, told_schedule
+from gatepost.receiver.api.terminals.values import TerminalChange
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.settings import ReceiverSettings
+from gatepost.store.attendance.schedules import Schedule
+from gatepost.store.attendance.stored_schedules import HolidayRow, ScheduleRow
 from gatepost.wire.codes import Language
 
+SCHEDULE = schedule_item(ScheduleRow(1, Schedule(name="x", start_min=0, end_min=60), 0))
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SITES = {1: "Head office", 2: "杭州"}
 
@@ -44,6 +51,12 @@ def in_words(detail: dict[str, Any], language: Language = "en") -> list[str]:
         ({"since": "2024-05-06T00:00:00Z"}, ["from: 2024-05-06 08:00:00"], ["起: 2024-05-06 08:00:00"]),
         ({"password": "x", "secret": "y", "unheard_of": 1}, ["unheard_of: 1"], ["unheard_of: 1"]),
         ({"host_before": "a", "host": "b"}, ["host: a -> b"], ["主机: a -> b"]),
+        (
+            {"weekdays": "1 2", "was_weekdays": "6"},
+            ["days of the week: Sat -> Mon Tue"],
+            ["工作日: 周六 -> 周一 周二"],
+        ),
+        ({"direction": "in", "was_direction": "both"}, ["direction: both ways -> in"], ["方向: 进出 -> 进"]),
         ({"name": "x", "was_name": None}, ["name: – -> x"], ["名称: – -> x"]),
     ],
 )
@@ -77,6 +90,10 @@ def test_every_detail_that_is_noted_has_words() -> None:
         if keyword.arg is not None
     }
     assert len(found) > 25
+    # What is told of a change as a whole.
+    found |= set(TerminalChange.__struct_fields__) | set(told_schedule(SCHEDULE))
+    found |= set(ViewChange.__struct_fields__) | set(Destination.__struct_fields__)
+    found |= set(told_holiday(HolidayRow(1, date(2024, 5, 1), "x", None, False)))
     assert {name for name in found - of_line if f"detail.{name}" not in table()} == set()
     assert not {name for name in found if name in SECRET}
 

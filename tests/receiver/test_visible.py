@@ -116,6 +116,7 @@ ASKED = {
     "DELETE /api/v1/people/import": Asked("every site"),
     "POST /schedules/staff": Asked("every site"),
     "GET /api/v1/schedules": Asked("list", is_plain=True),
+    "GET /api/v1/schedules/{schedule_id}": Asked("list", "/api/v1/schedules/1", is_plain=True),
     "POST /api/v1/schedules": Asked("every site"),
     "PATCH /api/v1/schedules/{schedule_id}": Asked("every site", "/api/v1/schedules/1"),
     "DELETE /api/v1/schedules/{schedule_id}": Asked("every site", "/api/v1/schedules/1"),

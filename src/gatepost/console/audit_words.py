@@ -4,13 +4,14 @@ Rules:
 
 * A detail has its name in ``words/detail.toml``; one of another version, which has none there, is shown by its key.
 * A value under ``was_`` and a name, or ``was`` next to ``now``, is what it was before; both are shown as one change.
-* Roles, states, sites, parts and times are shown in words. A detail whose name tells of a secret is never shown.
+* Roles, states, directions, sites, parts, days of the week and times are shown in words.
+* A detail whose name tells of a secret is never shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -29,8 +30,16 @@ _PAIRS = {"now": "was", "host": "host_before"}
 _NUMBERS = frozenset({"id", "ids", "token", "status", "terminal_id", "first", "last"})
 """Numbers that name something, and are written without separators."""
 
-_WORDS = {"role": "frame.role_", "state": "terminals.", "part": "settings.part_", "why": "settings.asks_"}
+_WORDS = {
+    "role": "frame.role_",
+    "state": "terminals.",
+    "direction": "terminals.direction_",
+    "part": "settings.part_",
+    "why": "settings.asks_",
+}
 """Values that have words of their own."""
+
+_MONDAY = date(2024, 1, 1)
 
 
 class Told(Struct, frozen=True):
@@ -75,6 +84,8 @@ def _value(key: str, value: Any, words: Words, show: Show, sites: Mapping[int, s
     if key in ("sites", "site_id"):
         ids = value if isinstance(value, list) else [value]
         return ", ".join(sites.get(one, f"#{one}") for one in ids)
+    if key in ("weekdays", "half_days"):
+        return " ".join(show.weekday(_MONDAY + timedelta(int(day) - 1)) for day in str(value).split())
     if key in ("changed", "fields"):
         return ", ".join(words.may_be(f"detail.{one}", str(one)) for one in value)
     if isinstance(value, list):

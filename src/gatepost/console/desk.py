@@ -33,6 +33,7 @@ from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
 from gatepost.errors import JournalError
 from gatepost.receiver.api.access.authorization import PARTS, user_store
+from gatepost.receiver.api.versions import ChangedByAnother
 from gatepost.receiver.auth.principal import Principal, may
 from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.observability.silent_receivers import silent
@@ -271,6 +272,15 @@ class View:
             )
             for row in rows
         ]
+
+    def why(self, error: Exception | None, said: str) -> str:
+        """Return why a form is refused, in the reader's language, with times in their zone."""
+        if not isinstance(error, ChangedByAnother):
+            return self.words.why(said)
+        if error.by is None or error.at is None:
+            return self.words("error.changed")
+        at = self.show.local(error.at)
+        return self.words("error.changed_by", who=error.by, at=f"{at:%Y-%m-%d %H:%M:%S}")
 
     def may(self, role: Role, *, also: Role | None = None, every_site: bool = False) -> bool:
         """Return whether the user has a role, or the other one, and where it is asked for every site."""

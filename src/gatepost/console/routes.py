@@ -186,10 +186,11 @@ def _error(request: AnyoneRequest, status: int, why: str, raised: Exception | No
             404: view.words("error.not_found"),
             503: view.words("error.unavailable"),
             500: view.words("error.failed"),
+            412: view.why(raised, why),
         }.get(status) or view.words("error.bad", why=view.words.why(why))
         if status in REFUSED:
             # The page of the form says it, where there is one; this page is what is seen otherwise.
-            reason = view.words("error.unavailable") if status == 503 else view.words.why(why)
+            reason = view.words("error.unavailable") if status == 503 else view.why(raised, why)
             request.scope.get(WHY, []).append(reason)  # type: ignore[attr-defined]  # a key of ours
         return view.page("error.html", status=status, message=message, active="")
     except GatepostError as error:

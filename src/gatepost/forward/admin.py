@@ -25,6 +25,7 @@ from gatepost.forward.options.destination import Destination, decode, encode
 from gatepost.forward.options.secrets import Secret, Secrets, decode_secrets
 from gatepost.store.forwarding.destinations import DestinationRow, Destinations
 from gatepost.store.terminals.registry import Conflict
+from gatepost.store.versions import Versions, check_version
 
 __all__ = ["KEEP_S", "MAX_RATE", "Admin", "dead_letters", "new_secret", "secret_names", "secrets_of"]
 
@@ -124,8 +125,14 @@ class Admin:
         name: str | None = None,
         others: Mapping[str, Any] | None = None,
         enabled: bool | None = None,
+        versions: Versions = None,
     ) -> DestinationRow | None:
-        """Change the given values of a destination; ``None`` if it was deleted meanwhile."""
+        """Change the given values of a destination; ``None`` if it was deleted meanwhile.
+
+        Raises :class:`~gatepost.store.versions.ChangedMeanwhile` where the version of ``row`` is none of ``versions``,
+        or where another change came between.
+        """
+        check_version(versions, row.version)
         _check_is_whole(row)
         told, kept = None, None
         if config or others:
@@ -137,16 +144,18 @@ class Admin:
             kept = _others(kept, others or {}, told)
             _check_password(told, kept)
             self._check(told, kept)
-        if told is not None and config and row.replay_of is None:
-            self._change_replays(row.id, told)
-        return self.destinations.change(
+        changed = self.destinations.change(
             row.id,
             now_ms=self._now_ms(),
             name=name,
             config=encode(told) if told is not None and config else None,
             secrets=encode(kept) if kept is not None and others else None,
             paused=None if enabled is None else not enabled,
+            versions=[row.version],
         )
+        if changed is not None and told is not None and config and row.replay_of is None:
+            self._change_replays(row.id, told)
+        return changed
 
     def _change_replays(self, which: int, told: Destination) -> None:
         """Give the replays to a destination its new settings. Their choice of events stays."""

@@ -66,6 +66,8 @@ class DestinationItem(LedgerItem, frozen=True, kw_only=True):
     images: str
     enabled: bool
     created_at: datetime
+    version: str = ""
+    """Of what is set here, secrets apart: a change with it as ``If-Match`` is refused where another one came first."""
     secrets_set: list[str]
     """Which secrets it has; none is shown again."""
     secret: str | None = None

@@ -48,6 +48,8 @@ class PersonMarkItem(Struct, frozen=True, kw_only=True):
     """``null``: until it is taken away."""
     made_by: str
     made_at: datetime
+    version: str = ""
+    """A mark with it as ``If-Match`` is refused where another one was set meanwhile."""
 
 
 class MarkedPersonItem(Struct, frozen=True, kw_only=True):

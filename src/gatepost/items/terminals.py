@@ -41,6 +41,8 @@ class TerminalItem(Struct, frozen=True, kw_only=True):
     timezone: str
     state: TerminalState
     direction: Direction
+    version: str = ""
+    """Of what is set here: a change with it as ``If-Match`` is refused where another one came first."""
     """Which way people go who pass there."""
     presence: Presence
     """Whether it is heard of as usual: see ``interval_ms``."""

@@ -24,8 +24,14 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.settings import CHANGEABLE, Origin, ReceiverSettings, changed, described, shown
 from gatepost.store.interface import Transactions
-from gatepost.store.receivers.changed_settings import ChangedSetting, ChangedSettings, Value
+from gatepost.store.receivers.changed_settings import (
+    ChangedSetting,
+    ChangedSettings,
+    Value,
+    version_of_settings,
+)
 from gatepost.store.terminals.registry import Conflict
+from gatepost.store.versions import Versions
 
 __all__ = ["Changed", "Setting", "SettingsInForce", "TheSettings"]
 
@@ -94,6 +100,11 @@ class SettingsInForce:
             if getattr(self.current, name) != getattr(self.at_start, name)
         }
 
+    @property
+    def version(self) -> str:
+        """Return the version of what was changed since the start, as this receiver knows it."""
+        return version_of_settings(self._stored)
+
     def refresh(self) -> bool:
         """Read what was changed; return whether something else is in force now. Blocks.
 
@@ -122,11 +133,14 @@ class SettingsInForce:
         """Let this receiver, with all its processes, take over what is stored."""
         await self._take_over()
 
-    def change(self, values: Mapping[str, Any], *, by: str, now_ms: int) -> list[Changed]:
+    def change(
+        self, values: Mapping[str, Any], *, by: str, now_ms: int, versions: Versions = None
+    ) -> list[Changed]:
         """Store other values, all or none, and return what changes; ``None`` takes a change back. Blocks.
 
-        :meth:`take_over` comes after it. Raises :class:`~gatepost.errors.SettingsError`, and
-        :class:`~gatepost.store.terminals.registry.Conflict` for a setting that is set elsewhere.
+        :meth:`take_over` comes after it. Raises :class:`~gatepost.errors.SettingsError`,
+        :class:`~gatepost.store.terminals.registry.Conflict` for a setting that is set elsewhere, and
+        :class:`~gatepost.store.versions.ChangedMeanwhile` where :attr:`version` is none of ``versions`` any more.
         """
         for name in values:
             if name not in CHANGEABLE:
@@ -142,7 +156,7 @@ class SettingsInForce:
         after = changed(before, given)
         told = [Changed(name, getattr(before, name), getattr(after, name)) for name in values]
         kept = {name: None if values[name] is None else getattr(after, name) for name in values}
-        self._rows.change(kept, by=by, now_ms=now_ms)
+        self._rows.change(kept, by=by, now_ms=now_ms, versions=versions)
         return [one for one in told if one.before != one.after]
 
     def listed(self) -> list[Setting]:

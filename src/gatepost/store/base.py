@@ -44,6 +44,7 @@ from gatepost.store.questions import Questions, UserStore
 from gatepost.store.receivers import receivers
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals import registry
+from gatepost.store.versions import Versions, check_version, take_turns
 from gatepost.store.write import positions
 from gatepost.wire import Alarm, Event, Record
 
@@ -122,8 +123,14 @@ class BaseStore(Questions):
         with self.changing() as db:
             return registry.create_terminal(db, now_ms=now_ms, values=values)
 
-    def update_terminal(self, terminal_id: int, **values: Any) -> TerminalRow | None:
+    def update_terminal(
+        self, terminal_id: int, *, versions: Versions = None, **values: Any
+    ) -> TerminalRow | None:
         with self.changing() as db:
+            if versions is not None:
+                take_turns(db)
+                for row in registry.terminals(db, t.terminals.c.id == terminal_id):
+                    check_version(versions, row.version)
             moving.note(db, terminal_id, values.get("site_id"))
             return registry.update_terminal(db, terminal_id, values)
 

@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from gatepost.store.query.dashboard import Glance
     from gatepost.store.questions import UserStore
     from gatepost.store.terminals.terminal_labels import TerminalLabel
+    from gatepost.store.versions import Versions
 
 __all__ = [
     "EVERYTHING",
@@ -246,11 +247,13 @@ class Store(Leaving, Protocol):
     def create_terminal(self, *, now_ms: int, **values: Any) -> TerminalRow:
         """Make a terminal that has not pushed yet; ``values`` as in :meth:`update_terminal`."""
 
-    def update_terminal(self, terminal_id: int, **values: Any) -> TerminalRow | None:
+    def update_terminal(
+        self, terminal_id: int, *, versions: Versions = None, **values: Any
+    ) -> TerminalRow | None:
         """Set any of ``serial``, ``name``, ``site_id``, ``timezone``, ``state``, ``token_digest``, ``networks``.
 
         ``None`` if there is no such terminal. Another ``token_digest`` has not been used yet; without any, the
-        terminal is not bound to a token any more.
+        terminal is not bound to a token any more. Raises ``ChangedMeanwhile`` where it has none of the versions.
         """
 
     def terminal(self, terminal_id: int) -> TerminalRow | None: ...
@@ -312,7 +315,15 @@ class Store(Leaving, Protocol):
 
     def create_site(self, name: str, timezone: str, *, now_ms: int) -> SiteRow: ...
 
-    def update_site(self, site_id: int, *, name: str | None = None, timezone: str | None = None) -> None: ...
+    def update_site(
+        self,
+        site_id: int,
+        *,
+        name: str | None = None,
+        timezone: str | None = None,
+        versions: Versions = None,
+    ) -> None:
+        """Change what is given. Raises ``Conflict``, and ``ChangedMeanwhile`` where it has none of the versions."""
 
     # Receivers
 

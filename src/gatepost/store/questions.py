@@ -58,6 +58,7 @@ from gatepost.store.receivers import receivers
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals import registry, terminal_labels
 from gatepost.store.terminals.terminal_labels import TerminalLabel, at_sites, events_of
+from gatepost.store.versions import Versions
 from gatepost.wire import Unknown, decode
 from gatepost.wire.decoding.decoder import with_image
 
@@ -151,9 +152,16 @@ class Questions(ABC):
         with self.changing() as db:
             return registry.create_site(db, name, timezone, now_ms=now_ms)
 
-    def update_site(self, site_id: int, *, name: str | None = None, timezone: str | None = None) -> None:
+    def update_site(
+        self,
+        site_id: int,
+        *,
+        name: str | None = None,
+        timezone: str | None = None,
+        versions: Versions = None,
+    ) -> None:
         with self.changing() as db:
-            registry.update_site(db, site_id, name=name, timezone=timezone)
+            registry.update_site(db, site_id, name=name, timezone=timezone, versions=versions)
 
     def receivers(self) -> list[ReceiverRow]:
         if self.visible.sites is not None:

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from gatepost.journal.places import Place
 from gatepost.journal.streams import Position
+from gatepost.store.versions import version_of
 from gatepost.wire import Dialect, Event, Problem
 
 __all__ = [
@@ -210,6 +211,12 @@ class TerminalRow(Struct, frozen=True, kw_only=True):
     late_at: datetime | None = None
     """When the last of the late ones arrived."""
 
+    @property
+    def version(self) -> str:
+        """Return the version of what a person changes of it."""
+        names = ("serial", "name", "site_id", "timezone", "state", "direction", "networks")
+        return version_of({name: getattr(self, name) for name in names})
+
 
 class DisagreementRow(Struct, frozen=True, kw_only=True):
     """Something that was pushed as one terminal's said that it was another one's."""
@@ -346,6 +353,11 @@ class SiteRow(Struct, frozen=True):
     name: str
     timezone: str
     created_at: datetime
+
+    @property
+    def version(self) -> str:
+        """Return the version of what a person changes of it."""
+        return version_of({"name": self.name, "timezone": self.timezone})
 
 
 class AlarmCounts(Struct, frozen=True):

@@ -158,8 +158,14 @@ async def test_the_page_is_narrowed_to_a_site_or_terminals_by_its_address(desk: 
 
 async def test_what_the_page_cannot_be_narrowed_to_is_said(desk: Desk) -> None:
     await two_sites(desk)
-    page = await desk.get("/?site=77&terminals=88")
+    page = await desk.get("/?site=77&terminals=x")
     assert "Left out, because the value makes no sense: Site, Terminal" in page.words
+    assert shown(page) == (["SN-1", "SN-2", "SN-3"], 3)
+    page = await desk.get("/?terminals=1,88")
+    assert "1 terminal of this filter is no longer there" in page.words
+    assert shown(page)[0] == ["SN-1"]
+    page = await desk.get("/?terminals=87,88", accept_language="zh")
+    assert "筛选条件中有 2 台终端已不存在" in page.words
     assert shown(page) == (["SN-1", "SN-2", "SN-3"], 3)
     many = "&".join(f"terminal={number}" for number in range(1, 102))
     assert (await desk.get(f"/?{many}")).status == 400

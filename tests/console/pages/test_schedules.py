@@ -1,5 +1,7 @@
 """The page of schedules, holidays and assignments, and what attendance shows of them."""
 
+import re
+
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
@@ -108,3 +110,48 @@ async def test_names_are_checked_before_they_are_imported(desk: Desk) -> None:
     assert "Anna Meier" in (await desk.get("/people", "viewer")).words
     assert "Anna Meier" in (await desk.get("/attendance?day=2023-05-29&group=Sales", "viewer")).words
     assert (await desk.post("/schedules/staff", "operator", csv="5,Anna")).status == 400
+
+
+def version_in(page: str, action: str) -> str:
+    """Return the hidden version of the form that is sent to a path."""
+    found = re.search(rf'action="{action}"[^>]*>.*?name="version" value="(\w+)"', page, re.DOTALL)
+    assert found is not None, page
+    return found[1]
+
+
+async def test_who_changes_a_schedule_that_was_changed_meanwhile_is_told_and_keeps_what_was_typed(
+    desk: Desk,
+) -> None:
+    assert await send(desk, "/schedules", **OFFICE) == 303
+    version = version_in((await desk.get("/schedules", "operator")).html, "/schedules/1")
+    assert await send(desk, "/schedules/1", **OFFICE | {"grace_min": "7", "version": version}) == 303
+    late = OFFICE | {"grace_min": "9", "name": "Late", "version": version}
+    for language, said in (
+        ("en", r"operator changed this at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, after you opened it"),
+        ("zh", r"operator 于 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d 作了修改"),
+    ):
+        page = await desk.post(
+            "/schedules/1",
+            "operator",
+            headers={"referer": "http://127.0.0.1/schedules", "accept-language": language},
+            **late,
+        )
+        assert page.status == 412
+        assert re.search(said, page.words), page.words
+        form = page.html[page.html.index('action="/schedules/1"') :]
+        assert 'name="grace_min" type="number" min="0" max="240" value="9"' in form
+        assert 'value="Late"' in form
+    (item,) = (await desk.running.get("/api/v1/schedules")).json["items"]
+    assert (item["name"], item["grace_min"]) == ("Office", 7)
+    # What is wrong otherwise is said first, and the version of the form stays until it is told.
+    page = await desk.post(
+        "/schedules/1", "operator", headers={"referer": "http://127.0.0.1/schedules"}, **late | {"days": []}
+    )
+    assert (page.status, version_in(page.html, "/schedules/1")) == (400, version)
+    # Who was told may put theirs in its place.
+    page = await desk.post(
+        "/schedules/1", "operator", headers={"referer": "http://127.0.0.1/schedules"}, **late
+    )
+    assert (
+        await send(desk, "/schedules/1", **late | {"version": version_in(page.html, "/schedules/1")}) == 303
+    )

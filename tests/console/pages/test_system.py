@@ -1,5 +1,6 @@
 """The page System, and what the API says of it."""
 
+import ast
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from tests.store.events import record as stored
 from tests.terminals import ensured
 
 from gatepost import __version__
+from gatepost.console import words as texts
+from gatepost.store import maintenance
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import RecordQuery
 from gatepost.store.maintenance.check_results import FILE, keep_check, last_check
@@ -63,6 +66,19 @@ async def test_what_check_store_found_last_is_shown(desk: Desk, tmp_path: Path) 
     (folder / FILE).write_text("{}")
     assert last_check(folder) is None
     keep_check(tmp_path / "nowhere", Report(where="x", events=0, images=0, findings=()), NOW)
+
+
+def test_what_check_store_may_find_is_said_in_both_languages() -> None:
+    told = [
+        str(ast.literal_eval(keyword.value))
+        for file in Path(maintenance.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding"
+        for keyword in call.keywords
+        if keyword.arg in ("kind", "advice")
+    ]
+    assert len(told) >= 22
+    assert [one for one in told if texts.words("zh").why(one) == one] == []
 
 
 async def test_what_is_due_is_counted_now_and_at_midnight(desk: Desk) -> None:

@@ -118,4 +118,4 @@ async def test_a_view_of_a_terminal_that_was_deleted_still_opens(desk: Desk) -> 
         assert begun.location == path
         page = await desk.get(path, "operator")
         assert page.status == 200, path
-        assert ("Left out" if path.startswith("/?") else terminal.serial) in page.words, path
+        assert ("is no longer there" if path.startswith("/?") else terminal.serial) in page.words, path

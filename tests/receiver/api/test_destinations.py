@@ -471,11 +471,13 @@ async def test_what_is_done_is_in_the_audit_log_without_a_secret(receiver: Runni
 async def test_a_changed_address_is_in_the_audit_log_by_its_hosts(receiver: Running, hook: Hook) -> None:
     which = (await made(receiver, hook, url="https://old.example.com/OLD-PATH?key=OLD-KEY"))["id"]
     await call(receiver, "PATCH", f"/{which}", {"url": "https://new.example.com:8443/NEW-PATH?key=NEW-KEY"})
-    await call(receiver, "PATCH", f"/{which}", {"batch": 2})
+    await call(receiver, "PATCH", f"/{which}", {"batch": 2, "enabled": False})
     log = (await receiver.get("/api/v1/audit")).json["items"]
     second, first = (one["detail"] for one in log if one["action"] == "destination.changed")
     assert (first["host_before"], first["host"]) == ("old.example.com", "new.example.com")
     assert not second.keys() & {"host", "host_before"}
+    assert (second["batch"], second["was_batch"]) == (2, 1)
+    assert (second["enabled"], second["was_enabled"]) == (False, True)
     assert not {part for part in ("PATH", "KEY", "8443") if part in json.dumps(log)}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.receiver.exports.workbook import sheets
+from tests.receiver.exports.workbook import Sheet, layout, sheets
 from tests.receiver.kit import JPEG, TRACE, Running, alarm, base64, record, request, until
 
 from gatepost.errors import StoreUnavailable
@@ -256,15 +256,73 @@ async def test_a_month_is_a_matrix_for_payroll(receiver: Running) -> None:
     book = sheets(data)["attendance"]
     assert [cell.text for cell in book[0]] == ["人员编号", "迟到", "2023-05-29"]
     assert sorted([cell.text for cell in row] for row in book[1:]) == [["1", "0", "07:01–08:01"], ["2", "0"]]
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
-    assert '<pane xSplit="2" ySplit="1"' in sheet
-    assert 'state="frozen"' in sheet
+    assert layout(data)["attendance"].frozen == (1, 1)  # the number; what was left out is not in sight
     (line, *_) = (await receiver.get("/api/v1/audit?action=attendance.exported")).json["items"]
     assert line["detail"]["layout"] == "matrix"
     for query in ("month=2023-05&format=jsonl", "first=2023-01-01&last=2023-05-31"):
         answer = await receiver.get(f"/api/v1/attendance/export?layout=matrix&{query}")
         assert answer.status == 400, query
+
+
+async def test_the_workbooks_of_payroll_are_read_back_by_site_group_and_kind(receiver: Running) -> None:
+    """Frozen headings, widths, formats of numbers and times, paper: what a spreadsheet shows."""
+    receiver.store.create_site("Harbour", "Asia/Shanghai", now_ms=0)
+    receiver.store.create_terminal(now_ms=0, serial="SN-2", site_id=2)
+    people = (
+        ("SN-1", "1", "n1", "Sales", 1),
+        ("SN-1", "2", "n2", "Works", 1),
+        ("SN-1", "3", "n3", "Sales", 2),
+        ("SN-2", "4", "n4", "Sales", 1),
+    )
+    for serial, number, name, group, kind in people:
+        user = {
+            "name": name,
+            "user_id": number,
+            "type": kind,
+            "groups": [{"id": group, "name": group}],
+        }
+        for hour in (0, 9):
+            at = 1_685_343_715 + hour * 3600
+            pushed = record(uuid=f"{number}-{hour}", timestamp=at, user=user, deviceSN=serial)
+            assert (await receiver.push(pushed)).status == 200
+    address = "/api/v1/attendance/export?month=2023-05&format=xlsx"
+
+    async def read(query: str) -> tuple[list[str], list[dict[str, str]], Sheet]:
+        data = (await receiver.get(f"{address}&{query}")).body
+        (head, *found) = sheets(data)["attendance"]
+        names = [cell.text for cell in head]
+        return (
+            names,
+            [{names[cell.column]: cell.text for cell in row} for row in found],
+            layout(data)["attendance"],
+        )
+
+    for choice, expected in (
+        ("kind=all", ["1", "2", "3", "4"]),
+        ("kind=employees", ["1", "2", "4"]),
+        ("kind=visitors", ["3"]),
+        ("kind=all&group=Sales", ["1", "3", "4"]),
+        ("kind=all&site=2", ["4"]),
+        ("site=1&group=Sales", ["1"]),
+    ):
+        for form in ("matrix", "shifts"):
+            _, found, _ = await read(f"layout={form}&{choice}")
+            assert sorted(row["Person ID"] for row in found) == expected, (form, choice)
+    head, (values,), shape = await read("layout=matrix&site=2")
+    assert (values["Hours between"], values["Days"], shape.frozen) == ("9", "1", (1, 2))
+    assert len(head) == len(shape.widths) == 15 + 31
+    # As wide as what is in it.
+    assert shape.widths[head.index("2023-05-29")] >= len(values["2023-05-29"])
+    assert shape.formats[1, head.index("Hours between")] == "0.00"
+    assert shape.formats[1, head.index("Days")] == "General"
+    assert shape.formats[1, head.index("Person ID")] == "@"
+    assert (shape.orientation, shape.repeated) == ("landscape", "$1:$1")
+    head, _, shape = await read("layout=shifts&site=2")
+    assert (shape.frozen, shape.orientation, shape.repeated) == ((1, 0), "landscape", "$1:$1")
+    assert len(head) == len(shape.widths)
+    assert shape.widths[head.index("First in")] == 19
+    assert shape.formats[1, head.index("First in")] == "yyyy\\-mm\\-dd\\ hh:mm:ss"
+    assert shape.formats[1, head.index("Hours between")] == "0.00"
 
 
 @pytest.mark.parametrize(

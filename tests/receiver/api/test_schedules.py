@@ -47,14 +47,18 @@ async def test_a_schedule_is_made_changed_listed_and_deleted(receiver: Running) 
         "half_end": "12:00",
         "on_holidays": False,
         "assignments": 0,
+        "version": item["version"],
     }
     changed = await call(receiver, "PATCH", "schedules/1", {"end": "24:00", "half_days": [], "half_end": ""})
     assert (changed.json["end"], changed.json["half_end"], changed.json["start"]) == ("00:00", None, "07:00")
     assert (await get(receiver, "schedules"))["items"] == [changed.json]
+    one = await call(receiver, "GET", "schedules/1")
+    assert (one.json, one.headers["etag"]) == (changed.json, f'"{changed.json["version"]}"')
     assert (await call(receiver, "DELETE", "schedules/1")).status == 204
     assert (await get(receiver, "schedules"))["items"] == []
     for method in ("PATCH", "DELETE"):
         assert (await call(receiver, method, "schedules/1", {})).status == 404
+    assert (await call(receiver, "GET", "schedules/1")).status == 404
 
 
 @pytest.mark.parametrize(

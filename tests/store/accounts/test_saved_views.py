@@ -11,6 +11,7 @@ from gatepost.store.accounts.saved_views import MAX_VIEWS, Reader, SavedView, Sa
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import EVERYTHING, Visible
 from gatepost.store.privacy.erasure import Whom, erase
+from gatepost.store.privacy.terminal_removal import remove_terminal
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
 from gatepost.wire import User
@@ -73,6 +74,13 @@ def test_what_a_reader_may_not_see_is_not_listed(desk: Desk) -> None:
     assert desk.names("bert", "viewer", OF_SITE_1) == ["all", "here"]
     assert len(desk.names("bert")) == 5
     assert desk.names("bert", "guard") == ["wall"]
+    assert desk.names("bert", "guard", OF_SITE_1) == []
+    # What was deleted is at no site; the page says so.
+    desk.store.update_terminal(other.id, state="retired")
+    assert remove_terminal(desk.store, other.id) is not None
+    assert desk.names("bert", "guard", OF_SITE_1) == ["wall"]
+    desk.save("anna", "no id", page="live", shared=True, terminals="1," + "9" * 30)
+    assert desk.names("bert", "guard", OF_SITE_1) == ["no id", "wall"]
 
 
 def test_who_shared_a_view_and_administrators_change_it(desk: Desk) -> None:

@@ -209,7 +209,7 @@ def test_schedules_are_changed_and_deleted(store: BaseStore) -> None:
         schedules.change(night.id, Schedule(name="x", start_min=0, end_min=60, break_min=60))
     renamed = schedules.change(night.id, Schedule(name="  Late  shift ", start_min=0, end_min=60))
     assert renamed is not None
-    assert renamed.schedule.name == "Late shift"
+    assert [row.schedule.name for row in renamed] == ["Night", "Late shift"]
     assert schedules.change(99, OFFICE) is None
     schedules.assign(office.id, FIRST, group="Sales", by="x", now_ms=1)
     assert [(one.schedule.name, one.assignments) for one in schedules.schedules()] == [

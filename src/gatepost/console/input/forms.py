@@ -9,7 +9,12 @@ from urllib.parse import parse_qs
 
 from litestar.exceptions import ClientException
 
-__all__ = ["Form"]
+from gatepost.store.versions import Versions
+
+__all__ = ["VERSION", "Form"]
+
+VERSION = "version"
+"""The field of a form with the version of what it changes: see :mod:`gatepost.store.versions`."""
 
 MAX_FIELDS = 2000
 """A thousand boxes to tick, and some more."""
@@ -27,6 +32,11 @@ class Form:
 
     def __call__(self, name: str) -> str:
         return self._fields.get(name, [""])[-1].strip()
+
+    @property
+    def versions(self) -> Versions:
+        """The version of what the form changes, as its page showed it; a form without one changes what is there."""
+        return [self(VERSION)] if self.has(VERSION) else None
 
     def has(self, name: str) -> bool:
         """Return whether the form has a field."""

@@ -6,6 +6,8 @@ Rules:
   form, the form is filled in; where it is the page of errors, the page that the form was sent from is asked for again
   (``Referer``; pages tell it to their own origin only), and the reason stands above the form.
 * Passwords and files are not filled in: no page contains a password.
+* The version of what a form changes is filled in, too, so that a change of another person is noticed at last. After a
+  refusal because of it (412) the page has that of what it shows now: who was told may send the form again.
 * Nothing else changes: status and cookies are those of the refusal, and the page is what a GET shows its user.
 * Where no such form is found, the refusal is sent as it was.
 
@@ -23,7 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 from msgspec import Struct
 
 from gatepost.console.desk import local_path
-from gatepost.console.input.forms import MAX_FIELDS
+from gatepost.console.input.forms import MAX_FIELDS, VERSION
 
 __all__ = ["REFUSED", "WHY", "RefusedForms", "refill"]
 
@@ -31,7 +33,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Receive, Send], Awaitable[None]]
 
-REFUSED = frozenset({400, 409, 413, 422, 429, 503})
+REFUSED = frozenset({400, 409, 412, 413, 422, 429, 503})
 """Statuses after which a form can be sent again. Who may not, or asks for what is gone, cannot."""
 
 SENT_FROM = "sent_from"
@@ -89,13 +91,18 @@ class RefusedForms:
         except ValueError:
             return refusal
         action = scope["path"]
+        is_told = refusal[0]["status"] == 412
         start, page = refusal[0], b"".join(message.get("body", b"") for message in refusal[1:])
         if not why:
-            filled = refill(page.decode("utf-8", "replace"), action, fields)
+            filled = refill(page.decode("utf-8", "replace"), action, fields, is_told=is_told)
         elif (came_from := _came_from(scope, fields)) is not None:
             asked = await self._page(scope, *came_from)
             sent_from = "?".join(filter(None, came_from))
-            filled = None if asked is None else refill(asked, action, fields, why[0], sent_from=sent_from)
+            filled = (
+                None
+                if asked is None
+                else refill(asked, action, fields, why[0], sent_from=sent_from, is_told=is_told)
+            )
         else:
             filled = None
         if filled is None:
@@ -222,7 +229,7 @@ class _Reader(HTMLParser):
         if (form := attributes.get("form")) is not None:
             self.named.append((form, field))
         elif field.form >= 0:
-            if attributes.get("type") == "hidden":
+            if attributes.get("type") == "hidden" and attributes.get("name") != VERSION:
                 self.forms[field.form].hidden[attributes.get("name") or ""] = attributes.get("value") or ""
             self.fields.append(field)
 
@@ -235,11 +242,14 @@ class _Reader(HTMLParser):
             self._folds.pop()
 
 
-def refill(page: str, action: str, fields: Fields, why: str = "", *, sent_from: str = "") -> str | None:
+def refill(
+    page: str, action: str, fields: Fields, why: str = "", *, sent_from: str = "", is_told: bool = False
+) -> str | None:
     """Return a page with the form that is sent to ``action`` filled in; ``None`` where it has no such form.
 
     Of several such forms it is the one whose hidden fields were sent. ``why`` is put above it, and ``sent_from`` into
-    it: the address of the page, for the case that it is refused again.
+    it: the address of the page, for the case that it is refused again. ``is_told``: the form was refused because of its
+    version; the one of the page stays.
     """
     reader = _Reader(page, action)
     chosen = next(
@@ -256,7 +266,11 @@ def refill(page: str, action: str, fields: Fields, why: str = "", *, sent_from: 
     form = reader.forms[chosen]
     mine = [field for field in reader.fields if field.form == chosen]
     mine += [field for name, field in reader.named if form.id and name == form.id]
-    changes = [(field.at, *_filled(page, field, fields)) for field in mine]
+    changes = [
+        (field.at, *_filled(page, field, fields))
+        for field in mine
+        if not (is_told and field.attributes.get("name") == VERSION)
+    ]
     if why:
         changes.append((form.at, form.at, f'<p class="problem" id="refused" role="alert">{escape(why)}</p>'))
         hidden = f'<input type="hidden" name="{SENT_FROM}" value="{escape(sent_from)}">'
@@ -283,6 +297,8 @@ def _filled(page: str, field: _Field, fields: Fields) -> tuple[int, str]:
         end = page.index("</textarea", field.end)
         given = sent[-1] if sent else ""
         return end, page[field.at : field.end] + ("\n" if given.startswith("\n") else "") + escape(given)
+    elif attributes.get("name") == VERSION and sent:
+        attributes["value"] = sent[-1]
     elif field.tag == "select" or kind in ("hidden", "password", "file", "submit"):
         return field.end, page[field.at : field.end]
     elif kind in ("checkbox", "radio"):

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.receiver.exports.columns import Cell, Column, Words, named, offset
+from gatepost.receiver.exports.columns import HOURS, Cell, Column, Words, named, offset
 from gatepost.receiver.exports.marks import mark_words
 from gatepost.store.attendance.attendance import MAX_CELLS, Attendance, PersonAttendance
 from gatepost.store.attendance.attended import Attended
@@ -132,7 +132,7 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
         19,
     ),
     Column("last_out", "Last out", "末次离开", _of_shift(_last_out), 19),
-    Column("hours", "Hours between", "间隔小时数", _of_shift(lambda one, _: _hours(one.seconds)), 8),
+    Column("hours", "Hours between", "间隔小时数", _of_shift(lambda one, _: _hours(one.seconds)), 8, HOURS),
     Column("passages", "Passages", "通行次数", _of_shift(lambda one, _: one.passages), 8),
     Column("time_zone", "Time zone", "时区", lambda row, words: words.of(row.timezone).key, 14),
     Column(
@@ -149,7 +149,12 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
     Column("planned_from", "Planned from", "计划上班", _planned(begins=True), 19),
     Column("planned_until", "Planned until", "计划下班", _planned(begins=False), 19),
     Column(
-        "worked_hours", "Worked hours", "工作小时数", _of_shift(lambda one, _: _hours(one.worked_seconds)), 8
+        "worked_hours",
+        "Worked hours",
+        "工作小时数",
+        _of_shift(lambda one, _: _hours(one.worked_seconds)),
+        8,
+        HOURS,
     ),
     Column("marks", "Marks", "标记", lambda row, words: ", ".join(mark_words(row.marks, words.language)), 18),
     Column("corrections", "Corrections", "更正", _notes, 30),

@@ -29,7 +29,7 @@ from gatepost.wire.codes import (
     label,
 )
 
-__all__ = ["ALARM", "Cell", "Column", "RECORD", "Words", "chosen", "named", "offset"]
+__all__ = ["ALARM", "HOURS", "Cell", "Column", "RECORD", "Words", "chosen", "named", "offset"]
 
 _TABLES: tuple[type[Code], ...] = (
     RecognitionType,
@@ -43,6 +43,9 @@ _TABLES: tuple[type[Code], ...] = (
 
 Cell = str | int | float | datetime | None
 """A ``datetime`` has the offset of its place, to the second."""
+
+HOURS = "0.00"
+"""The number format of hours: a hundredth is 36 s."""
 
 Row = TypeVar("Row")
 
@@ -102,6 +105,8 @@ class Column(Struct, Generic[Row], frozen=True):
     cell: Callable[[Row, Words], Cell]
     width: int = 12
     """In a workbook, in characters."""
+    number_format: str = ""
+    """In a workbook, of numbers; empty: as it is."""
 
     def header(self, language: Language) -> str:
         return self.zh if language == "zh" else self.en

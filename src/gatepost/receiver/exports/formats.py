@@ -184,6 +184,8 @@ class _Sheets:
         self._bold = book.add_format({"bold": True})
         self._text = book.add_format({"num_format": _AS_TEXT})
         self._quoted = book.add_format({"num_format": _AS_TEXT, "quote_prefix": True})
+        known = {one: book.add_format({"num_format": one}) for one in _number_formats(table)}
+        self._numbers = [known.get(column.number_format) for column in table.columns]
         self._number = 0
         self._begin()
 
@@ -223,7 +225,11 @@ class _Sheets:
                 # A spreadsheet's dates have no zone: the local time, and the offset in its column.
                 sheet.write_datetime(row, place, cell.replace(tzinfo=None))
             elif cell is not None:
-                sheet.write_number(row, place, cell)
+                sheet.write_number(row, place, cell, self._numbers[place])
+
+
+def _number_formats(table: Table) -> list[str]:
+    return sorted({column.number_format for column in table.columns if column.number_format})
 
 
 def zip_pieces(

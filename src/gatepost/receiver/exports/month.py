@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from msgspec import Struct
 
 from gatepost.receiver.exports.attendance import PersonShift, attendance_pages, rows_of
-from gatepost.receiver.exports.columns import Cell, Column, Words, named
+from gatepost.receiver.exports.columns import HOURS, Cell, Column, Words, named
 from gatepost.receiver.exports.marks import MARKS, mark_words
 from gatepost.store.attendance.attendance import Attendance, PersonAttendance
 from gatepost.store.attendance.schedules import Mark
@@ -17,11 +17,11 @@ from gatepost.store.people.person import PeopleQuery, Person
 
 __all__ = [
     "COUNTED",
-    "FROZEN_COLUMNS",
     "MAX_DAYS",
     "PersonDays",
     "Totals",
     "days_of_people",
+    "frozen_of",
     "matrix",
     "row_of",
     "totals_of",
@@ -30,8 +30,8 @@ __all__ = [
 MAX_DAYS = 62
 """Days of one matrix: two months."""
 
-FROZEN_COLUMNS = 2
-"""Columns that stay in sight while a spreadsheet is scrolled: number and name."""
+FROZEN_COLUMNS = ("user_id", "name")
+"""Columns that stay in sight while a spreadsheet is scrolled."""
 
 COUNTED: tuple[Mark, ...] = ("late", "early", "missing", "absent", "holiday", "corrected")
 """Marks that are counted for each person."""
@@ -98,6 +98,12 @@ def row_of(item: PersonAttendance) -> PersonDays:
     return PersonDays(item.person, item.names, totals_of(item), days)
 
 
+def frozen_of(columns: Sequence[Column[PersonDays]]) -> int:
+    """Return how many of these columns stay in sight: those at the left that say who it is."""
+    names = [column.name in FROZEN_COLUMNS for column in columns]
+    return names.index(False) if False in names else len(names)
+
+
 def _day(day: date) -> Callable[[PersonDays, Words], Cell]:
     return lambda row, words: "; ".join(_in_words(one, words) for one in row.days.get(day, ()))
 
@@ -138,9 +144,13 @@ def matrix(first: date, last: date) -> list[Column[PersonDays]]:
         Column("groups", "Groups", "分组", lambda row, _: named(row.person.groups), 16),
         Column("site", "Site", "站点", lambda row, _: row.person.site, 14),
         Column("days", "Days", "出勤天数", lambda row, _: row.totals.days, 7),
-        Column("hours", "Hours between", "间隔小时数", lambda row, _: row.totals.hours, 9),
-        Column("worked_hours", "Worked hours", "工作小时数", lambda row, _: row.totals.worked_hours, 9),
-        Column("planned_hours", "Planned hours", "计划小时数", lambda row, _: row.totals.planned_hours, 9),
+        Column("hours", "Hours between", "间隔小时数", lambda row, _: row.totals.hours, 9, HOURS),
+        Column(
+            "worked_hours", "Worked hours", "工作小时数", lambda row, _: row.totals.worked_hours, 9, HOURS
+        ),
+        Column(
+            "planned_hours", "Planned hours", "计划小时数", lambda row, _: row.totals.planned_hours, 9, HOURS
+        ),
         *(_counted(mark) for mark in COUNTED),
         *(Column(f"{day}", f"{day}", f"{day}", _day(day), 13) for day in days),
     ]

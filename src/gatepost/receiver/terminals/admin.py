@@ -29,6 +29,7 @@ from gatepost.store.local_days import zone
 from gatepost.store.privacy.terminal_removal import Removed
 from gatepost.store.questions import Questions
 from gatepost.store.terminals.registry import Conflict
+from gatepost.store.versions import Versions
 
 __all__ = ["Registrar", "new_token", "site_of"]
 
@@ -141,10 +142,13 @@ class Registrar:
         return found
 
     async def change(
-        self, seen: Questions, terminal_id: int, values: Mapping[str, Any]
+        self, seen: Questions, terminal_id: int, values: Mapping[str, Any], *, versions: Versions = None
     ) -> TerminalRow | None:
-        """``None`` if there is no such terminal. A state of ``retired`` takes its token away."""
-        rows = await self.change_each(seen, {terminal_id: values})
+        """``None`` if there is no such terminal. A state of ``retired`` takes its token away.
+
+        Raises :class:`~gatepost.store.versions.ChangedMeanwhile` where its version is none of ``versions``.
+        """
+        rows = await self.change_each(seen, {terminal_id: {**values, "versions": versions}})
         return rows[0] if rows else None
 
     async def change_each(

@@ -35,6 +35,7 @@ from gatepost.store.page_bytes import paged
 from gatepost.store.schema import tables as t
 from gatepost.store.server_keys import kept
 from gatepost.store.terminals.registry import Conflict
+from gatepost.store.versions import Versions, check_version, take_turns
 
 __all__ = ["Accounts"]
 
@@ -158,6 +159,7 @@ class Accounts(AuditLog):
         must_change: bool = False,
         disabled: bool | None = None,
         sites: Sequence[int] | UnsetType | None = UNSET,
+        versions: Versions = None,
     ) -> AccountRow | None:
         """Change an account, and end every session of it; with ``disabled`` its tokens and own views.
 
@@ -165,7 +167,7 @@ class Accounts(AuditLog):
 
         Raises :class:`~gatepost.store.terminals.registry.Conflict` if nobody with a password would be left who may
         administrate every site, and for a password of an account of an identity provider; ``ValueError`` for sites that
-        there are not.
+        there are not; :class:`~gatepost.store.versions.ChangedMeanwhile` where its version is none of ``versions``.
         """
         values: dict[str, Any] = {}
         if role is not None:
@@ -175,6 +177,11 @@ class Accounts(AuditLog):
         if disabled is not None:
             values["disabled_at_ms"] = now_ms if disabled else None
         with self._store.changing() as db:
+            take_turns(db)  # or two administrators could disable each other, and leave none
+            if versions is not None:
+                before = db.execute(select(t.accounts).where(t.accounts.c.id == account_id)).one_or_none()
+                if before is not None:
+                    check_version(versions, account_of(before).version)
             if sites is not UNSET:
                 values["sites"] = sites_column(db, sites)
             if password is not None:

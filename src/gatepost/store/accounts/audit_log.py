@@ -4,7 +4,7 @@ It only grows. Nothing changes a line of it; the retention that its owner set ta
 lines are chained: :mod:`gatepost.store.accounts.audit_chain`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -103,6 +103,15 @@ class AuditLog:
             shown = select(t.audit).where(c.id.in_(ids)).order_by(c.id.desc())
             items = tuple(_audit(row) for row in db.execute(shown)) if ids else ()
         return Page(items, str(ids[-1]) if len(sized) > len(ids) else None)
+
+    def latest(self, actions: Collection[str], subject: str | None = None) -> AuditRow | None:
+        """Return the latest line of one of these actions, about a subject where one is given."""
+        c = t.audit.c
+        about = [] if subject is None else [c.subject == subject]
+        wanted = select(t.audit).where(c.action.in_(actions), *about).order_by(c.id.desc()).limit(1)
+        with self._store.reading() as db:
+            row = db.execute(wanted).one_or_none()
+        return None if row is None else _audit(row)
 
 
 def _audit(row: Row[Any]) -> AuditRow:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select
 from gatepost.store.conversion.values import moment
 from gatepost.store.page_bytes import weight
 from gatepost.store.schema import tables as t
+from gatepost.store.versions import version_of
 
 __all__ = [
     "TOKENS",
@@ -44,6 +45,11 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     """The sites that they see; ``None``: every site."""
     subject: str | None = None
     """Issuer and subject at an identity provider, where they log in; ``None``: they have a password here."""
+
+    @property
+    def version(self) -> str:
+        """Return the version of what an administrator changes of it, its password apart."""
+        return version_of({"role": self.role, "sites": self.sites, "disabled": self.disabled})
 
 
 class TokenRow(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 Rules:
 
 * A view holds filters and no events: what it shows is asked for under the rights of the user who opens it. A shared
-  view that filters by a site or a terminal that a user does not see is not listed for them.
+  view that filters by a site or a terminal that a user does not see is not listed for them. One of a terminal that was
+  deleted stays listed: the page says that it is gone.
 * Its owner, or who shared it, may change and delete it; so may an administrator of every site, if it is shared.
 * A user may begin each page with one view.
 * A user's own views are deleted when the user is disabled: accounts.py. Erasing a person deletes every view that finds
@@ -27,6 +28,7 @@ from gatepost.store.page_bytes import weight
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
 from gatepost.store.terminals.terminal_labels import at_sites, terminals_named
+from gatepost.store.versions import take_turns
 
 __all__ = ["MAX_NAME", "MAX_VALUE", "PAGES", "PERIODS", "Page", "Reader", "SavedView", "SavedViews", "forget"]
 
@@ -165,6 +167,7 @@ class SavedViews:
         }
         v = t.saved_views.c
         with self._store.changing() as db:
+            take_turns(db)
             self._check_name(db, page, values["name"])
             of_it = v.account_id.is_(None) if shared else v.account_id == owner
             if (
@@ -189,6 +192,7 @@ class SavedViews:
         """
         v = t.saved_views.c
         with self._store.changing() as db:
+            take_turns(db)
             found = next(iter(self._found(db, view_id=view_id)), None)
             if found is None or not found.may_change:
                 return None
@@ -290,9 +294,10 @@ class SavedViews:
             return False
         if terminal not in (None, _WITHOUT_SERIAL) and not terminals_named(db, terminal, visible):
             return False
-        ids = {int(one) for one in filters.get("terminals", "").split(",") if one.isdigit()}
-        here = select(t.terminals.c.id).where(t.terminals.c.id.in_(ids), *at_sites(visible))
-        return len(db.execute(here).all()) == len(ids)
+        ids = [int(one) for one in filters.get("terminals", "").split(",") if _is_id(one)]
+        there = select(t.terminals.c.id).where(t.terminals.c.id.in_(ids))
+        seen = set(db.execute(there.where(*at_sites(visible))).scalars())
+        return set(db.execute(there).scalars()) <= seen
 
     def _check_name(self, db: Connection, page: str, name: str, *, but: int = 0) -> None:
         v, account = t.saved_views.c, self._reader.account_id
@@ -320,6 +325,10 @@ class SavedViews:
             may_change=made or (is_shared and reader.role == "admin" and reader.every_site),
             is_start=row.start is not None,
         )
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _named(name: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from gatepost.store.people.person import Person, Rules
 from gatepost.store.people.shifts import Seen
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
+from gatepost.store.versions import take_turns
 
 __all__ = ["MAX_NOTE", "Correction", "CorrectionQuery", "Corrections", "active", "corrected", "of_person"]
 
@@ -177,6 +178,7 @@ class Corrections:
         ]
         row = {**values, "note": note, "made_by": by, "made_at_ms": now_ms}
         with self._store.changing() as db:
+            take_turns(db)
             row["identity_id"] = latest_form(db, forms)
             if db.execute(select(c.id).where(*same)).first() is not None:
                 raise Conflict(f"this passage is {values['kind']} already; withdraw that correction first")

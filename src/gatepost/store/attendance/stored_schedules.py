@@ -6,6 +6,7 @@ Rules:
   One without a schedule says that from this day on there is none.
 * A person is referred to by a form of their data. It leaves with the person.
 * A schedule that is assigned is not deleted. A change of it counts for days that are past, too.
+* From one day on a group, or a person, has one assignment; of two that are made at once one is refused.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from gatepost.store.people.forms import latest_form
 from gatepost.store.people.groups import forms_at_sites, group_key, listed_groups
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
+from gatepost.store.versions import Versions, check_version, take_turns, version_of
 
 __all__ = [
     "EVERY_SITE",
@@ -53,6 +55,11 @@ class ScheduleRow(Struct, frozen=True):
     schedule: Schedule
     assignments: int
     """How many there are of it."""
+
+    @property
+    def version(self) -> str:
+        """Return the version of the schedule."""
+        return version_of(_columns(self.schedule))
 
 
 class HolidayRow(Struct, frozen=True):
@@ -98,6 +105,11 @@ class Schedules:
         with self._store.reading() as db:
             return _schedules(db)
 
+    def one(self, number: int) -> ScheduleRow | None:
+        """Return a schedule; ``None`` if there is none."""
+        with self._store.reading() as db:
+            return next(iter(_schedules(db, t.schedules.c.id == number)), None)
+
     def create(self, schedule: Schedule, *, now_ms: int) -> ScheduleRow:
         """Store a schedule. Raises ``ValueError`` and :class:`~gatepost.store.terminals.registry.Conflict`."""
         schedule = checked(schedule)
@@ -111,14 +123,25 @@ class Schedules:
             raise Conflict(f"name: there is already a schedule called {schedule.name}") from None
         return ScheduleRow(number, schedule, 0)
 
-    def change(self, number: int, schedule: Schedule) -> ScheduleRow | None:
-        """Put another schedule in the place of one; ``None`` if there is none. Raises as :meth:`create`."""
+    def change(
+        self, number: int, schedule: Schedule, *, versions: Versions = None
+    ) -> tuple[ScheduleRow, ScheduleRow] | None:
+        """Put another schedule in the place of one; return what it was and what it is, ``None`` if there is none.
+
+        ``versions``: those of the schedule that may be replaced. Raises as :meth:`create`, and
+        :class:`~gatepost.store.versions.ChangedMeanwhile`.
+        """
         schedule = checked(schedule)
         c = t.schedules.c
         try:
             with self._store.changing() as db:
+                take_turns(db)
+                before = next(iter(_schedules(db, c.id == number)), None)
+                if before is None:
+                    return None
+                check_version(versions, before.version)
                 db.execute(update(t.schedules).where(c.id == number).values(_columns(schedule)))
-                return next(iter(_schedules(db, c.id == number)), None)
+                return before, _schedules(db, c.id == number)[0]
         except IntegrityError:
             raise Conflict(f"name: there is already a schedule called {schedule.name}") from None
 
@@ -205,6 +228,7 @@ class Schedules:
             values |= {"group_key": key_of(group), "group_name": text(group)}
             same = a.group_key == values["group_key"]
         with self._store.changing() as db:
+            take_turns(db)
             if group is None:
                 values["identity_id"] = latest_form(db, identities)
             # To delete the schedule waits for this transaction.

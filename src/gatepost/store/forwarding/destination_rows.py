@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, select
 from gatepost.store.conversion.values import moment
 from gatepost.store.interface import FeedKind
 from gatepost.store.schema import tables as t
+from gatepost.store.versions import version_of
 
 __all__ = [
     "AsideRow",
@@ -30,6 +31,7 @@ __all__ = [
     "destination_of",
     "exception_of",
     "places_of",
+    "version_of_destination",
 ]
 
 
@@ -143,6 +145,16 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
     failure: str | None
     owner: str | None
     places: tuple[PlaceRow, ...]
+
+    @property
+    def version(self) -> str:
+        """Return the version of what a person changes of it, secrets apart."""
+        return version_of_destination(self.name, self.config.decode())
+
+
+def version_of_destination(name: str, config: str) -> str:
+    """Return the version of a destination."""
+    return version_of({"name": name, "config": config})
 
 
 class State(Struct, frozen=True):

@@ -42,6 +42,7 @@ from gatepost.store.forwarding.destination_rows import (
     attempt_of,
     exception_of,
     places_of,
+    version_of_destination,
 )
 from gatepost.store.forwarding.destination_steps import MAX_ATTEMPTS, Verdict
 from gatepost.store.forwarding.feed_counts import span_of
@@ -58,6 +59,7 @@ from gatepost.store.schema import tables as t
 from gatepost.store.terminals import registry
 from gatepost.store.terminals.registry import Conflict
 from gatepost.store.terminals.terminal_labels import hidden_terminals
+from gatepost.store.versions import Versions, check_version, take_turns
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -203,8 +205,13 @@ class Destinations:
         secrets: bytes | None = None,
         paused: bool | None = None,
         reopen: bool = False,
+        versions: Versions = None,
     ) -> DestinationRow | None:
-        """Change what is given. ``None`` if there is no such destination; raises as :meth:`create`."""
+        """Change what is given. ``None`` if there is no such destination.
+
+        Raises as :meth:`create`, and :class:`~gatepost.store.versions.ChangedMeanwhile` where its version is none of
+        ``versions``.
+        """
         c = t.destinations.c
         values: dict[str, Any] = {"revision": c.revision + 1}
         if name is not None:
@@ -219,6 +226,10 @@ class Destinations:
             values |= {"closed_at_ms": None, "closed_why": None}
         try:
             with self._store.changing() as db:
+                take_turns(db)
+                found = db.execute(select(c.name, c.config).where(c.id == which)).one_or_none()
+                if found is not None:
+                    check_version(versions, version_of_destination(found.name, found.config))
                 db.execute(update(t.destinations).where(c.id == which).values(values))
                 if secrets is not None:
                     again = {"revision": c.revision + 1, "secrets": values["secrets"]}

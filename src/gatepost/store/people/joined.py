@@ -25,6 +25,7 @@ from gatepost.store.interface import ForUser, Transactions, Visible
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
+from gatepost.store.versions import take_turns
 
 __all__ = ["MAX_JOINED", "Joined", "JoinedNumber", "Joins", "Number", "number_of", "others_of"]
 
@@ -211,6 +212,7 @@ class Joins:
             raise Conflict("other_id: these are one person already")
         j = t.joined_people.c
         with self._store.changing() as db:
+            take_turns(db)  # or two pairs that are joined at once could get one place
             if db.execute(select(func.count()).select_from(t.joined_people)).scalar_one() > MAX_JOINED - 2:
                 raise Conflict(f"there are {MAX_JOINED} joined numbers already; part some first")
             mine, theirs = (_rows_of(db, one.identities) for one in (person, other))
@@ -234,6 +236,7 @@ class Joins:
         """
         j = t.joined_people.c
         with self._store.changing() as db:
+            take_turns(db)
             found = next(
                 (one for one in self._numbers(db, person.identities) if one.identity_id == identity_id), None
             )

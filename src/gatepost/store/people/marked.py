@@ -25,13 +25,25 @@ from gatepost.store.people.joined import Joined, Number, number_of
 from gatepost.store.people.person import Person, Rules
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
+from gatepost.store.versions import Versions, check_version, take_turns, version_of
 
-__all__ = ["MAX_MARKS", "MAX_REASON", "Marked", "MarkedPeople", "PersonMark", "who_is_marked"]
+__all__ = [
+    "MAX_MARKS",
+    "MAX_REASON",
+    "UNMARKED",
+    "Marked",
+    "MarkedPeople",
+    "PersonMark",
+    "who_is_marked",
+]
 
 MAX_REASON = 200
 """Characters of a reason."""
 
 MAX_MARKS = 5_000
+
+UNMARKED = "unmarked"
+"""The version of a mark that there is not."""
 
 KEEP_MS = 30 * DAY_MS
 
@@ -50,6 +62,12 @@ class PersonMark(Struct, frozen=True, kw_only=True):
     """``None``: until it is taken away."""
     made_by: str
     made_at: datetime
+
+    @property
+    def version(self) -> str:
+        """Return its version. A person who has several numbers has the same mark for each."""
+        told = {"reason": self.reason, "until": self.until, "by": self.made_by, "at": self.made_at}
+        return version_of(told)
 
     @property
     def size(self) -> int:
@@ -136,9 +154,20 @@ class MarkedPeople:
         return list(found.values())
 
     def mark(
-        self, person: Person, *, reason: str, until: datetime | None, by: str, now_ms: int
+        self,
+        person: Person,
+        *,
+        reason: str,
+        until: datetime | None,
+        by: str,
+        now_ms: int,
+        versions: Versions = None,
     ) -> PersonMark:
-        """Mark a person, in the place of the mark that they have. Raises ``ValueError`` and ``Conflict``."""
+        """Mark a person, in the place of the mark that they have.
+
+        Raises ``ValueError``, ``Conflict``, and :class:`~gatepost.store.versions.ChangedMeanwhile` where
+        its version is none of ``versions``.
+        """
         reason = text(reason).strip()
         if not 0 < len(reason) <= MAX_REASON:
             raise ValueError(f"reason: say why, in 1 to {MAX_REASON} characters")
@@ -148,6 +177,14 @@ class MarkedPeople:
             )
         m, i = t.marked_people.c, t.identities.c
         with self._store.changing() as db:
+            take_turns(db)
+            before = next(iter(_of(db, person.identities)), None)
+            check_version(
+                versions,
+                _version_of(before, now_ms),
+                by=None if before is None else before.made_by,
+                at=None if before is None else before.made_at,
+            )
             db.execute(delete(t.marked_people).where(m.until_ms <= now_ms - KEEP_MS))
             _forget(db, person.identities)
             if db.execute(select(func.count()).select_from(t.marked_people)).scalar_one() >= MAX_MARKS:
@@ -174,6 +211,13 @@ class MarkedPeople:
             found = _of(db, person.identities)
             _forget(db, person.identities)
         return found[0] if found else None
+
+
+def _version_of(mark: PersonMark | None, now_ms: int) -> str:
+    """Return the version of a person's mark; :data:`UNMARKED` without one, or with one that is over."""
+    if mark is None or (mark.until is not None and ms(mark.until) <= now_ms):
+        return UNMARKED
+    return mark.version
 
 
 def _forget(db: Connection, identities: Sequence[int]) -> None:

@@ -7,14 +7,15 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from gatepost.store.conversion.values import moment
 from gatepost.store.dialect import insert
 from gatepost.store.interface import Transactions
 from gatepost.store.schema import tables as t
+from gatepost.store.versions import Versions, check_version, take_turns, version_of
 
-__all__ = ["ChangedSetting", "ChangedSettings", "Value"]
+__all__ = ["ChangedSetting", "ChangedSettings", "Value", "version_of_settings"]
 
 Value = int | float | str
 
@@ -34,6 +35,11 @@ class ChangedSetting(Struct, frozen=True):
         return moment(self.at_ms)
 
 
+def version_of_settings(stored: Mapping[str, ChangedSetting]) -> str:
+    """Return the version of all settings that were changed."""
+    return version_of({name: one.value for name, one in stored.items()})
+
+
 class ChangedSettings:
     """Read and change them. Every method blocks and raises :class:`~gatepost.errors.StoreUnavailable`."""
 
@@ -42,16 +48,19 @@ class ChangedSettings:
 
     def read(self) -> dict[str, ChangedSetting]:
         """Return every setting that was changed, by name."""
-        rows = select(t.meta.c.name, t.meta.c.value).where(t.meta.c.name.startswith(_NAME, autoescape=True))
         with self._store.reading() as db:
-            return {
-                row.name.removeprefix(_NAME): msgspec.json.decode(row.value, type=ChangedSetting)
-                for row in db.execute(rows)
-            }
+            return _stored(db)
 
-    def change(self, values: Mapping[str, Value | None], *, by: str, now_ms: int) -> None:
-        """Store some, all or none; ``None`` takes a change back."""
+    def change(
+        self, values: Mapping[str, Value | None], *, by: str, now_ms: int, versions: Versions = None
+    ) -> None:
+        """Store some, all or none; ``None`` takes a change back.
+
+        Raises :class:`~gatepost.store.versions.ChangedMeanwhile` where what is stored has none of ``versions``.
+        """
         with self._store.changing() as db:
+            take_turns(db)
+            check_version(versions, version_of_settings(_stored(db)))
             for name, value in sorted(values.items()):
                 if value is None:
                     db.execute(delete(t.meta).where(t.meta.c.name == _NAME + name))
@@ -64,3 +73,11 @@ class ChangedSettings:
                 db.execute(
                     new.on_conflict_do_update(index_elements=["name"], set_={"value": new.excluded.value})
                 )
+
+
+def _stored(db: Connection) -> dict[str, ChangedSetting]:
+    rows = select(t.meta.c.name, t.meta.c.value).where(t.meta.c.name.startswith(_NAME, autoescape=True))
+    return {
+        row.name.removeprefix(_NAME): msgspec.json.decode(row.value, type=ChangedSetting)
+        for row in db.execute(rows)
+    }

@@ -18,6 +18,7 @@ from gatepost.store.conversion.values import moment, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert
 from gatepost.store.interface import (
+    EVERYTHING,
     DisagreementRow,
     NewTerminal,
     Page,
@@ -29,6 +30,7 @@ from gatepost.store.interface import (
 from gatepost.store.page_bytes import bytes_of, fitting
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import at_sites
+from gatepost.store.versions import Versions, check_version, take_turns
 
 __all__ = [
     "Conflict",
@@ -326,7 +328,14 @@ def create_site(db: Connection, name: str, timezone: str, *, now_ms: int) -> Sit
     return SiteRow(new, text(name), timezone, moment(now_ms))
 
 
-def update_site(db: Connection, site_id: int, *, name: str | None, timezone: str | None) -> None:
+def update_site(
+    db: Connection, site_id: int, *, name: str | None, timezone: str | None, versions: Versions = None
+) -> None:
+    if versions is not None:
+        take_turns(db)
+        for row in sites(db, EVERYTHING):
+            if row.id == site_id:
+                check_version(versions, row.version)
     values = {"name": None if name is None else text(name), "timezone": timezone}
     values = {key: value for key, value in values.items() if value is not None}
     try:

@@ -17,8 +17,9 @@ from gatepost.errors import SettingsError
 from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.operation.settings import change_settings
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering, read
-from gatepost.receiver.api.terminals.sites import told_change
+from gatepost.receiver.api.terminals.sites import change_site
 from gatepost.receiver.api.terminals.values import networks_of
+from gatepost.receiver.api.versions import naming_who
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.auth.issuing import issue_token
 from gatepost.receiver.auth.principal import ROLES
@@ -58,7 +59,10 @@ class SettingsPages(Controller):
     async def change_values(
         self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess, settings: TheSettings
     ) -> Html:
-        """Change those of the form that differ; an empty field takes a change back."""
+        """Change those of the form that differ; an empty field takes a change back.
+
+        A form whose page was opened before another change would take that one back: it is refused.
+        """
         form = Form(body)
         now = {one.name: one for one in settings.listed() if one.is_changeable and not one.is_locked}
         given = {name: form(name) for name in now if form.has(name)}
@@ -68,7 +72,7 @@ class SettingsPages(Controller):
             if text != str(now[name].value) and (text or now[name].set_by == "console")
         }
         if values:
-            await change_settings(request, access, settings, values)
+            await change_settings(request, access, settings, values, form.versions)
         return await asyncio.to_thread(lambda: desk.view(request).go("/settings", done="saved"))
 
     @post("/sites", sync_to_thread=True)
@@ -87,18 +91,18 @@ class SettingsPages(Controller):
     def change_site(
         self, request: AnyRequest, site_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
     ) -> Html:
-        form = Form(body)
-        name, timezone = form("name")[:128], form("timezone")
-        with answering():
-            zone(timezone)
-            sites = {site.id: site for site in desk.whole.sites()}
-            before = sites.get(min(site_id, MAX_ID))
-            desk.whole.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
-        for row in desk.whole.sites():
-            if row.id == site_id:
-                access.note(request, "site.changed", str(site_id), **told_change(before, row))
+        form, view = Form(body), desk.view(request)
+        change_site(
+            request,
+            access,
+            view.store,
+            min(site_id, MAX_ID),
+            name=form("name")[:128] or None,
+            timezone=form("timezone"),
+            versions=form.versions,
+        )
         desk.forget_counts()
-        return desk.view(request).go("/settings", done="saved")
+        return view.go("/settings", done="saved")
 
     @get("/users", sync_to_thread=True)
     def show_users(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
@@ -124,7 +128,7 @@ class SettingsPages(Controller):
         account = doors.accounts.account(account_id) if account_id <= MAX_ID else None
         if account is None:
             raise NotFoundException("there is no such account")
-        with answering():
+        with answering(), naming_who(access, ["account.changed"], account.name):
             password = form.secret("password")
             row = doors.accounts.change(
                 account_id,
@@ -133,6 +137,7 @@ class SettingsPages(Controller):
                 sites=_sites(desk, request, form) if form("role") else UNSET,
                 password=doors.hash(password, name=account.name) if password else None,
                 disabled={"yes": True, "no": False}.get(form("disabled")),
+                versions=form.versions,
             )
         if row is None:
             raise NotFoundException("there is no such account")
@@ -211,6 +216,7 @@ def _settings(desk: Desk, request: AnyRequest, preview: Preview, settings: Setti
         changeable=[one for one in listed if one.is_changeable],
         stricter=stricter,
         networks=" ".join(networks),
+        version=settings.version,
         problem=problem,
     )
 

@@ -22,9 +22,8 @@ from gatepost.receiver.api.access.authorization import (
     TheAccess,
 )
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering
-from gatepost.receiver.api.terminals.sites import told_change
+from gatepost.receiver.api.terminals.sites import change_site
 from gatepost.receiver.terminals.admin import Registrar
-from gatepost.store.local_days import zone
 from gatepost.store.receivers import setup_steps
 
 __all__ = ["WelcomePages"]
@@ -53,10 +52,15 @@ class WelcomePages(Controller):
         """The name and the clock of the first site."""
         form = Form(body)
         first = desk.whole.sites()[0]
-        with answering():
-            zone(form("timezone"))
-            desk.whole.update_site(first.id, name=form("name")[:128] or None, timezone=form("timezone"))
-        access.note(request, "site.changed", str(first.id), **told_change(first, desk.whole.sites()[0]))
+        change_site(
+            request,
+            access,
+            desk.view(request).store,
+            first.id,
+            name=form("name")[:128] or None,
+            timezone=form("timezone"),
+            versions=form.versions,
+        )
         setup_steps.mark(desk.whole, "site")
         desk.forget_counts()
         return desk.view(request).go("/welcome", done="saved")

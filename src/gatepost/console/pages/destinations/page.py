@@ -77,6 +77,8 @@ class Shown(Struct, frozen=True, kw_only=True):
     problem: str | None = None
     wrong: str | None = None
     """The field that is wrong."""
+    version: str = ""
+    """Of what the form was opened with; empty: of what is stored."""
     values: Mapping[str, Any] = {}
     """The typed values, by the names of fields."""
     filter: Mapping[str, Any] | None = None

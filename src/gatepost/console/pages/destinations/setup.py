@@ -17,7 +17,7 @@ from litestar.exceptions import ClientException
 from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk
-from gatepost.console.input.forms import Form
+from gatepost.console.input.forms import VERSION, Form
 from gatepost.console.pages.destinations.choices import filter_of, rules_of, telling_of
 from gatepost.console.pages.destinations.fields import (
     SERVICES,
@@ -47,9 +47,10 @@ from gatepost.errors import SettingsError
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.options.secrets import decode_secrets
 from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
-from gatepost.receiver.api.destinations.asking import TheForwarding, asked
+from gatepost.receiver.api.destinations.asking import TheForwarding, asked, change_destination
 from gatepost.receiver.api.destinations.audit import host_of, moved, note
 from gatepost.receiver.api.destinations.replies import told_by
+from gatepost.receiver.api.versions import ChangedByAnother
 from gatepost.store.forwarding.destinations import DestinationRow
 
 __all__ = ["DestinationSetup"]
@@ -132,10 +133,14 @@ class DestinationSetup(Controller):
                 return await _shown(
                     desk, request, forwarding, row, form, Shown(example=found, is_preview=True)
                 )
-            new = await asked(lambda: forwarding.admin.change(row, config))
+            new = await asked(
+                lambda: change_destination(access, forwarding, row, config, versions=form.versions)
+            )
         except (SettingsError, ClientException) as error:
             return await _wrong(desk, request, forwarding, row, form, error, how_fields(row.kind))
-        await note(access, request, "destination.changed", row, fields=sorted(config), **moved(row, new))
+        await note(
+            access, request, "destination.changed", new or row, fields=sorted(config), **moved(row, new)
+        )
         await forwarding.refresh()
         return await _go(desk, request, row, form, "#sent")
 
@@ -157,11 +162,21 @@ class DestinationSetup(Controller):
             config = config_of(msgspec.json.decode(row.config), form, fields)
             others = secrets_in(form, fields, decode_secrets(row.secrets).headers)
             name = _name(form)
-            new = await asked(lambda: forwarding.admin.change(row, config, name=name, others=others or None))
+            new = await asked(
+                lambda: change_destination(
+                    access,
+                    forwarding,
+                    row,
+                    config,
+                    name=name,
+                    others=others or None,
+                    versions=form.versions,
+                )
+            )
         except (SettingsError, ClientException) as error:
             return await _wrong(desk, request, forwarding, row, form, error, fields)
         changed = sorted(["name", *config, *(["secrets"] if others else [])])
-        await note(access, request, "destination.changed", row, fields=changed, **moved(row, new))
+        await note(access, request, "destination.changed", new or row, fields=changed, **moved(row, new))
         await forwarding.refresh()
         return await _go(desk, request, row, form, "#address")
 
@@ -223,6 +238,7 @@ async def _shown(
         values = {**values, **typed(form, how_fields(row.kind))}
     shown = msgspec.structs.replace(
         shown,
+        version=shown.version or form(VERSION),
         values=values,
         filter=filter_of(told_by(row), form) if "filter" in parts else None,
         rules=rules_of(form) if "rules" in parts else None,
@@ -242,9 +258,12 @@ async def _wrong(
     error: Exception,
     fields: tuple[Field, ...],
 ) -> Html:
-    words = desk.view(request).words
+    view = desk.view(request)
+    is_changed = isinstance(error, ChangedByAnother)
+    problem = view.why(error, "") if is_changed else ""
     shown = Shown(
-        problem=problem_of(words, error, service_of(told_by(row)), (_NAME, *fields)),
+        problem=problem or problem_of(view.words, error, service_of(told_by(row)), (_NAME, *fields)),
+        version=row.version if is_changed else "",
         wrong=field_of(error),
         values=typed(form, (_NAME, *fields)) if not form.many("part") else {},
     )

@@ -92,14 +92,17 @@ class Narrowed:
         asked = view.query.get("site", "")
         self.sites = view.store.sites()
         self.site = next((site for site in self.sites if str(site.id) == asked), None)
-        ids = [text for text in view.query.get("terminals", "").split(",") if text][:MOST_TERMINALS]
-        known = view.places(int(text) for text in ids if text.isascii() and text.isdigit() and len(text) < 19)
+        asked_terminals = [text for text in view.query.get("terminals", "").split(",") if text]
+        ids = {int(text) for text in asked_terminals[:MOST_TERMINALS] if _is_id(text)}
+        known = view.places(ids)
         self.terminals = sorted(known.values(), key=lambda place: (place.site, place.label.casefold()))
+        self.gone = len(ids) - len(known)
+        """How many terminals of the address are not there, or not the user's to see; they are left out."""
         self.wrong: list[str] = []
         """Names of filters whose value makes no sense; they are left out."""
         if asked and self.site is None:
             self.wrong.append(view.words("records.site"))
-        if ids and not known:
+        if asked_terminals and not ids:
             self.wrong.append(view.words("records.terminal"))
         self.store = view.store.narrowed(
             sites=None if self.site is None else frozenset([self.site.id]),
@@ -138,9 +141,13 @@ class Narrowed:
         return list(by_site.items())
 
 
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def _as_address(view: View, ticked: Sequence[str]) -> str:
     """Return the address of what the form asks for, which has a field for each terminal."""
-    terminals = sorted({int(text) for text in ticked if text.isascii() and text.isdigit() and len(text) < 19})
+    terminals = sorted({int(text) for text in ticked if _is_id(text)})
     if len(terminals) > MOST_TERMINALS:
         raise ClientException(f"choose {MOST_TERMINALS} terminals at most, or a site")
     address = {"site": view.query.get("site"), "terminals": ",".join(map(str, terminals))}

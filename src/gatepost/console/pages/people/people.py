@@ -120,7 +120,7 @@ class PeoplePages(Controller):
         if form("until"):
             until = read(lambda: parse_time(form("until"), local=zone(person.timezone))).isoformat()
         data = NewMark(reason=form("reason"), until=until)
-        mark_person(request, access, store, meaning, person, data)
+        mark_person(request, access, store, meaning, person, data, form.versions)
         return desk.view(request).go(f"/people/{person_id}", done="saved")
 
     @post("/{person_id:str}/unmark", opt=OPERATOR, sync_to_thread=True)

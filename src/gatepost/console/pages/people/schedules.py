@@ -20,10 +20,10 @@ from gatepost.receiver.api.people.schedules import (
     NewSchedule,
     TheSchedules,
     add_holiday,
+    change_schedule,
     no_such,
     schedule_from,
     schedule_item,
-    told_change,
     told_holiday,
     told_schedule,
 )
@@ -80,12 +80,8 @@ class SchedulePages(Controller):
         meaning: TheMeaning,
     ) -> Html:
         def change() -> None:
-            before = {row.id: row for row in schedules.schedules()}.get(schedule_id)
-            row = schedules.change(min(schedule_id, MAX_ID), schedule_from(_schedule(Form(body))))
-            if before is None or row is None:
-                raise no_such("schedule")
-            told = told_change(schedule_item(before), schedule_item(row))
-            access.note(request, "schedule.changed", str(row.id), **told)
+            form, which = Form(body), min(schedule_id, MAX_ID)
+            change_schedule(request, access, schedules, which, _schedule(form), form.versions)
 
         return _done(desk, request, change)
 

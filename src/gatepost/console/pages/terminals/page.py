@@ -14,14 +14,17 @@ from gatepost.console.desk import Desk, Html
 from gatepost.console.pages.administration.setup_address import Setup, plain_address
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.access.authorization import Access, AnyRequest
-from gatepost.receiver.api.shapes import MAX_ID, answering
+from gatepost.receiver.api.shapes import MAX_ID
+from gatepost.receiver.api.terminals.controller import change_terminal
 from gatepost.receiver.api.terminals.values import terminal_item
+from gatepost.receiver.api.versions import ChangedByAnother
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse
 from gatepost.store.interface import Direction, SiteRow, TerminalRow
 from gatepost.store.people.move_preview import WouldMove
 from gatepost.store.questions import UserStore
+from gatepost.store.versions import Versions
 
 __all__ = [
     "asked_page",
@@ -47,6 +50,8 @@ class Question(Struct, frozen=True):
     move: WouldMove
     site: SiteRow
     """The site after the move."""
+    version: str
+    """Of the terminal, as the form was opened."""
 
 
 def direction_of(said: str) -> Direction:
@@ -134,7 +139,7 @@ def asked_page(
 
 
 def question_of(
-    store: UserStore, preview: Preview, terminal_id: int, values: Mapping[str, Any]
+    store: UserStore, preview: Preview, terminal_id: int, values: Mapping[str, Any], version: str
 ) -> Question | None:
     """Return what has to be asked before a terminal is changed so; ``None`` if nothing."""
     refused: Sequence[WouldRefuse] = ()
@@ -144,7 +149,7 @@ def question_of(
     move = WouldMove() if site is None else preview.of_move(terminal_id, site.id)
     if site is None or not (refused or move.people):
         return None
-    return Question(terminal_id, values, next(iter(refused), None), move, site)
+    return Question(terminal_id, values, next(iter(refused), None), move, site, version)
 
 
 def told_page(
@@ -190,11 +195,14 @@ async def change_terminal_page(
     values: Mapping[str, Any],
     *,
     action: str,
+    versions: Versions = None,
 ) -> Html:
     try:
-        with answering():
-            before = await asyncio.to_thread(store.terminal, min(terminal_id, MAX_ID))
-            row = await registrar.change(store, min(terminal_id, MAX_ID), values)
+        before, row = await change_terminal(
+            access, registrar, store, min(terminal_id, MAX_ID), values, versions
+        )
+    except ChangedByAnother:
+        raise  # the page that the form was sent from says so
     except ClientException as error:
         why = error.detail
         row = await asyncio.to_thread(store.terminal, min(terminal_id, MAX_ID))

@@ -12,7 +12,7 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Html, TheDesk, local_path
-from gatepost.console.input.forms import Form
+from gatepost.console.input.forms import VERSION, Form
 from gatepost.console.pages.administration.setup_address import plain_address
 from gatepost.console.pages.events.views import page_views
 from gatepost.console.pages.terminals.page import (
@@ -167,11 +167,21 @@ class TerminalPages(Controller):
         if form("serial"):
             values["serial"] = form("serial")[:MAX_SERIAL]
         if form("ask"):
-            question = await asyncio.to_thread(question_of, store, preview, min(terminal_id, MAX_ID), values)
+            question = await asyncio.to_thread(
+                question_of, store, preview, min(terminal_id, MAX_ID), values, form(VERSION)
+            )
             if question is not None:
                 return await asyncio.to_thread(asked_page, desk, request, access, registrar, question)
         return await change_terminal_page(
-            desk, request, access, registrar, store, terminal_id, values, action="terminal.changed"
+            desk,
+            request,
+            access,
+            registrar,
+            store,
+            terminal_id,
+            values,
+            action="terminal.changed",
+            versions=form.versions,
         )
 
     @post("/{terminal_id:int}/approve", opt=OPERATOR)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, Listing, read
+from gatepost.receiver.api.versions import ChangedByAnother, IfMatch, naming_who, tagged, wanted_versions
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.auth.issuing import issue_token
 from gatepost.store.accounts.rows import AccountRow, Role, TokenRow
@@ -35,6 +36,8 @@ class AccountItem(Struct, frozen=True, kw_only=True):
     """The ids of the sites that they see; ``null``: every site."""
     created_at: datetime
     disabled: bool
+    version: str
+    """A change with it as ``If-Match`` is refused where another one came first."""
 
 
 class NewAccount(Struct, frozen=True, kw_only=True):
@@ -97,6 +100,7 @@ def _account(row: AccountRow) -> AccountItem:
         sites=_listed(row.sites),
         created_at=row.created_at,
         disabled=row.disabled,
+        version=row.version,
     )
 
 
@@ -132,25 +136,39 @@ class AccountsController(Controller):
         access.note(request, "account.created", row.name, role=row.role, sites=_listed(row.sites))
         return _account(row)
 
-    @patch("/{account_id:int}", opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="Change an account")
+    @patch(
+        "/{account_id:int}",
+        opt=ADMIN | EVERY_SITE,
+        sync_to_thread=True,
+        summary="Change an account",
+        raises=[ChangedByAnother],
+    )
     def change_account(
-        self, request: AnyRequest, account_id: FromPath[int], data: JSONBody[AccountChange], access: TheAccess
-    ) -> AccountItem:
+        self,
+        request: AnyRequest,
+        account_id: FromPath[int],
+        data: JSONBody[AccountChange],
+        access: TheAccess,
+        if_match: IfMatch = None,
+    ) -> Response[AccountItem]:
+        wanted = wanted_versions(if_match)
         doors = access.doors
         account = doors.accounts.account(account_id) if 0 < account_id <= MAX_ID else None
         if account is None:
             raise NotFoundException("there is no such account")
         password = None if data.password is None else doors.hash(data.password, name=account.name)
-        row = read(
-            lambda: doors.accounts.change(
-                account_id,
-                now_ms=doors.now_ms(),
-                role=data.role,
-                password=password,
-                disabled=data.disabled,
-                sites=data.sites,
+        with naming_who(access, ["account.changed"], account.name):
+            row = read(
+                lambda: doors.accounts.change(
+                    account_id,
+                    now_ms=doors.now_ms(),
+                    role=data.role,
+                    password=password,
+                    disabled=data.disabled,
+                    sites=data.sites,
+                    versions=wanted,
+                )
             )
-        )
         if row is None:
             raise NotFoundException("there is no such account")
         changed = [name for name in ("role", "password", "disabled") if getattr(data, name) is not None]
@@ -164,7 +182,7 @@ class AccountsController(Controller):
             **{"role": row.role, "disabled": row.disabled, "sites": _listed(row.sites)}
             | changes(account, row, ("role", "disabled", "sites")),
         )
-        return _account(row)
+        return tagged(_account(row), row.version)
 
 
 class TokensController(Controller):

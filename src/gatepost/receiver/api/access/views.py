@@ -141,8 +141,9 @@ def change_view(
     if any(value is not None for value in values.values()):
         row = _there(read(lambda: views.change(view_id, **values)))  # type: ignore[arg-type]  # each has its own
         changed = [name for name, value in values.items() if value is not None]
+        was = {} if before.is_shared == row.is_shared else {"was_shared": before.is_shared}
         access.note(
-            request, "view.changed", str(row.id), page=row.page, shared=row.is_shared, changed=changed
+            request, "view.changed", str(row.id), page=row.page, shared=row.is_shared, changed=changed, **was
         )
     if data.start is not None and data.start != before.is_start:
         start = data.start

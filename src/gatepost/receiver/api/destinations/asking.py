@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
@@ -13,11 +13,13 @@ from litestar.params import SkipValidation
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.trial import Trial
 from gatepost.receiver.api.access.authorization import Access, AnyRequest
-from gatepost.receiver.api.destinations.audit import host_of, note
+from gatepost.receiver.api.destinations.audit import called, host_of, note
 from gatepost.receiver.api.shapes import MAX_ID, read
+from gatepost.receiver.api.versions import naming_who
 from gatepost.store.forwarding.destinations import DestinationRow
+from gatepost.store.versions import Versions
 
-__all__ = ["TheForwarding", "asked", "no_such", "one", "tested"]
+__all__ = ["TheForwarding", "asked", "change_destination", "no_such", "one", "tested"]
 
 TheForwarding = NamedDependency[SkipValidation[Forwarding]]
 
@@ -39,6 +41,24 @@ def no_such() -> NotFoundException:
 async def asked(what: Callable[[], T]) -> T:
     """Ask the store on a thread, :func:`~gatepost.receiver.api.shapes.answering`."""
     return await asyncio.to_thread(read, what)
+
+
+def change_destination(
+    access: Access,
+    forwarding: Forwarding,
+    row: DestinationRow,
+    config: Mapping[str, Any],
+    *,
+    name: str | None = None,
+    others: Mapping[str, Any] | None = None,
+    enabled: bool | None = None,
+    versions: Versions = None,
+) -> DestinationRow | None:
+    """Change a destination as :meth:`gatepost.forward.admin.Admin.change` does. Raises 412 as well. Blocks."""
+    with naming_who(access, ["destination.changed"], called(row)):
+        return forwarding.admin.change(
+            row, config, name=name, others=others, enabled=enabled, versions=versions
+        )
 
 
 async def tested(request: AnyRequest, access: Access, forwarding: Forwarding, row: DestinationRow) -> Trial:

@@ -7,13 +7,18 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gatepost.forward.options.filters import Filter
 from gatepost.receiver.api.access.authorization import Access, AnyRequest
 from gatepost.receiver.api.destinations.replies import told_by
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.store.forwarding.destinations import DestinationRow
 
 __all__ = ["called", "host_of", "moved", "note"]
+
+_PLAIN = (
+    *("images", "image_link_s", "shape", "order", "batch", "in_flight", "timeout_s", "max_age_s"),
+    *("max_refusals", "ca_file"),
+)
+"""Fields whose values the audit log tells: nothing secret, and of no person."""
 
 
 def called(row: DestinationRow) -> str:
@@ -41,12 +46,18 @@ def moved(before: DestinationRow, after: DestinationRow | None) -> dict[str, obj
     found: dict[str, object] = (
         {} if old.url == new.url else {"host_before": host_of(before), "host": host_of(after)}
     )
-    told = changes(old, new, ("images", "shape", "order", "batch", "in_flight", "max_age_s", "max_refusals"))
-    told |= changes(before, after, ("name", "enabled"))
+    told = changes(old, new, _PLAIN) | changes(before, after, ("name",))
+    was_enabled, enabled = (row.paused_at is None for row in (before, after))
+    if was_enabled != enabled:
+        told |= {"enabled": enabled, "was_enabled": was_enabled}
     if old.filter != new.filter:
         told |= {"filter": _text(new.filter), "was_filter": _text(old.filter)}
+    if old.notify is not None and new.notify is not None:
+        told |= changes(old.notify, new.notify, ("language", "repeat_s", "gather_s"))
+        if old.notify.rules != new.notify.rules:
+            told |= {"rules": _text(new.notify.rules), "was_rules": _text(old.notify.rules)}
     return found | told
 
 
-def _text(filter: Filter) -> str:
-    return msgspec.json.encode(msgspec.to_builtins(filter)).decode()
+def _text(told: object) -> str:
+    return msgspec.json.encode(msgspec.to_builtins(told)).decode()

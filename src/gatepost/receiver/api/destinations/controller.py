@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec.structs import asdict
 
@@ -31,7 +31,14 @@ from gatepost.items import (
     TrialItem,
 )
 from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
-from gatepost.receiver.api.destinations.asking import TheForwarding, asked, no_such, one, tested
+from gatepost.receiver.api.destinations.asking import (
+    TheForwarding,
+    asked,
+    change_destination,
+    no_such,
+    one,
+    tested,
+)
 from gatepost.receiver.api.destinations.audit import host_of, moved, note
 from gatepost.receiver.api.destinations.bodies import (
     Chosen,
@@ -53,6 +60,7 @@ from gatepost.receiver.api.destinations.replies import (
 )
 from gatepost.receiver.api.events.images import note_original
 from gatepost.receiver.api.shapes import MAX_LIMIT, moment, read
+from gatepost.receiver.api.versions import ChangedByAnother, IfMatch, tagged, wanted_versions
 from gatepost.store.forwarding.destinations import MAX_ATTEMPTS, DestinationRow
 
 __all__ = ["DestinationsController"]
@@ -119,10 +127,16 @@ class DestinationsController(Controller):
     @get("/{destination_id:int}", opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="Show a destination")
     def show_destination(
         self, destination_id: FromPath[int], forwarding: TheForwarding, access: TheAccess
-    ) -> ToldDetail:
-        return read(lambda: detail(forwarding, one(forwarding, destination_id), access))
+    ) -> Response[ToldDetail]:
+        told = read(lambda: detail(forwarding, one(forwarding, destination_id), access))
+        return tagged(told, told.version)
 
-    @patch("/{destination_id:int}", opt=ADMIN | EVERY_SITE, summary="Change a destination")
+    @patch(
+        "/{destination_id:int}",
+        opt=ADMIN | EVERY_SITE,
+        summary="Change a destination",
+        raises=[ChangedByAnother],
+    )
     async def change_destination(
         self,
         request: AnyRequest,
@@ -130,21 +144,27 @@ class DestinationsController(Controller):
         data: JSONBody[DestinationChange],
         forwarding: TheForwarding,
         access: TheAccess,
-    ) -> ToldDetail:
+        if_match: IfMatch = None,
+    ) -> Response[ToldDetail]:
         """Take over what is given. A filter holds for what was not read yet; what is under way may be sent again."""
         given: dict[str, Any] = msgspec.to_builtins(data)
+        wanted = wanted_versions(if_match)
         row = await asked(lambda: one(forwarding, destination_id))
         changed = await asked(
-            lambda: forwarding.admin.change(
+            lambda: change_destination(
+                access,
+                forwarding,
                 row,
                 {name: value for name, value in given.items() if name in _CONFIG},
                 name=given.get("name"),
                 others=given.get("secrets"),
                 enabled=given.get("enabled"),
+                versions=wanted,
             )
         )
         noted = {"fields": sorted(given), **moved(row, changed)}
-        return await _after(request, access, forwarding, changed, "destination.changed", **noted)
+        told = await _after(request, access, forwarding, changed, "destination.changed", **noted)
+        return tagged(told, told.version)
 
     @delete("/{destination_id:int}", opt=ADMIN | EVERY_SITE, summary="Delete a destination or a replay")
     async def delete_destination(

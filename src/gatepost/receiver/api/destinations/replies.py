@@ -76,6 +76,7 @@ def values(
         "name": row.name,
         "enabled": row.paused_at is None,
         "created_at": row.created_at,
+        "version": row.version,
         "secrets_set": secret_names(decode_secrets(row.secrets)),
     }
 

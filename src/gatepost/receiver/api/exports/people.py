@@ -27,7 +27,7 @@ from gatepost.receiver.api.people.people import someone_item
 from gatepost.receiver.exports.attendance import ATTENDANCE, PersonShift, person_shifts
 from gatepost.receiver.exports.formats import in_zone
 from gatepost.receiver.exports.inside import INSIDE
-from gatepost.receiver.exports.month import FROZEN_COLUMNS, days_of_people, matrix
+from gatepost.receiver.exports.month import days_of_people, frozen_of, matrix
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.attendance.attended import Attended
 from gatepost.store.people.inside import InsideQuery, PersonInside
@@ -57,7 +57,7 @@ async def attendance_file(
                 raise ClientException("layout=matrix is for format=csv or xlsx; ask for one of them")
             pages = count.of(lambda: days_of_people(meaning.attendance, query, *stretch, page=PAGE))
             table = table_of(matrix(*stretch), "attendance", options, pages)
-            return pieces_of(replace(table, frozen=FROZEN_COLUMNS), options.format, list)
+            return pieces_of(replace(table, frozen=frozen_of(table.columns)), options.format, list)
         pages = count.of(lambda: person_shifts(meaning.attendance, query, *stretch, page=PAGE))
         table = table_of(ATTENDANCE, "attendance", options, pages)
 

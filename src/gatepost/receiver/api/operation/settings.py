@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from litestar import Controller, get, patch
+from litestar import Controller, Response, get, patch
 from litestar.exceptions import ClientException
 from litestar.params import JSONBody
 from msgspec import Struct
 
 from gatepost.receiver.api.access.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, answering
+from gatepost.receiver.api.versions import ChangedByAnother, IfMatch, naming_who, tagged, wanted_versions
 from gatepost.receiver.settings_in_force import Changed, Setting, SettingsInForce, TheSettings
+from gatepost.store.versions import Versions
 
 __all__ = ["SettingsController", "change_settings"]
 
@@ -58,36 +60,46 @@ class SettingsController(Controller):
     tags = ("settings",)
 
     @get(opt=ADMIN | EVERY_SITE, sync_to_thread=False, summary="List settings")
-    def list_settings(self, settings: TheSettings) -> Listing[SettingItem]:
-        return Listing([_item(one) for one in settings.listed()], None)
+    def list_settings(self, settings: TheSettings) -> Response[Listing[SettingItem]]:
+        """Its ``ETag`` is of what was changed since the start."""
+        return tagged(Listing([_item(one) for one in settings.listed()], None), settings.version)
 
-    @patch(opt=ADMIN | EVERY_SITE, summary="Change settings without a restart")
+    @patch(opt=ADMIN | EVERY_SITE, summary="Change settings without a restart", raises=[ChangedByAnother])
     async def change_settings(
         self,
         request: AnyRequest,
         data: JSONBody[dict[str, Any]],
         settings: TheSettings,
         access: TheAccess,
-    ) -> Listing[SettingItem]:
+        if_match: IfMatch = None,
+    ) -> Response[Listing[SettingItem]]:
         """All of them or none; ``null`` takes a change back. One that is set elsewhere is refused with 409."""
         for name, value in data.items():
             if not isinstance(value, int | float | str | None) or isinstance(value, bool):
                 raise ClientException(f"{name}: give a number or a text, or null to take a change back")
-        await change_settings(request, access, settings, data)
-        return Listing([_item(one) for one in settings.listed() if one.name in data], None)
+        await change_settings(request, access, settings, data, wanted_versions(if_match))
+        told = Listing([_item(one) for one in settings.listed() if one.name in data], None)
+        return tagged(told, settings.version)
 
 
 async def change_settings(
-    request: AnyRequest, access: Access, settings: SettingsInForce, values: dict[str, Any]
+    request: AnyRequest,
+    access: Access,
+    settings: SettingsInForce,
+    values: dict[str, Any],
+    versions: Versions = None,
 ) -> Sequence[Changed]:
     """Change settings for all receivers of the database, and write a line of the audit log for each.
 
-    Raises 400 and 409. When it returns, pushes are decided by the new values.
+    Raises 400, 409, and 412 where :attr:`~SettingsInForce.version` is none of ``versions`` any more. When it returns,
+    pushes are decided by the new values.
     """
 
     def change() -> list[Changed]:
-        with answering():
-            done = settings.change(values, by=request.user.name, now_ms=access.doors.now_ms())
+        with answering(), naming_who(access, ["setting.changed"]):
+            done = settings.change(
+                values, by=request.user.name, now_ms=access.doors.now_ms(), versions=versions
+            )
         for one in done:
             access.note(request, "setting.changed", one.name, was=one.before, now=one.after)
         return done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Controller, delete, get, put
+from litestar import Controller, Response, delete, get, put
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
@@ -13,11 +13,13 @@ from gatepost.items import MarkedPersonItem, PersonMarkItem
 from gatepost.receiver.api.access.authorization import GUARD, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.people.people import person_named
 from gatepost.receiver.api.shapes import Listing, TheMeaning, TheStore, moment, read
+from gatepost.receiver.api.versions import ChangedByAnother, IfMatch, naming_who, tagged, wanted_versions
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.page_bytes import paged
 from gatepost.store.people.marked import MAX_REASON, MarkedPeople, PersonMark
 from gatepost.store.people.person import Person
 from gatepost.store.questions import UserStore
+from gatepost.store.versions import Versions
 
 __all__ = ["MarksController", "NewMark", "mark_person", "marked_items", "take_away_mark"]
 
@@ -31,7 +33,13 @@ class NewMark(Struct, frozen=True, kw_only=True):
 
 
 def _shaped(mark: PersonMark) -> PersonMarkItem:
-    return PersonMarkItem(reason=mark.reason, until=mark.until, made_by=mark.made_by, made_at=mark.made_at)
+    return PersonMarkItem(
+        reason=mark.reason,
+        until=mark.until,
+        made_by=mark.made_by,
+        made_at=mark.made_at,
+        version=mark.version,
+    )
 
 
 def marked_items(meaning: Meaning, marks: list[PersonMark]) -> list[MarkedPersonItem]:
@@ -51,15 +59,27 @@ def marked_items(meaning: Meaning, marks: list[PersonMark]) -> list[MarkedPerson
 
 
 def mark_person(
-    request: AnyRequest, access: TheAccess, store: UserStore, meaning: Meaning, person: Person, data: NewMark
+    request: AnyRequest,
+    access: TheAccess,
+    store: UserStore,
+    meaning: Meaning,
+    person: Person,
+    data: NewMark,
+    versions: Versions = None,
 ) -> PersonMark:
-    """Mark a person, with a line in the audit log, which does not repeat the reason. Raises 400 and 409."""
+    """Mark a person, with a line in the audit log, which does not repeat the reason. Raises 400, 409 and 412."""
     until = moment("until", data.until)
-    made = read(
-        lambda: MarkedPeople(store, meaning.rules).mark(
-            person, reason=data.reason, until=until, by=request.user.name, now_ms=access.doors.now_ms()
+    with naming_who(access, ["person.unmarked", "person.marked"], person.id):
+        made = read(
+            lambda: MarkedPeople(store, meaning.rules).mark(
+                person,
+                reason=data.reason,
+                until=until,
+                by=request.user.name,
+                now_ms=access.doors.now_ms(),
+                versions=versions,
+            )
         )
-    )
     ends = {} if made.until is None else {"until": made.until.isoformat()}
     access.note(request, "person.marked", person.id, **ends)
     return made
@@ -93,7 +113,13 @@ class MarksController(Controller):
         )
         return Listing(marked_items(meaning, list(page.items)), page.next_cursor)
 
-    @put("/{person_id:str}/mark", opt=OPERATOR, sync_to_thread=True, summary="Mark a person")
+    @put(
+        "/{person_id:str}/mark",
+        opt=OPERATOR,
+        sync_to_thread=True,
+        summary="Mark a person",
+        raises=[ChangedByAnother],
+    )
     def mark(
         self,
         request: AnyRequest,
@@ -102,13 +128,15 @@ class MarksController(Controller):
         store: TheStore,
         meaning: TheMeaning,
         access: TheAccess,
-    ) -> PersonMarkItem:
+        if_match: IfMatch = None,
+    ) -> Response[PersonMarkItem]:
         """Say why, and until when; it takes the place of the mark that the person has.
 
         The live page shows each record of a marked person so, and sounds; a rule of a destination may choose them.
         """
-        made = mark_person(request, access, store, meaning, person_named(meaning, person_id), data)
-        return _shaped(made)
+        wanted = wanted_versions(if_match)
+        made = mark_person(request, access, store, meaning, person_named(meaning, person_id), data, wanted)
+        return tagged(_shaped(made), made.version)
 
     @delete(
         "/{person_id:str}/mark", opt=OPERATOR, sync_to_thread=True, summary="Take the mark of a person away"

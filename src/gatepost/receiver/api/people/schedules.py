@@ -5,20 +5,29 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody, SkipValidation
 from msgspec import Meta, Struct, field
 
-from gatepost.receiver.api.access.authorization import EVERY_SITE, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.access.authorization import (
+    EVERY_SITE,
+    OPERATOR,
+    VIEWER,
+    Access,
+    AnyRequest,
+    TheAccess,
+)
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheStore, read
+from gatepost.receiver.api.versions import ChangedByAnother, IfMatch, naming_who, tagged, wanted_versions
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.attendance.schedules import MAX_NAME, Schedule, minutes_of, time_of_day
 from gatepost.store.attendance.stored_schedules import HolidayRow, ScheduleRow, Schedules
 from gatepost.store.local_days import parse_day
 from gatepost.store.page_bytes import paged, weight
 from gatepost.store.questions import UserStore
+from gatepost.store.versions import Versions
 
 __all__ = [
     "CHANGE",
@@ -26,10 +35,10 @@ __all__ = [
     "NewSchedule",
     "schedule_from",
     "told_holiday",
-    "told_change",
     "told_schedule",
     "schedule_item",
     "add_holiday",
+    "change_schedule",
     "HolidaysController",
     "SchedulesController",
     "TheSchedules",
@@ -66,6 +75,8 @@ class ScheduleItem(Struct, frozen=True, kw_only=True):
     """Whether people work on holidays as on other days."""
     assignments: int
     """How many there are of it."""
+    version: str
+    """A change with it as ``If-Match`` is refused where another one came first."""
 
 
 class NewSchedule(Struct, frozen=True, kw_only=True):
@@ -132,6 +143,7 @@ def schedule_item(row: ScheduleRow) -> ScheduleItem:
         half_end=None if one.half_end_min is None else time_of_day(one.half_end_min),
         on_holidays=one.on_holidays,
         assignments=row.assignments,
+        version=row.version,
     )
 
 
@@ -195,16 +207,29 @@ class SchedulesController(Controller):
         )
         return Listing([schedule_item(row) for row in page.items], page.next_cursor)
 
+    @get("/{schedule_id:int}", opt=VIEWER, sync_to_thread=True, summary="Show a schedule")
+    def show_schedule(self, schedule_id: FromPath[int], schedules: TheSchedules) -> Response[ScheduleItem]:
+        row = read(lambda: schedules.one(min(schedule_id, MAX_ID)))
+        if row is None:
+            raise no_such("schedule")
+        return tagged(schedule_item(row), row.version)
+
     @post(opt=CHANGE, sync_to_thread=True, summary="Make a schedule")
     def create_schedule(
         self, request: AnyRequest, data: JSONBody[NewSchedule], schedules: TheSchedules, access: TheAccess
-    ) -> ScheduleItem:
+    ) -> Response[ScheduleItem]:
         row = read(lambda: schedules.create(schedule_from(data), now_ms=access.doors.now_ms()))
         item = schedule_item(row)
         access.note(request, "schedule.created", str(row.id), **told_schedule(item))
-        return item
+        return tagged(item, row.version)
 
-    @patch("/{schedule_id:int}", opt=CHANGE, sync_to_thread=True, summary="Change a schedule")
+    @patch(
+        "/{schedule_id:int}",
+        opt=CHANGE,
+        sync_to_thread=True,
+        summary="Change a schedule",
+        raises=[ChangedByAnother],
+    )
     def change_schedule(
         self,
         request: AnyRequest,
@@ -212,28 +237,25 @@ class SchedulesController(Controller):
         data: JSONBody[ScheduleChange],
         schedules: TheSchedules,
         access: TheAccess,
-    ) -> ScheduleItem:
+        if_match: IfMatch = None,
+    ) -> Response[ScheduleItem]:
         """Change it for days that are past, too. For other hours from a day on, make and assign another schedule."""
-        known = {row.id: schedule_item(row) for row in read(schedules.schedules)}
-        before = known.get(schedule_id)
-        if before is None:
+        wanted = wanted_versions(if_match)
+        row = read(lambda: schedules.one(min(schedule_id, MAX_ID)))
+        if row is None:
             raise no_such("schedule")
+        before = schedule_item(row)
         given = {name: getattr(data, name) for name in data.__struct_fields__}
         values = {
             name: getattr(before, name) if given[name] is None else given[name]
             for name in NewSchedule.__struct_fields__
         }
-        row = read(lambda: schedules.change(schedule_id, schedule_from(NewSchedule(**values))))
-        if row is None:
-            raise no_such("schedule")
-        item = schedule_item(row)
-        was = {
-            f"was_{name}": value
-            for name, value in told_schedule(before).items()
-            if value != told_schedule(item)[name]
-        }
-        access.note(request, "schedule.changed", str(row.id), **told_schedule(item), **was)
-        return item
+        changed = NewSchedule(**values)
+        # What is left out stays as it was read: so nothing may come between.
+        item = change_schedule(
+            request, access, schedules, row.id, changed, [row.version] if wanted is None else wanted
+        )
+        return tagged(item, item.version)
 
     @delete("/{schedule_id:int}", opt=CHANGE, sync_to_thread=True, summary="Delete a schedule")
     def delete_schedule(
@@ -246,11 +268,32 @@ class SchedulesController(Controller):
         access.note(request, "schedule.deleted", str(row.id), name=row.schedule.name)
 
 
+def change_schedule(
+    request: AnyRequest,
+    access: Access,
+    schedules: Schedules,
+    schedule_id: int,
+    data: NewSchedule,
+    versions: Versions,
+) -> ScheduleItem:
+    """Put a schedule in the place of one, with a line in the audit log. Raises 400, 404, 409 and 412."""
+    with naming_who(access, ["schedule.changed"], str(schedule_id)):
+        changed = read(lambda: schedules.change(schedule_id, schedule_from(data), versions=versions))
+    if changed is None:
+        raise no_such("schedule")
+    before, item = (schedule_item(row) for row in changed)
+    access.note(request, "schedule.changed", str(schedule_id), **told_change(before, item))
+    return item
+
+
 def told_schedule(item: ScheduleItem) -> dict[str, object]:
     """Return what the audit log says of a schedule."""
     names = ("name", "start", "end", "grace_min", "break_min", "half_end", "on_holidays")
-    days = {name: " ".join(map(str, getattr(item, name))) for name in ("days", "half_days")}
-    return {name: getattr(item, name) for name in names} | days
+    told = {name: getattr(item, name) for name in names}
+    return told | {
+        "weekdays": " ".join(map(str, item.days)),
+        "half_days": " ".join(map(str, item.half_days)),
+    }
 
 
 def told_change(before: ScheduleItem, item: ScheduleItem) -> dict[str, object]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.exceptions import ClientException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET
@@ -52,6 +53,13 @@ from gatepost.receiver.api.terminals.values import (
     terminal_item,
     would_refuse,
 )
+from gatepost.receiver.api.versions import (
+    ChangedByAnother,
+    IfMatch,
+    changed_by_another,
+    tagged,
+    wanted_versions,
+)
 from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.live_stream import Live
 from gatepost.receiver.processes.ingests import Ingests
@@ -59,8 +67,12 @@ from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.store.interface import TerminalRow, TerminalState
 from gatepost.store.privacy.terminal_removal import Removed
 from gatepost.store.questions import UserStore
+from gatepost.store.versions import ChangedMeanwhile, Versions
 
-__all__ = ["TerminalsController", "delete_retired"]
+__all__ = ["TerminalsController", "change_terminal", "delete_retired"]
+
+CHANGED = tuple(f"terminal.{what}" for what in ("changed", "approved", "held", "retired"))
+"""Actions of the audit log that change what a person says of a terminal."""
 
 
 class TerminalsController(Controller):
@@ -200,7 +212,12 @@ class TerminalsController(Controller):
         await _note(access, request, "terminal.created", row, token=data.token)
         return terminal_item(row, {}, now_ms=now_ms, address=_address(registrar, access, request, token))
 
-    @patch("/{terminal_id:int}", opt=ADMIN, summary="Rename, move, restrict, hold or retire a terminal")
+    @patch(
+        "/{terminal_id:int}",
+        opt=ADMIN,
+        summary="Rename, move, restrict, hold or retire a terminal",
+        raises=[ChangedByAnother],
+    )
     async def change_terminal(
         self,
         request: AnyRequest,
@@ -209,18 +226,20 @@ class TerminalsController(Controller):
         access: TheAccess,
         registrar: TheRegistrar,
         store: TheStore,
-    ) -> TerminalItem:
+        if_match: IfMatch = None,
+    ) -> Response[TerminalItem]:
         """Change what is given, from the next push on.
 
         With another ``site_id`` people's passages go along, within moments.
         """
         names = TerminalChange.__struct_fields__
         values = {name: getattr(data, name) for name in names if getattr(data, name) is not UNSET}
-        with answering():
-            before = await asyncio.to_thread(store.terminal, known_id(terminal_id))
-            row = await registrar.change(store, known_id(terminal_id), values)
+        before, row = await change_terminal(
+            access, registrar, store, known_id(terminal_id), values, wanted_versions(if_match)
+        )
         told = changes(before, row, values)
-        return await _changed(access, request, "terminal.changed", row, changed=sorted(values), **told)
+        item = await _changed(access, request, "terminal.changed", row, changed=sorted(values), **told)
+        return tagged(item, item.version)
 
     @post("/{terminal_id:int}/approve", opt=OPERATOR, status_code=200, summary="Approve a terminal")
     async def approve_terminal(
@@ -311,6 +330,23 @@ async def delete_retired(
 
 def _address(registrar: Registrar, access: Access, request: AnyRequest, token: str | None) -> str | None:
     return None if token is None else registrar.address(token, asked_at=access.base_url(request))
+
+
+async def change_terminal(
+    access: Access,
+    registrar: Registrar,
+    store: UserStore,
+    terminal_id: int,
+    values: Mapping[str, Any],
+    versions: Versions,
+) -> tuple[TerminalRow | None, TerminalRow | None]:
+    """Change a terminal, and return what it was and what it is. Raises 400, 409 and 412."""
+    before = await asyncio.to_thread(store.terminal, terminal_id)
+    try:
+        with answering():
+            return before, await registrar.change(store, terminal_id, values, versions=versions)
+    except ChangedMeanwhile as error:
+        raise await asyncio.to_thread(changed_by_another, access, error, CHANGED, str(terminal_id)) from None
 
 
 async def _changed(

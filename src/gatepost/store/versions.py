@@ -1,0 +1,60 @@
+"""Keep two people from changing one thing at once without knowing it.
+
+Rules:
+
+* A version is a digest of the values that a change replaces. Equal values have equal versions.
+* A change may name the versions that it is meant for. Where what is stored has none of them, nothing is changed, and
+  :class:`ChangedMeanwhile` is raised. They are compared in the transaction of the change.
+* Such changes take turns: SQLite has one writer, on PostgreSQL an advisory lock makes one.
+
+Flow: read → :func:`version_of` → a person → change with the version → :func:`check_version` → stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from gatepost.errors import StoreError
+
+__all__ = ["ChangedMeanwhile", "Versions", "check_version", "take_turns", "version_of"]
+
+Versions = Collection[str] | None
+"""The versions that a change is meant for; ``None``: any."""
+
+_LOCK = 0x6770_0004
+"""The advisory lock of PostgreSQL under which people's changes take turns."""
+
+_LETTERS = 16
+
+
+class ChangedMeanwhile(StoreError):
+    """Another person changed it after it was read."""
+
+    def __init__(self, by: str | None = None, at: datetime | None = None) -> None:
+        """Take who changed it and when, where the store knows it."""
+        super().__init__("this was changed meanwhile; read it again")
+        self.by = by
+        self.at = at
+
+
+def version_of(values: Mapping[str, Any]) -> str:
+    """Return the version of some values."""
+    return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:_LETTERS]
+
+
+def check_version(wanted: Versions, found: str, *, by: str | None = None, at: datetime | None = None) -> None:
+    """Raise :class:`ChangedMeanwhile` for a version that is not wanted."""
+    if wanted is not None and found not in wanted:
+        raise ChangedMeanwhile(by, at)
+
+
+def take_turns(db: Connection) -> None:
+    """Have every other change of this kind wait until the transaction ends. Its first statement."""
+    if db.dialect.name == "postgresql":
+        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
