@@ -16,7 +16,7 @@ from gatepost.receiver.ingest.commit.frames import Frames
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.query.reprocess import separated
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 
 __all__ = ["append", "packed", "packing"]
 

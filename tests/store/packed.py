@@ -18,7 +18,7 @@ from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.sqlite.data_folder import JOURNAL
 from gatepost.store.sqlite.store import SqliteStore
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 
 Where = dict[str, Any]
 """``folder``, and ``database`` where the store is in PostgreSQL."""

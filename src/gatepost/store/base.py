@@ -1,7 +1,7 @@
 """Do what both stores do alike: everything but writing a batch.
 
 A store brings two ways to a database, :meth:`BaseStore.reading` and :meth:`BaseStore.changing`; every method here
-opens one of them and asks a function of ``registry`` or ``quarantine``. What users ask is in questions.py.
+opens one of them and asks a function of ``registry`` or ``quarantine``. What users ask is in questions/.
 """
 
 from abc import abstractmethod
@@ -78,7 +78,7 @@ class BaseStore(Questions):
     def scrub(self) -> bool: ...
 
     def analyze(self) -> None:
-        """Do nothing: see :meth:`gatepost.store.interface.Leaving.analyze`."""
+        """Do nothing: see :meth:`gatepost.store.interface.PrunableStore.analyze`."""
 
     @abstractmethod
     def forget_people(self) -> None: ...

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from gatepost.receiver.observability.silent_receivers import SILENT_AFTER, silent
-from gatepost.store.types import ReceiverRow
+from gatepost.store.types.terminals import ReceiverRow
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 

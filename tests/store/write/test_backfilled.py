@@ -18,7 +18,7 @@ from gatepost.store.base import BaseStore
 from gatepost.store.interface import Arrival, RecordQuery, RecordRow
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.query.dashboard import heard_of
-from gatepost.store.types import EVERYTHING
+from gatepost.store.types.lists import EVERYTHING
 from gatepost.store.write.backfilled import GAP_S, likeness, spans
 
 LATER_MS = RECEIVED_MS + 3_600_000

@@ -13,7 +13,7 @@ from gatepost.store.receivers.leases import Leases
 from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.fleet import Adopted
 from gatepost.store.terminals.fleet_jobs import FleetJobs
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 
 __all__ = ["LEASE_MS", "Around", "Talk"]
 

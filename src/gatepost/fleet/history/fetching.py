@@ -31,7 +31,7 @@ from gatepost.fleet.history.records import (
 from gatepost.fleet.history.storing import Fetched, Storing
 from gatepost.store.terminals.adopted import AdoptedRow
 from gatepost.store.terminals.fleet_jobs import JobRow, Step
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 from gatepost.store.write.backfilled import Here
 from gatepost.wire import Unknown
 

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from gatepost.errors import DecodeError
 from gatepost.store.conversion.rows import clock_problems
 from gatepost.store.query.reprocess import in_zone
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 from gatepost.store.write.backfilled import Here, Likeness, likeness
 from gatepost.wire import (
     Decoded,

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 from gatepost.wire import Decoded, Problem, Unknown, key, key_digest
 from gatepost.wire.decoding.json.repair import trimmed
 

@@ -19,7 +19,7 @@ import structlog
 from gatepost.errors import JournalError, StoreError
 from gatepost.journal.packs.packs import Packs
 from gatepost.store.images.orphans import delete_orphans
-from gatepost.store.interface import Leaving
+from gatepost.store.interface import PrunableStore
 
 __all__ = ["Archiving"]
 
@@ -37,7 +37,7 @@ class Archiving:
 
     def __init__(
         self,
-        store: Leaving,
+        store: PrunableStore,
         packs: Packs,
         *,
         now: Callable[[], float],

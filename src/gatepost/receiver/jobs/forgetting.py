@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from gatepost.receiver.processes.memory import hand_back
-from gatepost.store.interface import Leaving
+from gatepost.store.interface import PrunableStore
 from gatepost.store.privacy.erasure import erasures
 from gatepost.wire import forget_people
 
@@ -25,7 +25,7 @@ __all__ = ["Forgetting"]
 class Forgetting:
     """Of one process. Every method blocks; any thread may call it."""
 
-    def __init__(self, store: Leaving, hand_back: Callable[[], None] = hand_back) -> None:
+    def __init__(self, store: PrunableStore, hand_back: Callable[[], None] = hand_back) -> None:
         """``hand_back`` frees unused memory."""
         self._store = store
         self._hand_back = hand_back

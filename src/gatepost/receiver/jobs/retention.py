@@ -28,7 +28,7 @@ from gatepost.store.accounts.names import PROGRAM
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.key_rotation import Resealing
-from gatepost.store.interface import Leaving
+from gatepost.store.interface import PrunableStore
 from gatepost.store.people.moving import finish
 from gatepost.store.privacy.erasure import Erased, Whom, erase
 from gatepost.store.privacy.permitted import Ask, Finished, Plan, confirm, finish_round, plan_round
@@ -69,7 +69,7 @@ class Keeper:
 
     def __init__(
         self,
-        store: Leaving,
+        store: PrunableStore,
         limits: Limits,
         *,
         now: Callable[[], float],

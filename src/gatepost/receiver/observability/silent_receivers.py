@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from gatepost.store.types import ReceiverRow
+from gatepost.store.types.terminals import ReceiverRow
 
 __all__ = ["SILENT_AFTER", "silent"]
 

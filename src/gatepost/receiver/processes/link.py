@@ -28,7 +28,7 @@ from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.journal.streams import Position
 from gatepost.receiver.processes.gauges import Gauges
 from gatepost.receiver.terminals.claims import Known
-from gatepost.store.refusal_types import RefusalSample, RefusedPush, RefusedTimes
+from gatepost.store.types.refusals import RefusalSample, RefusedPush, RefusedTimes
 
 __all__ = [
     "Changed",

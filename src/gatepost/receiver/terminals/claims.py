@@ -10,7 +10,7 @@ from msgspec import Struct
 from gatepost.receiver.terminals.networks import Networks
 from gatepost.receiver.terminals.sources import BETWEEN, Source, sources_of
 from gatepost.settings import ReceiverSettings
-from gatepost.store.types import TerminalRow, TerminalState
+from gatepost.store.types.terminals import TerminalRow, TerminalState
 from gatepost.wire import Problem
 
 __all__ = [

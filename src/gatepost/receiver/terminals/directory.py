@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gatepost.receiver.terminals.claims import Claim, Introduced, Known, Policy, Rejected, Taken
 from gatepost.receiver.terminals.identify import MAX_SERIAL, decide, needs_token, rejection
 from gatepost.receiver.terminals.networks import networks_of
-from gatepost.store.types import PEER_ADDRESS, SIGHTING_MS, NewTerminal
+from gatepost.store.types.arrivals import PEER_ADDRESS, SIGHTING_MS, NewTerminal
 from gatepost.wire import Problem
 
 __all__ = ["LATELY_MS", "MAX_REMEMBERED", "MAX_TERMINALS_PER_ADDRESS", "Directory"]

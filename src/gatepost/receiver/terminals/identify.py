@@ -44,7 +44,8 @@ from gatepost.receiver.terminals.claims import (
 )
 from gatepost.receiver.terminals.networks import networks_of
 from gatepost.receiver.terminals.sources import Source
-from gatepost.store.types import PEER_ADDRESS, TerminalState
+from gatepost.store.types.arrivals import PEER_ADDRESS
+from gatepost.store.types.terminals import TerminalState
 from gatepost.wire import Problem
 
 if TYPE_CHECKING:

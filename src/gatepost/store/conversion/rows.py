@@ -14,7 +14,7 @@ from gatepost.store.conversion.coded_fields import Facet, facet
 from gatepost.store.conversion.occurrences import Step
 from gatepost.store.conversion.values import DAY_MS, indexable, ms, text
 from gatepost.store.fold import fold_person
-from gatepost.store.types import SIGHTING_MS, Arrival
+from gatepost.store.types.arrivals import SIGHTING_MS, Arrival
 from gatepost.wire import (
     AbnormalType,
     Alarm,

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from gatepost.store.conversion.rows import AHEAD_MS, CLOCK_RIGHT_MS, LATE_MS
 from gatepost.store.conversion.values import DAY_MS, ms
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 from gatepost.wire import (
     Alarm,
     Record,

@@ -27,7 +27,7 @@ from gatepost.journal.packs.archive import Archive, FolderArchive, Succession
 from gatepost.journal.packs.packs import Packs
 from gatepost.store.dialect import insert
 from gatepost.store.images.bucket import MARKER, Bucket
-from gatepost.store.interface import Leaving
+from gatepost.store.interface import PrunableStore
 from gatepost.store.schema import tables as t
 
 __all__ = ["MARKER", "known", "packs_of"]
@@ -42,7 +42,7 @@ def known(db: Connection, journal: Folder) -> Archive | None:
     return new if new is None or old is None else Succession(new, old)
 
 
-def packs_of(store: Leaving, journal: Folder, archive: str) -> Packs:
+def packs_of(store: PrunableStore, journal: Folder, archive: str) -> Packs:
     """Return the packs of a store: in a journal's folder, and in ``archive``, which is claimed, or in one of before.
 
     ``archive``: the path of a folder, the address of a bucket, or nothing. Raises

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, func, select, tuple_, update
 
 from gatepost.store.images import images
 from gatepost.store.images.encryption import HEAD, ImageKeys
-from gatepost.store.interface import Leaving
+from gatepost.store.interface import PrunableStore
 from gatepost.store.schema import tables as t
 
 __all__ = ["Resealing"]
@@ -27,7 +27,7 @@ STEP = 200
 class Resealing:
     """Encrypts the keys that are there with the image key that writes. For one thread."""
 
-    def __init__(self, store: Leaving, keys: ImageKeys) -> None:
+    def __init__(self, store: PrunableStore, keys: ImageKeys) -> None:
         self._store = store
         self._keys = keys
         self._after = (0, -1)

@@ -14,14 +14,14 @@ from datetime import date, timedelta
 from sqlalchemy import delete, exists, select
 
 from gatepost.journal.packs.packs import Packs
-from gatepost.store.interface import Leaving
+from gatepost.store.interface import PrunableStore
 from gatepost.store.schema import tables as t
 from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
 
 __all__ = ["delete_orphans"]
 
 
-def delete_orphans(store: Leaving, packs: Packs, *, today: date) -> int:
+def delete_orphans(store: PrunableStore, packs: Packs, *, today: date) -> int:
     """Delete the packs of this journal in the archive that no event has; return how many.
 
     Raises :class:`~gatepost.errors.StoreUnavailable` and :class:`~gatepost.errors.JournalUnavailable`.

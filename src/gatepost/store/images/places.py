@@ -14,7 +14,7 @@ from gatepost.journal.format import KEY_BYTES
 from gatepost.journal.packs.files import parse_name
 from gatepost.journal.places import Place
 from gatepost.store.images.encryption import ImageKeys
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 
 __all__ = [
     "ALARMS", "IMAGE", "KINDS", "PEOPLE", "QUARANTINE", "STRANGERS", "TEXTS", "open_place", "pack_names", "pack_row",

@@ -232,7 +232,7 @@ class PostgresStore(BaseStore):
     def horizon(self, db: Connection) -> int:
         return int(db.execute(_HORIZON).scalar_one())
 
-    # Leaving
+    # Deleting
 
     def scrub(self) -> bool:
         with unavailable(), self._engine.connect() as connection:

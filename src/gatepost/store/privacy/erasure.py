@@ -16,8 +16,9 @@ Rules:
   committed for them), :func:`finish` completes it, without asking anybody who it was.
 * A move of a terminal that has something left to do (:mod:`gatepost.store.people.moving`) is completed first. So a
   person has no form at a site where their terminals no longer stand.
-* Nobody stays in memory either. The process that erases calls :meth:`~gatepost.store.interface.Leaving.forget_people`;
-  the others on the same database see by :func:`erasures` that they have to.
+* No erased person stays in memory either. The process that erases calls
+  :meth:`~gatepost.store.interface.PrunableStore.forget_people`; the others on the same database see by
+  :func:`erasures` that they have to.
 
 Flow: moves of terminals → tombstones → samples of refused bodies → alarm steps → quarantine → identities lose their
 content → :func:`finish`: records, in small steps, then the rows of ``identities`` → count it → scrub the files.
@@ -51,7 +52,7 @@ from gatepost.store.accounts import saved_views
 from gatepost.store.conversion.values import text
 from gatepost.store.dialect import insert
 from gatepost.store.images import images
-from gatepost.store.interface import Leaving, Transactions
+from gatepost.store.interface import PrunableStore, Transactions
 from gatepost.store.people import identities, moving, staff
 from gatepost.store.privacy import tombstones
 from gatepost.store.privacy.person_matcher import Traces
@@ -100,7 +101,7 @@ class Erased(Struct, frozen=True, kw_only=True):
 
 
 def erase(
-    store: Leaving,
+    store: PrunableStore,
     whom: Whom,
     *,
     now_ms: int,
@@ -163,7 +164,7 @@ def erasures(store: Transactions) -> int:
         return int(db.execute(select(t.meta.c.value).where(t.meta.c.name == _ERASURES)).scalar() or 0)
 
 
-def _count(store: Leaving) -> None:
+def _count(store: PrunableStore) -> None:
     one = {"name": _ERASURES, "value": "1"}
     more = (cast(t.meta.c.value, BigInteger) + 1).cast(Text)
     with store.changing() as db:
@@ -171,7 +172,7 @@ def _count(store: Leaving) -> None:
         db.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": more}))
 
 
-def finish(store: Leaving) -> int:
+def finish(store: PrunableStore) -> int:
     """Do the next step for people whose identities are emptied already; answer how many records it changed.
 
     0: nobody's erasure is unfinished.
@@ -222,7 +223,7 @@ def _terminals(db: Connection, whom: Whom, people: Sequence[int]) -> list[int]:
     return [row.id for row in db.execute(wanted)]
 
 
-def _erase_mentions(store: Leaving, table: Table, traces: Traces, terminals: Sequence[int]) -> int:
+def _erase_mentions(store: PrunableStore, table: Table, traces: Traces, terminals: Sequence[int]) -> int:
     """What has traces of them in its original, and is not joined to them by an identity."""
     c = table.c
     columns = [c.id, c.terminal_id, c.original]
@@ -242,7 +243,7 @@ def _erase_mentions(store: Leaving, table: Table, traces: Traces, terminals: Seq
     return count
 
 
-def _mentioned(store: Leaving, table: Table, row: Any, traces: Traces, *, has_texts: bool) -> bool:
+def _mentioned(store: PrunableStore, table: Table, row: Any, traces: Traces, *, has_texts: bool) -> bool:
     if table is t.alarm_events and row.user_id is not None and traces.is_user_id(row.user_id):
         return True
     if row.original is None:
@@ -257,7 +258,7 @@ def _mentioned(store: Leaving, table: Table, row: Any, traces: Traces, *, has_te
         return table is t.quarantine
 
 
-def _stretches(store: Leaving, table: Table) -> Iterator[tuple[int, int]]:
+def _stretches(store: PrunableStore, table: Table) -> Iterator[tuple[int, int]]:
     """The ids of a table, some thousand at a time: (after, up to)."""
     c, after = table.c, 0
     with store.reading() as db:
@@ -272,7 +273,7 @@ def _stretches(store: Leaving, table: Table) -> Iterator[tuple[int, int]]:
         after = end
 
 
-def _forget_steps(store: Leaving, rows: Sequence[Any]) -> None:
+def _forget_steps(store: PrunableStore, rows: Sequence[Any]) -> None:
     c, a = t.alarm_events.c, t.alarms.c
     alarms = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
     with store.changing() as db:
@@ -284,7 +285,7 @@ def _forget_steps(store: Leaving, rows: Sequence[Any]) -> None:
     _punch(store, places)
 
 
-def _forget_quarantined(store: Leaving, rows: Sequence[Any]) -> None:
+def _forget_quarantined(store: PrunableStore, rows: Sequence[Any]) -> None:
     with store.changing() as db:
         ids = [row.id for row in rows]
         places = images.delete_of(db, ids)
@@ -292,7 +293,7 @@ def _forget_quarantined(store: Leaving, rows: Sequence[Any]) -> None:
     _punch(store, places)
 
 
-def _erase_records(store: Leaving, whom: Whom, people: Sequence[int], *, now_ms: int) -> int:
+def _erase_records(store: PrunableStore, whom: Whom, people: Sequence[int], *, now_ms: int) -> int:
     """Empty the identities; or, within one terminal, take its records off them."""
     if not people:
         return 0
@@ -330,7 +331,7 @@ def _erase_records(store: Leaving, whom: Whom, people: Sequence[int], *, now_ms:
     return count
 
 
-def _strip(store: Leaving, rows: Sequence[Any], *, shared: bool = False) -> None:
+def _strip(store: PrunableStore, rows: Sequence[Any], *, shared: bool = False) -> None:
     """Leave of these records what tells nothing about the person.
 
     ``shared``: count each as one of the erased people of the site where its terminal stands.
@@ -351,14 +352,14 @@ def _strip(store: Leaving, rows: Sequence[Any], *, shared: bool = False) -> None
     _punch(store, places)
 
 
-_FORGET: dict[str, Callable[[Leaving, Sequence[Any]], None]] = {
+_FORGET: dict[str, Callable[[PrunableStore, Sequence[Any]], None]] = {
     "alarm_events": _forget_steps,
     "quarantine": _forget_quarantined,
     "records": _strip,
 }
 
 
-def _punch(store: Leaving, places: Sequence[Place]) -> None:
+def _punch(store: PrunableStore, places: Sequence[Place]) -> None:
     """Give back the bytes of images whose keys are deleted. What is not done now leaves with its pack."""
     if places and store.packs is not None:
         with suppress(JournalError):

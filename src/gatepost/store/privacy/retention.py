@@ -31,7 +31,7 @@ from gatepost.store.accounts import audit_chain
 from gatepost.store.accounts.names import PROGRAM
 from gatepost.store.conversion.values import DAY_MS, moment
 from gatepost.store.images import images
-from gatepost.store.interface import EVERYTHING, Leaving
+from gatepost.store.interface import EVERYTHING, PrunableStore
 from gatepost.store.people import identities
 from gatepost.store.privacy import erasure, tombstones
 from gatepost.store.query import feed, quarantine
@@ -108,7 +108,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 class Retention:
     """Deletes what is due. :meth:`once` is for one thread; several processes on one server may each have one."""
 
-    def __init__(self, store: Leaving, limits: Limits) -> None:
+    def __init__(self, store: PrunableStore, limits: Limits) -> None:
         self._store = store
         self.limits = limits
         self._emptied: dict[str, int] = {}
@@ -225,7 +225,7 @@ def _old(db: Connection, table: Table, before_ms: int, *columns: Any) -> list[An
     return list(db.execute(due.order_by(c.received_at_ms, c.id).limit(STEP)))
 
 
-def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int | None:
+def _delete_records(store: PrunableStore, before_ms: int, now_ms: int) -> int | None:
     c = t.records.c
     with store.reading() as db:
         rows = _old(db, t.records, before_ms, c.received_at_ms)
@@ -248,7 +248,7 @@ def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     return len(left)
 
 
-def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int | None:
+def _delete_alarms(store: PrunableStore, before_ms: int, now_ms: int) -> int | None:
     c, a = t.alarm_events.c, t.alarms.c
     with store.reading() as db:
         rows = _old(db, t.alarm_events, before_ms, c.alarm_id)
@@ -265,13 +265,13 @@ def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     return len(left)
 
 
-def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int | None:
+def _delete_quarantine(store: PrunableStore, before_ms: int, now_ms: int) -> int | None:
     with store.changing() as db:
         due = [row.id for row in _old(db, t.quarantine, before_ms)]
         return quarantine.discard_quarantined(db, due, EVERYTHING) if due else None
 
 
-def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int | None:
+def _delete_audit(store: PrunableStore, before_ms: int, now_ms: int) -> int | None:
     with store.reading() as db:
         oldest = oldest_ms(db, "audit", now_ms)
     if oldest is None or oldest >= before_ms:
@@ -280,7 +280,7 @@ def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int | None:
         return audit_chain.drop_oldest(db, before_ms, now_ms, actor=PROGRAM, limit=STEP) or None
 
 
-def _delete_samples(store: Leaving, before_ms: int, now_ms: int) -> int | None:
+def _delete_samples(store: PrunableStore, before_ms: int, now_ms: int) -> int | None:
     with store.reading() as db:
         oldest = oldest_ms(db, "refusal_samples", now_ms)
     if oldest is None or oldest >= before_ms:
@@ -289,7 +289,7 @@ def _delete_samples(store: Leaving, before_ms: int, now_ms: int) -> int | None:
         return quarantine.drop_samples(db, before_ms=before_ms)
 
 
-def _delete_tombstones(store: Leaving, before_ms: int, now_ms: int) -> int | None:
+def _delete_tombstones(store: PrunableStore, before_ms: int, now_ms: int) -> int | None:
     with store.reading() as db:
         oldest = oldest_ms(db, "tombstones", now_ms)
     if oldest is None or oldest >= before_ms:
@@ -298,7 +298,7 @@ def _delete_tombstones(store: Leaving, before_ms: int, now_ms: int) -> int | Non
         return tombstones.drop(db, before_ms, limit=STEP)
 
 
-_DELETE: dict[str, Callable[[Leaving, int, int], int | None]] = {
+_DELETE: dict[str, Callable[[PrunableStore, int, int], int | None]] = {
     "records": _delete_records,
     "alarms": _delete_alarms,
     "quarantine": _delete_quarantine,

@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from gatepost.errors import JournalError, StoreUnavailable
 from gatepost.journal.places import Place
 from gatepost.store.images import images
-from gatepost.store.interface import Leaving
+from gatepost.store.interface import PrunableStore
 from gatepost.store.people import identities, moving
 from gatepost.store.query import feed
 from gatepost.store.schema import tables as t
@@ -55,7 +55,7 @@ class Removed(Struct, frozen=True, kw_only=True):
     quarantined: int
 
 
-def remove_terminal(store: Leaving, terminal_id: int) -> Removed | None:
+def remove_terminal(store: PrunableStore, terminal_id: int) -> Removed | None:
     """Delete a terminal; ``None`` if there is none.
 
     Raises :class:`~gatepost.store.terminals.registry.Conflict` if it is not retired, and
@@ -90,7 +90,7 @@ def remove_terminal(store: Leaving, terminal_id: int) -> Removed | None:
     raise StoreUnavailable("the terminal still has events that are being listed; delete it again later")
 
 
-def _step(store: Leaving, table: Table, terminal_id: int) -> int:
+def _step(store: PrunableStore, table: Table, terminal_id: int) -> int:
     """Delete some rows of a terminal; return how many."""
     c = table.c
     some = select(c.id).where(c.terminal_id == terminal_id).order_by(c.id).limit(STEP)

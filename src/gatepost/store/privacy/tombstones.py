@@ -33,7 +33,7 @@ from gatepost.store.conversion.values import ms
 from gatepost.store.dialect import insert
 from gatepost.store.privacy.person_matcher import NUMBERS, SHORT, USER_ID_FIELDS, plain, scalars
 from gatepost.store.schema import tables as t
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 from gatepost.wire import Alarm, Problem, Record
 
 __all__ = ["LOCK", "SINCE", "LAST", "Tombstone", "applied", "drop", "mark", "oldest"]

@@ -12,8 +12,8 @@ from gatepost.store.conversion.rows import clock_problems, is_stranger
 from gatepost.store.conversion.values import ms
 from gatepost.store.images.places import ALARMS, PEOPLE, QUARANTINE, STRANGERS
 from gatepost.store.local_days import zone
-from gatepost.store.refusal_types import QuarantineRow
-from gatepost.store.types import PEER_ADDRESS, Arrival
+from gatepost.store.types.arrivals import PEER_ADDRESS, Arrival
+from gatepost.store.types.refusals import QuarantineRow
 from gatepost.wire import Alarm, Event, Problem, Record, Unknown, decode, key, key_digest
 
 __all__ = ["decode_again", "in_zone", "separated"]

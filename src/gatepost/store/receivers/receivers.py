@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select
 from gatepost.store.conversion.values import moment, text
 from gatepost.store.dialect import insert
 from gatepost.store.schema.tables import receivers
-from gatepost.store.types import ReceiverRow
+from gatepost.store.types.terminals import ReceiverRow
 
 __all__ = ["forget", "note", "rows"]
 

@@ -131,7 +131,7 @@ class SqliteStore(BaseStore):
         # One writer, which commits in the order of the ids that it gives.
         return int(db.execute(select(meta.c.value).where(meta.c.name == "next_id")).scalar() or 1)
 
-    # Leaving
+    # Deleting
 
     def scrub(self) -> bool:
         with self._writing, sqlite_unavailable(self.folder):

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from gatepost.store.conversion.rows import person_number
 from gatepost.store.conversion.values import ms
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 from gatepost.wire import Record
 
 __all__ = [

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select
 from gatepost.errors import StoreError
 from gatepost.journal.streams import Position
 from gatepost.store.schema.tables import journal_positions
-from gatepost.store.types import Progress
+from gatepost.store.types.arrivals import Progress
 
 __all__ = ["forget", "read", "read_further", "rows"]
 

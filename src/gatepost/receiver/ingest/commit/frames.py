@@ -29,7 +29,7 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.conversion.values import text
 from gatepost.store.images.encryption import ImageKeys, read_keys
 from gatepost.store.images.places import open_place, seal_place
-from gatepost.store.types import Arrival, NewTerminal
+from gatepost.store.types.arrivals import Arrival, NewTerminal
 from gatepost.wire import Alarm, Dialect, Event, Group, Problem, Record, Unknown, User, without_pins
 
 __all__ = ["Frames", "image_keys"]

@@ -23,7 +23,7 @@ from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.store.conversion.limits import MAX_TEXT, cut_texts
 from gatepost.store.conversion.rows import clock_problems
 from gatepost.store.query.reprocess import in_zone, separated
-from gatepost.store.types import Arrival
+from gatepost.store.types.arrivals import Arrival
 from gatepost.wire import Alarm, Decoded, Problem, Unknown
 
 __all__ = ["OTHER_SERIAL", "Arrivals"]

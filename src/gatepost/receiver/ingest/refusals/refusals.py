@@ -14,7 +14,7 @@ from gatepost.receiver.terminals.claims import Claim, Introduced
 from gatepost.receiver.terminals.directory import Directory
 from gatepost.receiver.terminals.identify import decide
 from gatepost.receiver.terminals.sources import token_digest
-from gatepost.store.refusal_types import RefusedPush
+from gatepost.store.types.refusals import RefusedPush
 from gatepost.wire import encode_reply
 
 __all__ = ["Refusals"]

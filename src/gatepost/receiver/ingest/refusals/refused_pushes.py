@@ -23,7 +23,7 @@ import structlog
 
 from gatepost.receiver.http.redact import redacted
 from gatepost.receiver.ingest.paths import masked
-from gatepost.store.refusal_types import RefusalSample, RefusedPush, RefusedTimes
+from gatepost.store.types.refusals import RefusalSample, RefusedPush, RefusedTimes
 
 __all__ = [
     "LINES_A_MINUTE",

@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
-from gatepost.store.query_types import RecordQuery, StepQuery
-from gatepost.store.types import AlarmStepRow, RecordRow
+from gatepost.store.types.events import AlarmStepRow, RecordRow
+from gatepost.store.types.queries import RecordQuery, StepQuery
 
 __all__ = [
     "FEED_KINDS",
