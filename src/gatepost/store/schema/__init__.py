@@ -1,10 +1,9 @@
 """Define the tables, and bring a database to them.
 
 ``account_tables``     accounts, the audit log, saved views
-``event_tables``       what terminals send, and the people in it
+``event_tables``       what terminals send, its images, and the people in it
 ``fleet_tables``       adopted terminals and their histories
 ``forwarding_tables``  destinations of forwarding
-``image_tables``       where each image is, and its key
 ``metadata``           what all tables have in common
 ``migrate``            every earlier schema to the one of today
 ``migrations/``        the steps, as Alembic runs them

@@ -50,6 +50,8 @@ from gatepost.store.schema.event_tables import (
     deleted_events,
     facets,
     identities,
+    images,
+    packs,
     quarantine,
     records,
     refusal_samples,
@@ -69,7 +71,6 @@ from gatepost.store.schema.forwarding_tables import (
     destination_places,
     destinations,
 )
-from gatepost.store.schema.image_tables import images, packs
 from gatepost.store.schema.metadata import metadata
 from gatepost.store.schema.people_tables import (
     assignments,
