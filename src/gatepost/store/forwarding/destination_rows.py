@@ -16,6 +16,7 @@ from gatepost.store.schema import tables as t
 from gatepost.store.versions import version_of
 
 __all__ = [
+    "NEW_COUNTS",
     "AsideRow",
     "AttemptRow",
     "DestinationRow",
@@ -33,6 +34,17 @@ __all__ = [
     "places_of",
     "version_of_destination",
 ]
+
+NEW_COUNTS: dict[str, Any] = {
+    **dict.fromkeys(("seen", "filtered", "delivered", "dropped", "attempts", "fence", "steps"), 0),
+    "revision": 1,
+    "changes": 0,
+    "dropped_why": "{}",
+    "left_out_why": "{}",
+    "is_away": 0,
+    "lease_until_ms": 0,
+}
+"""The counts of a destination that nothing was sent to yet, and what else is the same of all new ones."""
 
 
 class Ledger(Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.forwarding import destination_leases, destination_steps, forward_feed
 from gatepost.store.forwarding.destination_ledgers import Ledgers
 from gatepost.store.forwarding.destination_rows import (
+    NEW_COUNTS,
     AsideRow,
     AttemptRow,
     DestinationRow,
@@ -129,50 +130,49 @@ class Destinations:
             "kind": kind,
             "config": config.decode(),
             "secrets": secrets.decode(),
-            "revision": 1,
-            "changes": 0,
             "created_at_ms": now_ms,
             "replay_of": replay_of,
             "rate": rate,
             "since_ms": None if span is None else span[0],
             "until_ms": None if span is None else span[1],
             "paused_at_ms": now_ms if paused else None,
-            **dict.fromkeys(("seen", "filtered", "delivered", "dropped", "attempts", "fence", "steps"), 0),
-            "dropped_why": "{}",
-            "left_out_why": "{}",
-            "is_away": 0,
-            "lease_until_ms": 0,
+            **NEW_COUNTS,
         }
         try:
             with self._store.changing() as db:
-                if span is None:
-                    end = self._horizon(db) - 1
-                    places: dict[FeedKind, tuple[int, int | None]] = dict.fromkeys(FORWARD_KINDS, (end, None))
-                else:
-                    places = {each: span_of(db, each, *span) for each in FORWARD_KINDS}
+                begins = self._begins(db, span)
                 if replay_of is not None:
                     _trim_replays(db, replay_of)
                 made = db.execute(t.destinations.insert().values(values).returning(t.destinations.c.id))
                 number = int(made.scalar_one())
-                rows = [
-                    {
-                        "destination_id": number,
-                        "kind": each,
-                        "begin_id": begin,
-                        "place": begin,
-                        "until_id": until,
-                        "tried_id": begin,
-                        "accepted": 0,
-                    }
-                    for each, (begin, until) in places.items()
-                ]
-                db.execute(t.destination_places.insert(), rows)
+                db.execute(
+                    t.destination_places.insert(), [{"destination_id": number, **row} for row in begins]
+                )
         except IntegrityError:
             raise Conflict(f"there is already a destination called {name}; give it another name") from None
         found = self.one(number)
         if found is None:
             raise Conflict(f"the destination {name} was deleted while it was made; make it again")
         return found
+
+    def _begins(self, db: Connection, span: tuple[int, int] | None) -> list[dict[str, Any]]:
+        """Return the places from which on a new destination is sent something, and up to where, by kind."""
+        places: dict[FeedKind, tuple[int, int | None]]
+        if span is None:
+            places = dict.fromkeys(FORWARD_KINDS, (self._horizon(db) - 1, None))
+        else:
+            places = {each: span_of(db, each, *span) for each in FORWARD_KINDS}
+        return [
+            {
+                "kind": each,
+                "begin_id": begin,
+                "place": begin,
+                "until_id": until,
+                "tried_id": begin,
+                "accepted": 0,
+            }
+            for each, (begin, until) in places.items()
+        ]
 
     def all(self, *, with_replays: bool = True) -> list[DestinationRow]:
         """Return every destination, by name, each followed by its replays, the latest first."""

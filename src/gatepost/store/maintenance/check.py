@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import astuple
 from sqlalchemy import bindparam, exists, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -31,7 +32,7 @@ from gatepost.journal.streams import START, Position
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.images import images
 from gatepost.store.images.images import IMAGE, by_pack
-from gatepost.store.maintenance.findings import EXAMPLES, Finding, Report
+from gatepost.store.maintenance.findings import EXAMPLES, Finding, Findings, Report
 from gatepost.store.maintenance.snapshot import Source, open_source
 from gatepost.store.people import moving
 from gatepost.store.schema import tables as t
@@ -135,63 +136,12 @@ class _Search:
         """What is not whole, or not here."""
         self.orphans: list[Place] = []
         """Stretches of packs that no event has."""
-        self._damaged = Finding(
-            kind="damaged file",
-            advice="restore the last backup into an empty folder; keep this one until then",
-        )
-        self._lost = Finding(
-            kind="event whose image is lost",
-            advice="put the pack back from a backup, if there is one; `gatepost check-store --repair` lists the event"
-            " without",
-        )
-        self._elsewhere = Finding(
-            kind="pack that is not here",
-            advice="it is in the data folder of another receiver of this database, or lost; look there as well",
-        )
-        self._orphans = Finding(
-            kind="image without event",
-            advice="harmless: its event was stored before, or never acknowledged; `gatepost check-store --repair` gives"
-            " the room back",
-        )
-        self._unused = Finding(
-            kind="pack in the archive that no event has",
-            advice="the receiver that wrote it deletes it once its journal is listed; if that receiver is gone for"
-            " good, it goes with its day's retention, or delete it there",
-        )
-        self._misplaced = Finding(
-            kind="record of a person at another site than its terminal",
-            advice="a terminal was moved and its people have not gone along yet: a running receiver completes it,"
-            " and so does `gatepost check-store --repair`",
-        )
-        self._no_image = Finding(
-            kind="image that is no JPEG, PNG, WebP or BMP",
-            advice="the record stands; its image cannot be shown, and it is what the terminal sent",
-        )
-
-        self._unlisted = Finding(
-            kind="event that is not listed",
-            advice="neither list nor quarantine took it, and `projector.set_aside` in the log says why; the next start"
-            " of the receiver tries again. It goes when the time of the quarantine is over",
-        )
-        self._gap = Finding(
-            kind="damaged place in the journal",
-            advice="acknowledged events may be lost there: check the disk. A file has the bytes that were there, and"
-            " goes when the time of the quarantine is over",
-        )
-        self._gone = Finding(
-            kind="part of the journal that is gone",
-            advice="acknowledged events may be lost with it, and no bytes are left: find out what deleted it, and look"
-            " into the last backup. The empty file in its place goes when the time of the quarantine is over",
-        )
-        self._waiting = Finding(
-            kind="part of the journal that cannot be read now",
-            advice="nothing of it is lost, and it is listed when the cause is gone",
-        )
+        self._found = Findings()
 
     @property
     def is_damaged(self) -> bool:
         """Return whether a file of the store is damaged."""
-        return self._damaged.count > 0
+        return self._found.damaged.count > 0
 
     @property
     def is_unsettled(self) -> bool:
@@ -201,36 +151,27 @@ class _Search:
     @property
     def misplaced(self) -> bool:
         """Return whether a move of a terminal is not completed."""
-        return self._misplaced.count > 0
+        return self._found.misplaced.count > 0
 
     def findings(self) -> tuple[Finding, ...]:
         for one in self._missing:
             if not one.is_elsewhere:
-                self._lost.add(f"event {one.event_id}")
+                self._found.lost.add(f"event {one.event_id}")
         for name in sorted({one.pack for one in self._missing if one.is_elsewhere}):
-            self._elsewhere.add(name)
+            self._found.elsewhere.add(name)
         for orphan in self.orphans:
-            self._orphans.add(f"{orphan.pack}, byte {orphan.offset}")
-        of_images = self._lost, self._elsewhere, self._orphans, self._unused, self._no_image
-        return (
-            self._damaged,
-            *of_images,
-            self._misplaced,
-            self._unlisted,
-            self._gap,
-            self._gone,
-            self._waiting,
-        )
+            self._found.orphans.add(f"{orphan.pack}, byte {orphan.offset}")
+        return astuple(self._found)
 
     def run_journal(self, source: Source, journal: Folder) -> None:
         """Look at what was set aside, and read what is not listed yet."""
         files = SetAside(journal.path, journal.files)
         for path in files.list(UNLISTED):
-            self._unlisted.add(path.name)
+            self._found.unlisted.add(path.name)
         for path in files.list(DAMAGED):
             with suppress(FileNotFoundError):  # its time is over just now
-                (self._gap if path.stat().st_size else self._gone).add(path.name)
-        waiting = self._unlisted.count + len(files.list(DOUBTFUL))
+                (self._found.gap if path.stat().st_size else self._found.gone).add(path.name)
+        waiting = self._found.unlisted.count + len(files.list(DOUBTFUL))
         streams = journal.streams()
         ends = {stream.name: stream.published for stream in streams}
         is_running = any(stream.is_alive for stream in streams)
@@ -240,14 +181,14 @@ class _Search:
                 batch = reader.read(max_bodies=_BODIES, max_bytes=_BODIES_BYTES)
                 waiting += len(batch.bodies) + len(batch.waiting)
                 for damage in batch.damages:
-                    (self._gone if damage.is_gone else self._gap).add(
+                    (self._found.gone if damage.is_gone else self._found.gap).add(
                         f"{damage.stream}, segment {damage.segment}, byte {damage.start}: {damage.why}"
                     )
                 reached = {**reached, **batch.positions}
                 if not batch.positions or (is_running and _has_reached(journal, reached, ends)):
                     break
         for why in batch.waiting.values():
-            self._waiting.add(str(why))
+            self._found.waiting.add(str(why))
         if waiting or is_running or any(stream.is_alive for stream in journal.streams()):
             # They may be images of events that are not listed yet; or their bytes are about to go.
             self.orphans.clear()
@@ -255,7 +196,7 @@ class _Search:
     def run(self, source: Source) -> None:
         if source.dialect == "sqlite" and not self._is_sound(source.db):
             return
-        self._misplaced.count = moving.count_misplaced(source.db)
+        self._found.misplaced.count = moving.count_misplaced(source.db)
         names = set()
         rows = source.db.execute(by_pack().execution_options(stream_results=True, max_row_buffer=1000))
         for name, in_pack in groupby(rows, key=lambda row: str(row.name)):
@@ -269,7 +210,7 @@ class _Search:
                 if source.packs.is_here(pack.name):
                     self._look(source.packs, pack.name, ())
                 elif pack.day < self._today - timedelta(days=1):
-                    self._unused.add(pack.name)
+                    self._found.unused.add(pack.name)
 
     def _look(self, packs: Packs | None, name: str, rows: Iterable[Any]) -> None:
         """Look at what events have in a pack, and for what none has."""
@@ -299,7 +240,7 @@ class _Search:
                 image = packs.read(place)
                 is_whole = True
                 if row.part == IMAGE and media_type(image) is None:
-                    self._no_image.add(f"event {row.event_id}")
+                    self._found.no_image.add(f"event {row.event_id}")
             except (JournalGone, JournalCorrupt):
                 is_whole = False
         if is_whole:
@@ -316,12 +257,14 @@ class _Search:
         try:
             for (line,) in db.execute(text("PRAGMA quick_check(5)")):
                 if line != "ok":
-                    self._damaged.add(f"{data.DATABASE}: {line}")
+                    self._found.damaged.add(f"{data.DATABASE}: {line}")
             for row in db.execute(text("PRAGMA foreign_key_check")).fetchmany(EXAMPLES):
-                self._damaged.add(f"{data.DATABASE}: {row[0]} {row[1]} refers to {row[2]} that is not there")
+                self._found.damaged.add(
+                    f"{data.DATABASE}: {row[0]} {row[1]} refers to {row[2]} that is not there"
+                )
         except DBAPIError as error:
-            self._damaged.add(f"{data.DATABASE}: {error.orig}")
-        return not self._damaged.count
+            self._found.damaged.add(f"{data.DATABASE}: {error.orig}")
+        return not self._found.damaged.count
 
     def settle(self, source: Source) -> None:
         """Leave out what was listed or deleted since."""

@@ -5,7 +5,7 @@ one statement, and the positions → count and commit. Nothing is remembered fro
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import errors as pg
@@ -51,8 +51,19 @@ _PACKS = "SELECT name, id FROM packs WHERE name = ANY(%s)"
 _MAKE_PACK = "INSERT INTO packs (name, kind, day) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING"
 
 
+class _Begun(NamedTuple):
+    """What is read as a batch begins: its first id, and what is there of what it refers to."""
+
+    first: int
+    last_erased_ms: int
+    terminals: Mapping[int, Sequence[Any]]
+    """Site, model, dialect, and whether anything was fetched, by id."""
+    peers: dict[tuple[str, int], int]
+    facets: Mapping[Facet, int]
+
+
 class Inserter:
-    """Inserts batches, on the connection that writes."""
+    """Insert batches, on the connection that writes."""
 
     def __init__(
         self,
@@ -76,6 +87,34 @@ class Inserter:
         Raises ``LookupError`` for an event of a terminal that is not there, :class:`~gatepost.errors.StoreError` if a
         stored position lies further, and what psycopg raises; the transaction is then still open.
         """
+        begun = self._begin(batch)
+        sites = {number: site_id for number, (site_id, *_) in begun.terminals.items()}
+        batch = self._to_store(batch, begun, sites)
+        referred = a.referred(batch, sites)
+        rows = rows_of(
+            batch,
+            begun.first,
+            referred,
+            self._make_facets(referred.facets, begun.facets),
+            self._make_people(referred.people),
+            self._make_packs(images.pack_names(batch)),
+            self._keys,
+        )
+        ids = range(begun.first, begun.first + len(batch))
+        given, repeated = self._insert_rows(rows, ids.stop, progress)
+        fresh = [number in given for number in ids]
+        if steps := a.alarm_steps(batch, ids, fresh):
+            # A statement of its own: what others committed before is seen from the next one on.
+            self._db.execute(*lock(steps))
+            Joining(self._db, "%s").join(steps)
+        existing = self._commit(batch, begun, fresh, {number - begun.first for number in repeated})
+        return [
+            Stored(True, number) if new else Stored(False, existing[arrival.terminal_id, arrival.key])
+            for number, new, arrival in zip(ids, fresh, batch, strict=True)
+        ]
+
+    def _begin(self, batch: Sequence[Arrival]) -> _Begun:
+        """Begin the transaction, take the locks, and read what the batch refers to."""
         db = self._db
         pairs = list({(arrival.peer, arrival.terminal_id): None for arrival in batch if arrival.bind_peer})
         numbers = sorted({arrival.terminal_id for arrival in batch})
@@ -85,67 +124,63 @@ class Inserter:
             # What is fetched is matched with all that was pushed: by one process at a time, while no other writes.
             how = "" if any(arrival.alike for arrival in batch) else "_shared"
             db.execute(f"SELECT pg_advisory_xact_lock{how}(%s)", (backfilled.LOCK,))
-            cursor = db.execute(FIRST)
+            first = db.execute(FIRST)
             last_erased = db.execute(tombstones.LAST)
             terminals = db.execute(TERMINALS, [array(TERMINAL, numbers)])
-            met = db.execute(PEERS, arrays([ADDRESS, TERMINAL], pairs)) if pairs else ()
+            peers = db.execute(PEERS, arrays([ADDRESS, TERMINAL], pairs)) if pairs else ()
             facets = _facets(db)
-        ((first,),) = cursor
-        known = {number: told for number, *told in terminals}
-        sites = {number: site_id for number, (site_id, *_) in known.items()}
-        oldest = tombstones.oldest(batch)
-        ((last_ms,),) = last_erased
-        if last_ms > oldest:
-            stones = db.execute(tombstones.SINCE.format("%s"), (oldest,))
-            batch = tombstones.applied(batch, sites, stones, self._secret)
-        has_fetched = {number for number, (_, _, _, has) in known.items() if has}
-        batch = backfilled.matched(db, "%s", batch, has_fetched)
-        referred = a.referred(batch, sites)
-        rows = rows_of(
-            batch,
-            first,
-            referred,
-            self._make_facets(referred.facets, {tuple(row[1:]): row[0] for row in facets}),
-            self._make_people(referred.people),
-            self._make_packs(images.pack_names(batch)),
-            self._keys,
+        ((first_id,),) = first
+        ((last_erased_ms,),) = last_erased
+        return _Begun(
+            first=first_id,
+            last_erased_ms=last_erased_ms,
+            terminals={number: told for number, *told in terminals},
+            peers={(address, number): at_ms for address, number, at_ms in peers},
+            facets={tuple(row[1:]): row[0] for row in facets},
         )
-        given, repeated = self._insert_rows(rows, first + len(batch), progress)
-        ids = range(first, first + len(batch))
-        fresh = [number in given for number in ids]
-        if steps := a.alarm_steps(batch, ids, fresh):
-            # A statement of its own: what others committed before is seen from the next one on.
-            db.execute(*lock(steps))
-            Joining(db, "%s").join(steps)
-        peers = {(address, number): at_ms for address, number, at_ms in met}
-        there = len(peers)
+
+    def _to_store(
+        self, batch: Sequence[Arrival], begun: _Begun, sites: Mapping[int, int]
+    ) -> Sequence[Arrival]:
+        """Return the batch without the data of erased people, and matched with what was fetched or pushed before."""
+        oldest = tombstones.oldest(batch)
+        if begun.last_erased_ms > oldest:
+            stones = self._db.execute(tombstones.SINCE.format("%s"), (oldest,))
+            batch = tombstones.applied(batch, sites, stones, self._secret)
+        has_fetched = {number for number, (_, _, _, has) in begun.terminals.items() if has}
+        return backfilled.matched(self._db, "%s", batch, has_fetched)
+
+    def _commit(
+        self, batch: Sequence[Arrival], begun: _Begun, fresh: Sequence[bool], repeated: set[int]
+    ) -> dict[tuple[int, bytes], int]:
+        """Count the batch, note what it tells of the terminals, and commit.
+
+        ``repeated``: the places in the batch of records that have the id of another one. Return the ids of duplicates,
+        by terminal and key.
+        """
+        db = self._db
+        there = len(begun.peers)
         lessons = a.learn(
             batch,
-            peers=peers,
-            seen={number: (model, dialect) for number, (_, model, dialect, _) in known.items()},
+            peers=begun.peers,
+            seen={number: (model, dialect) for number, (_, model, dialect, _) in begun.terminals.items()},
         )
         if lessons.peers:
-            self._peer_limit.make_room(db, len(peers) - there)
+            self._peer_limit.make_room(db, len(begun.peers) - there)
         with db.pipeline():
-            for number in sorted(repeated):
+            for place in sorted(repeated):
                 db.execute(
                     "UPDATE records SET problems = %s WHERE id = %s",
-                    (a.repeated_problems(batch[number - first]), number),
+                    (a.repeated_problems(batch[place]), begun.first + place),
                 )
             _learn(db, lessons)
             for day in a.receipt_days(batch):  # last: who also brings a new one waits for this commit
                 db.execute("INSERT INTO receipt_days (day) VALUES (%s) ON CONFLICT DO NOTHING", (day,))
-            if batch:
-                places = {number - first for number in repeated}
-                if counts := tallied(batch, fresh, self._writer, places):
-                    db.execute(TALLIES, counts)
+            if batch and (counts := tallied(batch, fresh, self._writer, repeated)):
+                db.execute(TALLIES, counts)
             again = self._existing([x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")
-        existing = {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}
-        return [
-            Stored(True, number) if new else Stored(False, existing[arrival.terminal_id, arrival.key])
-            for number, new, arrival in zip(ids, fresh, batch, strict=True)
-        ]
+        return {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}
 
     def _make_facets(self, wanted: set[Facet], known: Mapping[Facet, int]) -> Mapping[Facet, int]:
         """Return the ids of facets; new ones are made."""
