@@ -4,6 +4,7 @@
 ``counting``       how many rows a filter leaves
 ``dashboard``      counts of today, and when each terminal was heard
 ``feed``           what arrived, in order, and what of that is deleted
+``first_records``  the first records of all, looked through
 ``index_merge``    many sorted lists as one
 ``notices``        what happened to the installation itself
 ``quarantine``     the quarantine, and refused pushes

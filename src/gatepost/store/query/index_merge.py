@@ -6,7 +6,7 @@ few are taken, all together sorted, and cut off: the price is one look into the 
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import (
@@ -29,7 +29,18 @@ from gatepost.store.conversion.values import ms
 from gatepost.store.interface import RecordQuery
 from gatepost.store.schema import tables as t
 
-__all__ = ["Stretch", "merge", "one_of", "times"]
+__all__ = ["Columns", "Condition", "Stretch", "merge", "one_of", "times"]
+
+Condition = ColumnElement[bool]
+
+
+class Columns(Protocol):
+    """The columns of a table, or of what was selected of one."""
+
+    def __getattr__(self, name: str, /) -> ColumnElement[Any]: ...
+
+    def __getitem__(self, name: str, /) -> ColumnElement[Any]: ...
+
 
 _MORE = 8
 """How many times as much is read of those stretches of which more may stand on the page."""
@@ -41,14 +52,14 @@ class Stretch(NamedTuple):
     """Each row of ``table`` that fits begins a stretch of the records' index: those whose ``refers`` is its id."""
 
     table: Table
-    fits: ColumnElement[bool]
+    fits: Condition
     refers: ColumnElement[int]
 
 
 def merge(
     db: Connection,
     stretches: Sequence[Stretch],
-    conditions: Sequence[Any],
+    conditions: Sequence[Condition],
     query: RecordQuery,
     *,
     places: Sequence[tuple[int, ...]] | None = None,
@@ -83,7 +94,7 @@ def merge(
             near = [*conditions, *times(query, edge=page[-1][0])]
 
 
-def times(query: RecordQuery, *, edge: int | None = None) -> list[ColumnElement[bool]]:
+def times(query: RecordQuery, *, edge: int | None = None) -> list[Condition]:
     """When the records of a query happened; ``edge``: and no further than this from where it begins.
 
     At most one condition for each side: of two, SQLite may look up the wider one, and read all that is between them.
@@ -102,7 +113,7 @@ def times(query: RecordQuery, *, edge: int | None = None) -> list[ColumnElement[
 def _firsts(
     db: Connection,
     stretches: Sequence[Stretch],
-    conditions: Sequence[Any],
+    conditions: Sequence[Condition],
     query: RecordQuery,
     *,
     each: int,
@@ -154,7 +165,7 @@ def _firsts(
             yield at_ms, number, tuple(place)
 
 
-def one_of(db: Connection, column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[bool]:
+def one_of(db: Connection, column: ColumnElement[int], numbers: Sequence[int]) -> Condition:
     """Return the condition that a column has one of these numbers.
 
     They are written out at last, for a thousand parameters cost more than what they are asked for.

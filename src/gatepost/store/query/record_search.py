@@ -22,7 +22,6 @@ from sqlalchemy import (
     and_,
     exists,
     false,
-    func,
     select,
     text,
     true,
@@ -32,7 +31,8 @@ from sqlalchemy import (
 from gatepost.store.conversion import coded_fields
 from gatepost.store.fold import ESCAPE, like
 from gatepost.store.interface import RecordQuery, Visible
-from gatepost.store.query.index_merge import Stretch, merge, one_of, times
+from gatepost.store.query.first_records import WIDEST, FirstRecords
+from gatepost.store.query.index_merge import Columns, Condition, Stretch, merge, one_of, times
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import terminals_asked, terminals_named
 from gatepost.wire.codes import EntryMode, RecognitionType
@@ -58,7 +58,6 @@ or as many times as long as a page lasts; and how many at most. What one finds t
 _SHARE, _SHARE_OF_KNOWN = 16, 4
 """Below a sixteenth of the page no more records are looked through; below a quarter, if the people's ids are known."""
 
-
 _REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}
 
 
@@ -71,7 +70,7 @@ class _Where(NamedTuple):
     single: int | None
     """The one terminal that is asked for; it is a condition of its own, and not left to :meth:`at`."""
 
-    def at(self, c: Any) -> list[Any]:
+    def at(self, c: Columns) -> list[Condition]:
         """The shorter one of the two lists, as a condition; none where everything is shown."""
         if not self.hidden:
             return []
@@ -85,7 +84,7 @@ def find(
     visible: Visible,
     cursor: tuple[int, ...] | None,
     *,
-    more: Sequence[Any] = (),
+    more: Sequence[Condition] = (),
 ) -> list[int]:
     """The ids of one page and of one record more, in no order; newest or oldest first, after ``cursor``.
 
@@ -118,7 +117,7 @@ def find(
 
 
 def _merge(
-    db: Connection, among: Mapping[Table, Sequence[int]], conditions: Sequence[Any], query: RecordQuery
+    db: Connection, among: Mapping[Table, Sequence[int]], conditions: Sequence[Condition], query: RecordQuery
 ) -> list[tuple[int, int]]:
     """The first records that refer to these rows."""
     stretches = [Stretch(table, table.c.id.in_(ids), _REFERS[table]) for table, ids in among.items()]
@@ -133,10 +132,10 @@ def _find_people(
     db: Connection,
     query: RecordQuery,
     among: Mapping[Table, Sequence[int]],
-    base: Sequence[Any],
+    base: Sequence[Condition],
     *,
     place: _Where,
-    people: Sequence[Any],
+    people: Sequence[Condition],
 ) -> list[int]:
     """A page of the records of whoever fits ``people``; ``among``: its records refer to these rows."""
     c, who = t.records.c, t.identities.c
@@ -147,12 +146,15 @@ def _find_people(
     filtered = place.chosen or place.single is not None or _codes(query, c)
     if not known or (len(some) > _FEW and filtered):
 
-        def theirs(near: Any) -> list[Any]:
+        def theirs(near: Columns) -> list[Condition]:
             if known:
                 return [*place.at(near), one_of(db, near.identity_id, some)]
             return [*place.at(near), exists().where(who.id == near.identity_id, *people)]
 
-        page = _near(db, query, among, base, theirs, share=_SHARE_OF_KNOWN if known else _SHARE)
+        # In SQLite each of them is one look into one index.
+        widest = not known and db.dialect.name == "postgresql"
+        share = _SHARE_OF_KNOWN if known else _SHARE
+        page = _near(db, query, among, base, theirs, share=share, widest=widest)
         if page is not None:
             return page
     conditions = [*base, *place.at(c)]
@@ -167,48 +169,47 @@ def _near(
     db: Connection,
     query: RecordQuery,
     among: Mapping[Table, Sequence[int]],
-    base: Sequence[Any],
-    more: Callable[[Any], Sequence[Any]],
+    base: Sequence[Condition],
+    more: Callable[[Columns], Sequence[Condition]],
     *,
     share: int,
+    widest: bool = False,
 ) -> list[int] | None:
     """The page, if it is among the first records that fit ``base``, or if those are few; ``None`` if neither.
 
     ``among``: the records refer to these rows. ``more``: the other conditions, by a function of their columns.
-    ``share``: where less than one in so many of the page is found, no more is looked through.
+    ``share``: where less than one in so many of the page is found, no more is looked through; with ``widest``, about
+    :data:`WIDEST` records.
     """
-    c, newest = t.records.c, query.order == "newest"
     first = _merge(db, among, base, query)
     if not first:
         return []
-    begin, end, enough = first[0][0], first[-1][0], 0.0
     # Written out: to hand over hundreds of numbers takes as long as to look for them.
     refer = [text(f"{_REFERS[table]} IN ({','.join(map(str, ids))})") for table, ids in among.items()]
+    near = FirstRecords(db, query, [*base, *refer], begin=first[0][0], end=first[-1][0])
+    enough, sparse = 0.0, None
     for lasting, most in _WINDOWS:
         if lasting is not None and lasting < enough:
             continue
-        conditions = [*base, *refer]
-        edge = None if lasting is None else begin + (end - begin) * lasting
-        conditions += times(query, edge=edge)
-        # With a limit of its own, so that nothing else decides where SQLite looks.
-        these = select(c.id, c.at_ms, c.terminal_id, c.identity_id).where(*conditions).limit(most + 1)
-        # The count takes their ids alone, so that SQLite reads an index and no record.
-        ids = these.with_only_columns(c.id).subquery("ids")
-        if db.execute(select(func.count()).select_from(ids)).scalar_one() > most:
+        many = near.how_many(lasting, most)
+        if many > most:
             continue
-        near = these.subquery("near").c
-        direction = (near.at_ms.desc(), near.id.desc()) if newest else (near.at_ms, near.id)
-        fit = select(near.id).where(*more(near)).order_by(*direction).limit(query.limit + 1)
-        page = list(db.execute(fit).scalars().all())
+        page = near.page(lasting, most, more)
         if len(page) > query.limit or lasting is None:
             return page
         if len(page) * share < query.limit:
-            return None
+            sparse = lasting, many
+            break
         enough = 1.25 * lasting * query.limit / len(page)
-    return None
+    if sparse is None or not widest:
+        return None
+    page = near.page(near.widest(*sparse), WIDEST, more)
+    return page if len(page) > query.limit else None
 
 
-def all_of_few(db: Connection, query: RecordQuery, visible: Visible, more: Sequence[Any]) -> list[int] | None:
+def all_of_few(
+    db: Connection, query: RecordQuery, visible: Visible, more: Sequence[Condition]
+) -> list[int] | None:
     """The ids of every record that fits, in no order; ``None`` if there are more than a thousand."""
     found = find(db, replace(query, order="newest", limit=_MANY, cursor=None), visible, None, more=more)
     return found if len(found) <= _MANY else None
@@ -217,9 +218,9 @@ def all_of_few(db: Connection, query: RecordQuery, visible: Visible, more: Seque
 class ToCount(NamedTuple):
     """Say how the records of a query are counted."""
 
-    near: list[Any]
+    near: list[Condition]
     """Conditions that an index has: records that may fit."""
-    rest: Callable[[Any], list[Any]]
+    rest: Callable[[Columns], list[Condition]]
     """Return what else they have to fit, by a function of their columns."""
 
 
@@ -238,7 +239,7 @@ def where_to_count(db: Connection, query: RecordQuery, visible: Visible) -> ToCo
     if people and len(some) <= _MANY_PEOPLE:
         has_codes = bool(_codes(query, c))
 
-        def of_people(each: Any) -> list[Any]:
+        def of_people(each: Columns) -> list[Condition]:
             return [
                 *_single(place, each),
                 *place.at(each),
@@ -249,8 +250,8 @@ def where_to_count(db: Connection, query: RecordQuery, visible: Visible) -> ToCo
     few = place.chosen and len(place.shown) * len(facets) <= _MANY
     near += [*_single(place, c), of_codes, *([one_of(db, c.terminal_id, place.shown)] if few else [])]
 
-    def others(each: Any) -> list[Any]:
-        fits = [exists().where(who.id == each.identity_id, *people)] if people else []
+    def others(each: Columns) -> list[Condition]:
+        fits: list[Condition] = [exists().where(who.id == each.identity_id, *people)] if people else []
         return fits if few else [*place.at(each), *fits]
 
     return ToCount(near, others)
@@ -266,7 +267,7 @@ class _Unsorted:
     __getitem__ = __getattr__
 
 
-def all_conditions(db: Connection, query: RecordQuery, visible: Visible) -> list[Any]:
+def all_conditions(db: Connection, query: RecordQuery, visible: Visible) -> list[Condition]:
     """Every filter, as conditions on a record: for whoever looks through all of them in another order."""
     c = _Unsorted()
     place = _where(db, query, visible)
@@ -295,7 +296,7 @@ def _where(db: Connection, query: RecordQuery, visible: Visible) -> _Where:
     return _Where(shown, hidden, bool(asked), single)
 
 
-def _single(place: _Where, c: Any) -> list[Any]:
+def _single(place: _Where, c: Columns) -> list[Condition]:
     """Return the condition on one terminal, if one is asked for.
 
     As a subquery: with a number PostgreSQL counts on how few records a terminal has, and sorts them all.
@@ -306,9 +307,9 @@ def _single(place: _Where, c: Any) -> list[Any]:
     return [c.terminal_id == number]
 
 
-def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[Any]:
+def _codes(query: RecordQuery, c: Columns, *, unknown_only: bool = False) -> list[Condition]:
     """The filters on codes, on the record itself; a facet lumps together what no table of the page knows."""
-    found: list[Any] = []
+    found: list[Condition] = []
     for name, known in coded_fields.KNOWN_CODES.items():
         value = getattr(query, name)
         if value is not None and not (unknown_only and value in known):
@@ -328,7 +329,7 @@ def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[An
     return found
 
 
-def of_strangers() -> list[Any]:
+def of_strangers() -> list[Condition]:
     """Return the conditions on facets of which a record without a person is a stranger's.
 
     They are of no known kind, and no door button.
@@ -338,9 +339,9 @@ def of_strangers() -> list[Any]:
     return [c.recognition_type.not_in([int(kind) for kind in known]), c.entry_mode != int(EntryMode.BUTTON)]
 
 
-def _facet_codes(query: RecordQuery) -> list[Any]:
+def _facet_codes(query: RecordQuery) -> list[Condition]:
     c = t.facets.c
-    found: list[Any] = []
+    found: list[Condition] = []
     for name in coded_fields.KNOWN_CODES:
         if (value := getattr(query, name)) is not None:
             found.append(c[name] == coded_fields.known(name, value))
@@ -355,8 +356,8 @@ def _facet_codes(query: RecordQuery) -> list[Any]:
     return found
 
 
-def _people(query: RecordQuery, who: Any = t.identities.c) -> list[Any]:
-    people: list[Any] = []
+def _people(query: RecordQuery, who: Columns = t.identities.c) -> list[Condition]:
+    people: list[Condition] = []
     if query.person is not None:
         people.append(who.user_id == query.person)
     if query.job_number is not None:
