@@ -7,7 +7,7 @@ reads alike in both languages and sorts as it reads.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
@@ -83,6 +83,7 @@ class Show:
         self.words = words
         self.zone = zone
         self.now = now
+        self._today: dict[str | None, date] = {}
 
     # Times
 
@@ -90,14 +91,16 @@ class Show:
         return at.astimezone(_zone(zone or self.zone))
 
     def today(self, zone: str | None = None) -> date:
-        return self.local(self.now, zone).date()
+        known = self._today.get(zone)
+        if known is None:
+            known = self._today[zone] = self.local(self.now, zone).date()
+        return known
 
     def moment(self, at: datetime | None, zone: str | None = None) -> Markup:
         """Date and time, in an element that says the instant."""
         if at is None:
             return Markup('<span class="none">–</span>')
-        here = self.local(at, zone)
-        return _time(at, here, f"{here:%Y-%m-%d}\u2002{here:%H:%M:%S}", str(here.tzinfo))
+        return _time(at, self.local(at, zone), lambda day, clock: f"{day}\u2002{clock}")
 
     def clock(self, at: datetime | None, zone: str | None = None) -> Markup:
         """The time of day; with the date unless it is today."""
@@ -105,15 +108,14 @@ class Show:
             return Markup('<span class="none">–</span>')
         here = self.local(at, zone)
         if here.date() == self.today(zone):
-            return _time(at, here, f"{here:%H:%M:%S}", str(here.tzinfo))
-        return _time(at, here, f"{here:%m-%d}\u2002{here:%H:%M:%S}", str(here.tzinfo))
+            return _time(at, here, lambda _, clock: clock)
+        return _time(at, here, lambda day, clock: f"{day[5:]}\u2002{clock}")
 
     def hour(self, at: datetime | None, zone: str | None = None) -> Markup:
         """Hours and minutes: of a day that is known from elsewhere."""
         if at is None:
             return Markup('<span class="none">–</span>')
-        here = self.local(at, zone)
-        return _time(at, here, f"{here:%H:%M}", str(here.tzinfo))
+        return _time(at, self.local(at, zone), lambda _, clock: clock[:5])
 
     def weekday(self, day: date) -> str:
         return self.words(f"frame.weekday{day.weekday()}")
@@ -212,10 +214,16 @@ class Show:
         return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def _time(at: datetime, here: datetime, text: str, zone: str) -> Markup:
-    instant = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    title = f"{here:%Y-%m-%d %H:%M:%S} {here:%z} {zone}"
-    return Markup(f'<time datetime="{instant}" title="{escape(title)}">{escape(text)}</time>')  # noqa: S704 - escaped
+def _time(at: datetime, here: datetime, written: Callable[[str, str], str]) -> Markup:
+    """Return a time, as ``written`` makes it out of day and time of day.
+
+    A page has thousands of them: to cut texts takes a third of what it takes to format them.
+    """
+    instant = at.astimezone(UTC).isoformat(timespec="seconds")[:19]
+    full = here.isoformat(" ", "seconds")
+    day, clock, offset = full[:10], full[11:19], full[19:].replace(":", "")
+    title = escape(f"{day} {clock} {offset} {here.tzinfo}")
+    return Markup(f'<time datetime="{instant}Z" title="{title}">{written(day, clock)}</time>')  # noqa: S704 - escaped
 
 
 def qr_svg(text: str) -> Markup | None:

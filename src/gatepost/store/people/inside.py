@@ -10,8 +10,9 @@ Rules:
   latest passage alone.
 * Strangers who were let in are counted, and are no people. Corrections are about attendance and count for nothing here.
 
-Flow: of each form of a person's data the latest passage, out of the index by person → the latest of each person → those
-that say inside → names, in the order of a list that is read out.
+Flow: of each form of a person's data the latest passage → the latest of each person → those that say inside → names, in
+the order of a list that is read out. The latest passages are found among all of the last hours, out of the index by
+time; where those are very many, out of the index by person, one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +20,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, true
 
 from gatepost.store.conversion.values import DAY_MS, moment, ms
 from gatepost.store.interface import Direction, ForUser, Visible
 from gatepost.store.page_bytes import weight
 from gatepost.store.people.groups import Wanted, decode_groups, forms_at_sites, wanted_groups
 from gatepost.store.people.joined import Joined
-from gatepost.store.people.passage_rule import is_passage
+from gatepost.store.people.passage_rule import is_passage, passage_facets
 from gatepost.store.people.people import with_entry
 from gatepost.store.people.person import Kind, Rules, kind_of
 from gatepost.store.people.shifts import REST_MS
@@ -51,6 +52,10 @@ IN_HOLDS_MS = 36 * DAY_MS // 24
 
 BOTH_HOLDS_MS = REST_MS
 
+MANY = 40_000
+"""Up to so many passages of the last hours are all read. To look up each form costs more until then: there may be one
+for each visit, and in PostgreSQL each is looked up in every part of the records."""
+
 
 class PersonInside(Struct, frozen=True, kw_only=True, gc=False):
     """Hold a person who is inside, and their latest passage."""
@@ -62,6 +67,8 @@ class PersonInside(Struct, frozen=True, kw_only=True, gc=False):
     type: int | None
     job_number: str
     groups: tuple[dict[str, Any], ...]
+    departments: tuple[str, ...]
+    """The names of their groups."""
     site_id: int
     site: str
     timezone: str
@@ -70,11 +77,6 @@ class PersonInside(Struct, frozen=True, kw_only=True, gc=False):
     terminal: str
     """What the terminal is called."""
     direction: Direction
-
-    @property
-    def departments(self) -> tuple[str, ...]:
-        """Return the names of their groups."""
-        return tuple(str(one.get("name") or "").strip() or f"#{one.get('id')}" for one in self.groups)
 
     @property
     def size(self) -> int:
@@ -196,7 +198,12 @@ def _latest(
     of_terminal = rules.scope == "terminal"
     everywhere = rules.scope == "everywhere"
     found: dict[tuple[str | int, int, int], _Passage] = {}
-    for row in db.execute(_of_each_form(db, here, counts, of_terminal=of_terminal)):
+    facets = passage_facets(db)
+    if _are_few(db, query, facets):
+        asked = _of_all(db, here, [r.facet_id.in_(facets), *counts], of_terminal=of_terminal)
+    else:
+        asked = _of_each_form(db, here, counts, of_terminal=of_terminal)
+    for row in db.execute(asked):
         one = _Passage._make(row)
         head = joined.heads.get(one.identity_id)
         key: tuple[str | int, int, int]
@@ -212,20 +219,54 @@ def _latest(
     return list(found.values())
 
 
+def _are_few(db: Connection, query: InsideQuery, facets: Sequence[int]) -> bool:
+    """Return whether the passages of the time that counts are to be read all."""
+    r = t.records.c
+    some = select(r.at_ms).where(r.facet_id.in_(facets), *_window(query, IN_HOLDS_MS)).limit(MANY + 1)
+    return db.execute(select(func.count()).select_from(some.subquery())).scalar_one() <= MANY
+
+
+_FORM = tuple(
+    t.identities.c[name] for name in ("id", "user_id", "site_id", "name", "type", "job_number", "groups")
+)
+"""What is read of a form, in the order of :class:`_Passage`."""
+
+
+def _of_all(
+    db: Connection,
+    here: Sequence[ColumnElement[bool]],
+    counts: Sequence[ColumnElement[bool]],
+    *,
+    of_terminal: bool,
+) -> Select[Any]:
+    """Return the question for the latest passage of each form, among all of them; ``of_terminal``: at each terminal."""
+    r = t.records.c
+    key = [r.identity_id, r.terminal_id] if of_terminal else [r.identity_id]
+    if db.dialect.name == "postgresql":
+        latest = select(r.at_ms, r.terminal_id, r.identity_id).distinct(*key)
+        latest = latest.order_by(*key, r.at_ms.desc(), r.terminal_id.desc())
+    else:
+        # As expressions, so that it does not read the whole index by person to have them in order.
+        unsorted = [column + literal_column("0") for column in key]
+        latest = select(func.max(r.at_ms).label("at_ms"), r.terminal_id, r.identity_id).group_by(*unsorted)
+    found = latest.where(r.identity_id.is_not(None), *counts).subquery()
+    source = found.join(t.identities, t.identities.c.id == found.c.identity_id)
+    return select(found.c.at_ms, found.c.terminal_id, *_FORM).select_from(source).where(*here)
+
+
 def _of_each_form(
     db: Connection,
     here: Sequence[ColumnElement[bool]],
     counts: Sequence[ColumnElement[bool]],
     *,
     of_terminal: bool,
-) -> Any:
+) -> Select[Any]:
     """Return the question for the latest passage of each form of people's data; ``of_terminal``: at each terminal.
 
     It looks at a stretch of the index for each of the forms, of which there are thousands. The planners are told so:
     SQLite by a list, of which a row with ``max`` is the one that has it, and PostgreSQL by ``LATERAL``.
     """
     i, r = t.identities.c, t.records.c
-    columns = (i.id, i.user_id, i.site_id, i.name, i.type, i.job_number, i.groups)
     if db.dialect.name == "postgresql":
         latest = select(r.at_ms, r.terminal_id).where(r.identity_id == i.id, *counts)
         if of_terminal:
@@ -234,7 +275,7 @@ def _of_each_form(
             latest = latest.order_by(r.at_ms.desc(), r.terminal_id.desc()).limit(1)
         of_form = latest.lateral()
         source = t.identities.join(of_form, true())
-        return select(of_form.c.at_ms, of_form.c.terminal_id, *columns).select_from(source).where(*here)
+        return select(of_form.c.at_ms, of_form.c.terminal_id, *_FORM).select_from(source).where(*here)
     key = (r.identity_id, r.terminal_id) if of_terminal else (r.identity_id,)
     grouped = (
         select(func.max(r.at_ms).label("at_ms"), r.terminal_id, r.identity_id)
@@ -243,7 +284,7 @@ def _of_each_form(
         .subquery()
     )
     source = grouped.join(t.identities, i.id == grouped.c.identity_id)
-    return select(grouped.c.at_ms, grouped.c.terminal_id, *columns).select_from(source)
+    return select(grouped.c.at_ms, grouped.c.terminal_id, *_FORM).select_from(source)
 
 
 def _people(
@@ -251,16 +292,18 @@ def _people(
 ) -> list[PersonInside]:
     """Return the people whose latest passages these are."""
     entries = imported(db, ((one.user_id, one.site_id) for one in passages))
-    decoded: dict[str, tuple[dict[str, Any], ...]] = {}
+    decoded: dict[str, tuple[tuple[dict[str, Any], ...], tuple[str, ...]]] = {}
     found = []
     for one in passages:
         terminal = terminals[one.terminal_id]
-        groups = decoded.get(one.groups)
-        if groups is None:
-            groups = decoded[one.groups] = decode_groups(one.groups)
+        if one.groups not in decoded:
+            of_text = decode_groups(one.groups)
+            decoded[one.groups] = of_text, _departments(of_text)
+        groups, departments = decoded[one.groups]
         name = one.name
-        if entries:
-            name, groups = with_entry(name, groups, entries.get((one.user_id, one.site_id)))
+        if entries and (entry := entries.get((one.user_id, one.site_id))) is not None:
+            name, groups = with_entry(name, groups, entry)
+            departments = _departments(groups)
         found.append(
             PersonInside(
                 identity_id=one.identity_id,
@@ -269,6 +312,7 @@ def _people(
                 type=one.type,
                 job_number=one.job_number,
                 groups=groups,
+                departments=departments,
                 site_id=terminal.site_id,
                 site=terminal.site,
                 timezone=terminal.timezone,
@@ -279,6 +323,10 @@ def _people(
             )
         )
     return found
+
+
+def _departments(groups: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(str(one.get("name") or "").strip() or f"#{one.get('id')}" for one in groups)
 
 
 def _strangers(
