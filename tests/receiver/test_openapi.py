@@ -39,7 +39,7 @@ EXAMPLES, MANY = 2, 25
 """Requests of each kind that are made of each operation, in `make test` and in `make soak`."""
 
 ENDLESS = {"/api/v1/live"}
-"""Answers that never end; tests/receiver/api/test_live.py reads them."""
+"""Answers that never end; tests/receiver/api/events/test_live.py reads them."""
 
 
 async def fill(receiver: Running) -> None:

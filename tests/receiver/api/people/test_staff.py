@@ -1,5 +1,5 @@
+from tests.receiver.api.people.test_schedules import call
 from tests.receiver.api.roles import least_role
-from tests.receiver.api.test_schedules import call
 from tests.receiver.api.visits import get, seen
 from tests.receiver.kit import Running
 

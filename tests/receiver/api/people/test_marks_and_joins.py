@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+from tests.receiver.api.people.test_schedules import call
 from tests.receiver.api.roles import least_role
-from tests.receiver.api.test_schedules import call
 from tests.receiver.api.visits import get
 from tests.receiver.kit import Running, record
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.receiver.api.test_schedules import call
+from tests.receiver.api.people.test_schedules import call
 from tests.receiver.api.visits import get
 from tests.receiver.kit import Answer, Running, record
 
