@@ -1,6 +1,6 @@
 """What an event has in the shapes in which it is passed on."""
 
-from gatepost.forward.shapes.shape import Flat
+from gatepost.forward.shapes.flat import Flat
 from gatepost.items import PersonItem, RecordItem
 
 CALLED = {"listed_at": "time", "type": "person_type", "person": "person_id"}

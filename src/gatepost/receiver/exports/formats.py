@@ -228,7 +228,7 @@ class _Sheets:
                 sheet.write_number(row, place, cell, self._numbers[place])
 
 
-def _number_formats(table: Table) -> list[str]:
+def _number_formats(table: Table[Any]) -> list[str]:
     return sorted({column.number_format for column in table.columns if column.number_format})
 
 

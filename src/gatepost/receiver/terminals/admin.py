@@ -124,14 +124,14 @@ class Registrar:
         it by the caller.
         """
         values = {"name": name, "site_id": site_id}
-        given = {key: value for key, value in values.items() if value is not None}
+        given: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
 
         def take() -> int:
             self._check(self._store.seen_by(EVERYTHING), given)
             row = self._store.ensure_terminals([NewTerminal(serial, now_ms, state="approved")])[0]
             if row.state == "retired":
                 raise Conflict("this terminal is retired; set its state to approved before it is adopted")
-            state = {} if row.state == "approved" else {"state": "approved"}
+            state: dict[str, Any] = {} if row.state == "approved" else {"state": "approved"}
             if given or state:
                 self._store.update_terminal(row.id, **given, **state)
             return row.id
