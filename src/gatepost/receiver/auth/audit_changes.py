@@ -10,9 +10,9 @@ __all__ = ["WAS", "changes"]
 WAS = "was_"
 
 
-def changes(before: object, after: object, names: Iterable[str]) -> dict[str, object]:
+def changes(before: object, after: object, names: Iterable[str]) -> dict[str, Any]:
     """Return what differs between two objects, of the attributes with these names."""
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for name in names:
         old, new = getattr(before, name, None), getattr(after, name, None)
         if old != new:

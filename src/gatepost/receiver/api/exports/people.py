@@ -55,9 +55,9 @@ async def attendance_file(
         if layout == "matrix":
             if options.format == "jsonl":
                 raise ClientException("layout=matrix is for format=csv or xlsx; ask for one of them")
-            pages = count.of(lambda: days_of_people(meaning.attendance, query, *stretch, page=PAGE))
-            table = table_of(matrix(*stretch), "attendance", options, pages)
-            return pieces_of(replace(table, frozen=frozen_of(table.columns)), options.format, list)
+            people = count.of(lambda: days_of_people(meaning.attendance, query, *stretch, page=PAGE))
+            month = table_of(matrix(*stretch), "attendance", options, people)
+            return pieces_of(replace(month, frozen=frozen_of(month.columns)), options.format, list)
         pages = count.of(lambda: person_shifts(meaning.attendance, query, *stretch, page=PAGE))
         table = table_of(ATTENDANCE, "attendance", options, pages)
 

@@ -240,10 +240,10 @@ class Guard:
             return True
         return False
 
-    def make_room(self, needed_by: Counted) -> bool:
+    def make_room(self, needed_by: object) -> bool:
         """Free memory by refusing the largest body that is still arriving. False if that is ``needed_by`` itself."""
-        largest = max(self._open, key=lambda c: c.arriving_bytes, default=needed_by)
-        if largest is needed_by or not largest.arriving_bytes:
+        largest = max(self._open, key=lambda c: c.arriving_bytes, default=None)
+        if largest is None or largest is needed_by or not largest.arriving_bytes:
             return False
         largest.refuse(503, "too much is arriving at once; send it again later")
         return True
