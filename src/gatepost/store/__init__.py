@@ -25,6 +25,8 @@
 ``server_keys``  keys that a store makes once and keeps
 ``sqlite/``      store in SQLite: a data folder that one process has open
 ``terminals/``   keep terminals and their sites, and adopted terminals with their histories
+``turns``        changes by people, one after another
 ``types/``       what goes into a store and comes out of it
+``versions``     versions of what people change, by which a change is refused that was meant for another one
 ``write/``       write events: what both databases do to the tables alike
 """

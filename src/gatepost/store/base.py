@@ -44,7 +44,8 @@ from gatepost.store.questions import Questions, UserStore
 from gatepost.store.receivers import receivers
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals import registry
-from gatepost.store.versions import Versions, check_version, take_turns
+from gatepost.store.turns import take_turns
+from gatepost.store.versions import Versions, check_version
 from gatepost.store.write import positions
 from gatepost.wire import Alarm, Event, Record
 

@@ -5,7 +5,7 @@ Rules:
 * A version is a digest of the values that a change replaces. Equal values have equal versions.
 * A change may name the versions that it is meant for. Where what is stored has none of them, nothing is changed, and
   :class:`ChangedMeanwhile` is raised. They are compared in the transaction of the change.
-* Such changes take turns: SQLite has one writer, on PostgreSQL an advisory lock makes one.
+* Such changes take turns: see :mod:`gatepost.store.turns`.
 
 Flow: read → :func:`version_of` → a person → change with the version → :func:`check_version` → stored.
 """
@@ -18,17 +18,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
 
 from gatepost.errors import StoreError
 
-__all__ = ["ChangedMeanwhile", "Versions", "check_version", "take_turns", "version_of"]
+__all__ = ["ChangedMeanwhile", "Versions", "check_version", "version_of"]
 
 Versions = Collection[str] | None
 """The versions that a change is meant for; ``None``: any."""
-
-_LOCK = 0x6770_0004
-"""The advisory lock of PostgreSQL under which people's changes take turns."""
 
 _LETTERS = 16
 
@@ -52,9 +48,3 @@ def check_version(wanted: Versions, found: str, *, by: str | None = None, at: da
     """Raise :class:`ChangedMeanwhile` for a version that is not wanted."""
     if wanted is not None and found not in wanted:
         raise ChangedMeanwhile(by, at)
-
-
-def take_turns(db: Connection) -> None:
-    """Have every other change of this kind wait until the transaction ends. Its first statement."""
-    if db.dialect.name == "postgresql":
-        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

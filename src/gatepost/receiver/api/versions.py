@@ -14,13 +14,13 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 from litestar import Response
 from litestar.exceptions import ClientException
 from litestar.params import HeaderParameter
 
-from gatepost.receiver.api.access.authorization import Access
+from gatepost.receiver.auth.authenticator import Doors
 from gatepost.store.versions import ChangedMeanwhile, Versions
 
 __all__ = ["ChangedByAnother", "IfMatch", "changed_by_another", "naming_who", "tagged", "wanted_versions"]
@@ -31,6 +31,13 @@ IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
 """The versions that a change is meant for, each in double quotes; ``*``: any."""
 
 _TAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"')
+
+
+class Access(Protocol):
+    """The part of :class:`~gatepost.receiver.api.access.authorization.Access` that knows the audit log."""
+
+    @property
+    def doors(self) -> Doors: ...
 
 
 class ChangedByAnother(ClientException):

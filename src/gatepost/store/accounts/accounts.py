@@ -35,7 +35,8 @@ from gatepost.store.page_bytes import paged
 from gatepost.store.schema import tables as t
 from gatepost.store.server_keys import kept
 from gatepost.store.terminals.registry import Conflict
-from gatepost.store.versions import Versions, check_version, take_turns
+from gatepost.store.turns import take_turns
+from gatepost.store.versions import Versions, check_version
 
 __all__ = ["Accounts"]
 

@@ -28,7 +28,7 @@ from gatepost.store.page_bytes import weight
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
 from gatepost.store.terminals.terminal_labels import at_sites, terminals_named
-from gatepost.store.versions import take_turns
+from gatepost.store.turns import take_turns
 
 __all__ = ["MAX_NAME", "MAX_VALUE", "PAGES", "PERIODS", "Page", "Reader", "SavedView", "SavedViews", "forget"]
 

@@ -27,7 +27,7 @@ from gatepost.store.people.person import Person, Rules
 from gatepost.store.people.shifts import Seen
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
-from gatepost.store.versions import take_turns
+from gatepost.store.turns import take_turns
 
 __all__ = ["MAX_NOTE", "Correction", "CorrectionQuery", "Corrections", "active", "corrected", "of_person"]
 

@@ -25,7 +25,8 @@ from gatepost.store.people.forms import latest_form
 from gatepost.store.people.groups import forms_at_sites, group_key, listed_groups
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
-from gatepost.store.versions import Versions, check_version, take_turns, version_of
+from gatepost.store.turns import take_turns
+from gatepost.store.versions import Versions, check_version, version_of
 
 __all__ = [
     "EVERY_SITE",

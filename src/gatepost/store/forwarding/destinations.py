@@ -60,7 +60,8 @@ from gatepost.store.schema import tables as t
 from gatepost.store.terminals import registry
 from gatepost.store.terminals.registry import Conflict
 from gatepost.store.terminals.terminal_labels import hidden_terminals
-from gatepost.store.versions import Versions, check_version, take_turns
+from gatepost.store.turns import take_turns
+from gatepost.store.versions import Versions, check_version
 
 __all__ = [
     "MAX_ATTEMPTS",

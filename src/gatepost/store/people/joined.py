@@ -25,7 +25,7 @@ from gatepost.store.interface import ForUser, Transactions, Visible
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
-from gatepost.store.versions import take_turns
+from gatepost.store.turns import take_turns
 
 __all__ = ["MAX_JOINED", "Joined", "JoinedNumber", "Joins", "Number", "number_of", "others_of"]
 

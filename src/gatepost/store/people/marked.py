@@ -25,7 +25,8 @@ from gatepost.store.people.joined import Joined, Number, number_of
 from gatepost.store.people.person import Person, Rules
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.registry import Conflict
-from gatepost.store.versions import Versions, check_version, take_turns, version_of
+from gatepost.store.turns import take_turns
+from gatepost.store.versions import Versions, check_version, version_of
 
 __all__ = [
     "MAX_MARKS",

@@ -13,7 +13,8 @@ from gatepost.store.conversion.values import moment
 from gatepost.store.dialect import insert
 from gatepost.store.interface import Transactions
 from gatepost.store.schema import tables as t
-from gatepost.store.versions import Versions, check_version, take_turns, version_of
+from gatepost.store.turns import take_turns
+from gatepost.store.versions import Versions, check_version, version_of
 
 __all__ = ["ChangedSetting", "ChangedSettings", "Value", "version_of_settings"]
 

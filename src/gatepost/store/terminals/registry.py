@@ -30,7 +30,8 @@ from gatepost.store.interface import (
 from gatepost.store.page_bytes import bytes_of, fitting
 from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import at_sites
-from gatepost.store.versions import Versions, check_version, take_turns
+from gatepost.store.turns import take_turns
+from gatepost.store.versions import Versions, check_version
 
 __all__ = [
     "Conflict",
