@@ -111,7 +111,9 @@ def test_of_two_assignments_from_one_day_on_one_is_refused(stores: tuple[BaseSto
 def test_two_pairs_that_are_joined_at_once_stay_two_people(stores: tuple[BaseStore, BaseStore]) -> None:
     store = stores[0]
     store.create_terminal(now_ms=0, serial="SN-1", site_id=1)
-    store.write([arrival(record(n, user=User(user_id=f"{n}", name=f"n{n}")), 1) for n in range(4 * ROUNDS)])
+    store.write(
+        [arrival(record(n, user=User(user_id=f"{n + 1}", name=f"n{n}")), 1) for n in range(4 * ROUNDS)]
+    )
     people = sorted(People(store, Rules()).page(PeopleQuery()).items, key=lambda one: int(one.user_id))
     for number in range(0, len(people), 4):
         a, b, c, d = people[number : number + 4]

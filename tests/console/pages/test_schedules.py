@@ -128,7 +128,7 @@ async def test_who_changes_a_schedule_that_was_changed_meanwhile_is_told_and_kee
     late = OFFICE | {"grace_min": "9", "name": "Late", "version": version}
     for language, said in (
         ("en", r"operator changed this at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, after you opened it"),
-        ("zh", r"operator 于 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d 作了修改"),
+        ("zh", r"operator 已于 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d 作了修改"),
     ):
         page = await desk.post(
             "/schedules/1",

@@ -9,7 +9,7 @@ from tests.receiver.kit import Answer, Running, body, record
 
 from gatepost.receiver.api.versions import wanted_versions
 
-DESTINATION = {"name": "there", "kind": "webhook", "url": "http://127.0.0.1:9/", "enabled": False}
+DESTINATION = {"name": "there", "kind": "webhook", "url": "https://localhost/", "enabled": False}
 
 
 async def call(
@@ -48,18 +48,19 @@ async def a_terminal(receiver: Running) -> str:
 
 
 async def an_account(receiver: Running) -> str:
-    told = {"name": "maria", "role": "viewer", "password": "correct horse battery"}
-    made = await call(receiver, "POST", "accounts", told)
-    assert made.json["id"] == 1, made.body
+    told = {"role": "admin", "password": "correct horse battery"}
+    await call(receiver, "POST", "accounts", {**told, "name": "anna"})
+    made = await call(receiver, "POST", "accounts", {**told, "name": "maria"})
+    assert made.json["id"] == 2, made.body
     return str(made.json["version"])
 
 
 CHANGES: Mapping[str, tuple[Callable[[Running], Awaitable[str]], str, tuple[Any, Any]]] = {
     "schedule": (a_schedule, "schedules/1", ({"grace_min": 5}, {"grace_min": 6})),
     "site": (a_site, "sites/1", ({"name": "Works"}, {"name": "Yard"})),
-    "setting": (a_setting, "settings", ({"repeat_s": 7}, {"image_days": 8})),
+    "setting": (a_setting, "settings", ({"repeat_s": 7}, {"retention_audit_days": 400})),
     "terminal": (a_terminal, "terminals/1", ({"name": "Gate"}, {"direction": "in"})),
-    "account": (an_account, "accounts/1", ({"role": "operator"}, {"role": "guard"})),
+    "account": (an_account, "accounts/2", ({"role": "operator"}, {"role": "guard"})),
     "destination": (a_destination, "destinations/1", ({"shape": "flat"}, {"name": "elsewhere"})),
 }
 
