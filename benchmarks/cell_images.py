@@ -23,6 +23,7 @@ from benchmarks.payloads import bodies, run_id, write_template
 from benchmarks.probe import post_one
 from benchmarks.programs import BenchmarkError, free_port, gatepost, start
 from benchmarks.report import Row
+from gatepost.errors import JournalUnavailable
 from gatepost.journal.folder import Folder
 from gatepost.journal.packs.packs import Packs
 from gatepost.store.images.bucket import Bucket
@@ -120,13 +121,18 @@ def _put_packs(packs: Packs, content: bytes, turn: int, names: list[str]) -> flo
             file.flush()
             os.fsync(file.fileno())
     began = time.perf_counter()
-    if packs.move() != PACKS:
-        raise BenchmarkError("not every pack was moved")
+    try:
+        moved = packs.move()
+    except JournalUnavailable as error:
+        raise BenchmarkError(str(error)) from error
+    if moved != PACKS:
+        raise BenchmarkError(f"{moved} packs of {PACKS} were moved")
     return PACKS * len(content) / (time.perf_counter() - began) / 1e6
 
 
 async def _put_images(environment: dict[str, str], content: bytes, turn: int) -> float:
     from obstore import put_async
+    from obstore.exceptions import BaseError
 
     store = s3(environment)
     left = iter(range(len(content) // IMAGE))
@@ -137,7 +143,10 @@ async def _put_images(environment: dict[str, str], content: bytes, turn: int) ->
             await put_async(store, f"single/{turn}/{number}", image, use_multipart=False)
 
     began = time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    try:
+        await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    except BaseError as error:
+        raise BenchmarkError(f"the bucket took no image: {str(error).splitlines()[0]}") from error
     return len(content) / (time.perf_counter() - began) / 1e6
 
 
