@@ -13,7 +13,7 @@ def reply(body: bytes = SUCCESS, status: bytes = b"200 OK", *, headers: bytes = 
     return b"HTTP/1.1 %b\r\ncontent-length: %d\r\n%b\r\n%b" % (status, len(body), headers, body)
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 120.0) -> None:
     """Wait until `condition` holds; TimeoutError if it does not within `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (what is waited for is a number that nobody announces)

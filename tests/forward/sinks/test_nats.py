@@ -16,7 +16,7 @@ from tests.forward.kit import Line
 from tests.forward.sinks.brokers import Broker, nats_server, running
 from tests.forward.sinks.kit import LOOPBACK, Watched, deliver
 from tests.receiver import tls
-from tests.receiver.kit import until
+from tests.receiver.kit import PATIENCE_S, until
 
 from gatepost import wire
 from gatepost.egress import Egress
@@ -50,11 +50,18 @@ def sink(
     return Watched(Nats(config, decode_secrets(secrets or {}), egress))
 
 
+async def connected(port: int, **options: Any) -> Any:
+    """Connect; the library's own two seconds are too few for a busy machine."""
+    return await nats.connect(
+        f"nats://127.0.0.1:{port}", allow_reconnect=False, connect_timeout=int(PATIENCE_S), **options
+    )
+
+
 @asynccontextmanager
 async def client(port: int, **options: Any) -> AsyncIterator[Any]:
-    made = await nats.connect(f"nats://127.0.0.1:{port}", allow_reconnect=False, **options)
+    made = await connected(port, **options)
     try:
-        yield made.jetstream()
+        yield made.jetstream(timeout=PATIENCE_S)
     finally:
         await made.close()
 
@@ -133,7 +140,7 @@ async def test_a_server_that_hangs_says_nothing_about_an_event(line: Line, broke
     await watched.close()
 
     assert watched.outcomes[-2:] == [Delivered(), Unreachable("no acknowledgement within 1 s")]
-    assert len(asyncio.all_tasks()) == 1
+    await until(lambda: len(asyncio.all_tasks()) == 1)
 
 
 async def test_without_a_stream_events_wait_until_there_is_one(line: Line, broker: Broker) -> None:
@@ -156,13 +163,13 @@ async def test_what_replies_and_is_no_stream_has_stored_nothing(line: Line, brok
     line.passages(1)
     watched = sink(broker.port)
     line.begin(watched)
-    listener = await nats.connect(f"nats://127.0.0.1:{broker.port}", allow_reconnect=False)
+    listener = await connected(broker.port)
 
     async def reply(message: Any) -> None:
         await message.respond(b"{}")
 
     await listener.subscribe("gatepost.>", cb=reply)
-    await listener.flush()
+    await listener.flush(int(PATIENCE_S))
     await line.turn()
     await watched.close()
     await listener.close()
