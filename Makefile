@@ -7,7 +7,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 KEEP    ?=
 T       ?=
 K       ?=
-QUICK   := tests/wire tests/journal tests/test_retry.py tests/store/sqlite "tests/store/test_store.py" tests/e2e/test_line.py -k "not postgres"
+QUICK   := -n 2 tests/wire tests/journal tests/test_retry.py tests/store/sqlite tests/store/test_store.py tests/e2e/test_line.py -k "not postgres"
 SBOM    ?= dist
 PREFIX  ?= /opt/gatepost
 DEST    := $(abspath $(PREFIX))

@@ -22,8 +22,8 @@ from tests.receiver.kit import JPEG, Process
 from gatepost.terminal.local_socket import client as door
 
 SERIAL = "E2E-1"
-ROUNDS = 6
-"""In each, events stream in while one of the two is killed in the middle; in some the receiver stays away."""
+ROUNDS, MANY_ROUNDS = 3, 30
+"""In each, events stream in while one of the two is killed in the middle; in every third the receiver is away."""
 
 EVENTS = 60
 
@@ -109,14 +109,15 @@ class Stream:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(MANY_ROUNDS, marks=pytest.mark.soak)])
 async def test_what_was_recorded_is_stored_once_though_both_ends_are_killed(
-    tmp_path: Path, port: int
+    tmp_path: Path, port: int, rounds: int
 ) -> None:
     lot = random.Random(20261124)
     stream = Stream(tmp_path / "terminal")
     receiver: Process | None = await Process.start(tmp_path / "receiver", port=port)
     subscribed = False
-    for round_ in range(ROUNDS):
+    for round_ in range(rounds):
         async with run_terminal(stream.folder) as terminal:
             if not subscribed:
                 door.ask(
@@ -149,7 +150,7 @@ async def test_what_was_recorded_is_stored_once_though_both_ends_are_killed(
             assert answer.body == JPEG
     stored = [record["uuid"] for record in records] + [alarm["trace_id"] for alarm in alarms]
     assert len(stored) == len(set(stored))
-    assert len(stream.recorded) > EVENTS * ROUNDS / 2
+    assert len(stream.recorded) > EVENTS * rounds / 2
     # The door may have died between the commit and the answer: such an event is stored, and nobody was told.
     assert stream.recorded <= set(stored) <= stream.offered
     assert len(set(stored)) == status["accepted"]

@@ -4,6 +4,7 @@ Schemathesis makes requests out of the document, fitting ones and others, and ho
 """
 
 import asyncio
+import functools
 import json
 import warnings
 from collections import Counter
@@ -18,22 +19,32 @@ from tests.receiver.kit import Running, alarm, base64, receiving, record
 
 from gatepost.receiver.auth.issuing import issue_token
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its own dependencies warn at import
-    import schemathesis
-    from schemathesis.checks import load_all_checks
-    from schemathesis.core.failures import FailureGroup
-    from schemathesis.generation import GenerationMode
-    from schemathesis.specs.openapi import checks
 
-load_all_checks()
-CHECKS = [
-    schemathesis.checks.not_a_server_error,
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_schema_conformance,
-    checks.response_headers_conformance,
-]
+@functools.cache
+def checker() -> Any:
+    """Import Schemathesis: it takes a second, and only the process that runs this test needs it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own dependencies warn at import
+        import schemathesis
+        import schemathesis.core.failures
+        import schemathesis.generation
+        import schemathesis.specs.openapi.checks
+        from schemathesis.checks import load_all_checks
+    load_all_checks()
+    return schemathesis
+
+
+def wanted() -> list[Any]:
+    """Return what each reply is held against."""
+    checks = checker().specs.openapi.checks
+    return [
+        checker().checks.not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+        checks.response_headers_conformance,
+    ]
+
 
 EXAMPLES, MANY = 2, 25
 """Requests of each kind that are made of each operation, in `make test` and in `make soak`."""
@@ -57,20 +68,21 @@ def hold(receiver: Running, document: dict[str, Any], examples: int) -> tuple[Co
     """Ask every operation; answer how often there was which status, and what was not as the document says."""
     found: Counter[int] = Counter()
     broken: list[str] = []
-    schema = schemathesis.openapi.from_dict(document)
+    schema = checker().openapi.from_dict(document)
+    mode = checker().generation.GenerationMode
     for result in schema.get_all_operations():
         operation = result.ok()
         if operation.path in ENDLESS:
             continue
         # One each: a token may well be asked to withdraw itself.
         token, _ = issue_token(receiver.desk.access.doors.accounts, "x", "admin", by="t", now_ms=0)
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+        for each in (mode.POSITIVE, mode.NEGATIVE):
             try:
-                one(operation.as_strategy(generation_mode=mode), receiver.port, token, found, examples)()
+                one(operation.as_strategy(generation_mode=each), receiver.port, token, found, examples)()
             except Unsatisfiable:
                 continue  # there is nothing about it that could be wrong
-            except FailureGroup as failures:
-                broken += [f"{operation.method} {operation.path}: {each}" for each in failures.exceptions]
+            except checker().core.failures.FailureGroup as failures:
+                broken += [f"{operation.method} {operation.path}: {error}" for error in failures.exceptions]
     return found, broken
 
 
@@ -90,7 +102,7 @@ def one(strategy: Any, port: int, token: str, found: Counter[int], examples: int
         if response.headers.get("content-type") == ["application/json"] and response.status_code == 400:
             return  # no HTTP request: the connection refused it, and the API never saw it
         found[response.status_code] += 1
-        case.validate_response(response, checks=CHECKS)
+        case.validate_response(response, checks=wanted())
 
     return ask
 
