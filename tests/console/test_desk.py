@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from litestar.testing import RequestFactory
+from tests.receiver.kit import opened
 
 from gatepost.console.desk import LISTED_WITHIN_S, NAV, Desk, View, local_path
 from gatepost.console.words import words
@@ -14,12 +15,11 @@ from gatepost.receiver.auth.principal import Principal
 from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.rows import Role
-from gatepost.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     yield Desk(store, ReceiverSettings(), Lag, {}, now=lambda: 1_700_000_000.0)
     store.close()
 
@@ -75,7 +75,7 @@ def test_what_was_done_is_told_by_a_key_and_never_by_words_of_a_link(desk: Desk)
 def test_the_seal_is_the_same_after_a_restart(tmp_path: Path) -> None:
     sealed = []
     for _ in range(2):
-        store = SqliteStore.open(tmp_path / "data")
+        store = opened(tmp_path / "data")
         sealed.append(Desk(store, ReceiverSettings(), Lag, {}, now=lambda: 0.0).seal.close("王五"))
         store.close()
     assert sealed[0] == sealed[1]

@@ -84,7 +84,7 @@ async def kill_either(server: Postgres, folder: Path, rounds: int) -> None:
 
     Two receivers share the database; each has its journal.
     """
-    url = server.create()
+    url = server.create_with_store()
     campaign = Campaign(seed=rounds)
     for number in range(rounds):
         first = await Process.start(folder / "a", "--database", url)
@@ -154,7 +154,7 @@ async def test_what_postgresql_acknowledged_survives_twenty_kills(
 async def test_a_receiver_whose_database_was_killed_goes_on_acknowledging_and_lists_after_its_return(
     mortal_server: Postgres, tmp_path: Path
 ) -> None:
-    process = await Process.start(tmp_path / "data", "--database", mortal_server.create())
+    process = await Process.start(tmp_path / "data", "--database", mortal_server.create_with_store())
     try:
         assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
         await process.settle()
@@ -176,7 +176,7 @@ async def test_a_receiver_whose_database_was_killed_goes_on_acknowledging_and_li
 async def test_a_terminal_that_is_new_is_taken_while_the_database_is_away(
     mortal_server: Postgres, tmp_path: Path
 ) -> None:
-    url = mortal_server.create()
+    url = mortal_server.create_with_store()
     process = await Process.start(tmp_path / "data", "--database", url)
     try:
         mortal_server.kill()

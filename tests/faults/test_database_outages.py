@@ -94,7 +94,7 @@ async def test_a_database_that_is_away_costs_no_push_and_no_event(
     away_s: float,
     before: Sequence[str],
 ) -> None:
-    url = server.create()
+    url = server.create_with_store()
     process = await Process.start(tmp_path / "data", "--database", url, before=before)
     try:
         assert process.token  # it is made while the database is there

@@ -17,7 +17,7 @@ TERMINALS, SENDERS, BEFORE_THE_ALARM = 3000, 100, 300
 async def test_none_of_three_thousand_unknown_terminals_is_refused_and_an_alarm_waits_for_few_of_them(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = request.getfixturevalue("postgres_url") if database == "postgresql" else ""
+    url = request.getfixturevalue("postgres_store_url") if database == "postgresql" else ""
     process = await Process.start(tmp_path / "data", *(["--database", url] if url else []))
     acknowledged: list[str] = []
     some = asyncio.Event()

@@ -194,7 +194,7 @@ def server() -> Iterator[Postgres]:
 
 
 async def test_a_kill_of_the_database(tmp_path: Path, server: Postgres) -> None:
-    url = server.create()
+    url = server.create_with_store()
     async with taking() as taker:
         with closing(PostgresStore.open(url)) as store:
             which = destination(store, taker.url)
@@ -216,7 +216,7 @@ async def test_a_kill_of_the_database(tmp_path: Path, server: Postgres) -> None:
 @pytest.mark.soak
 async def test_the_owner_of_a_lease_is_stopped_and_comes_back(tmp_path: Path, server: Postgres) -> None:
     """Another receiver takes over; what the first one commits when it goes on changes nothing."""
-    url = server.create()
+    url = server.create_with_store()
     async with taking() as taker:
         with closing(PostgresStore.open(url)) as store:
             which = destination(store, taker.url)

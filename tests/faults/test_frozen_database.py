@@ -42,7 +42,7 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture
 def url(server: Postgres) -> Iterator[str]:
-    made = server.create()
+    made = server.create_with_store()
     yield made
     server.drop(made)
 

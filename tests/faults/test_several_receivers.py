@@ -109,12 +109,12 @@ class Load:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("after", ["journal", pytest.param("store", marks=pytest.mark.soak)])
 async def test_receivers_are_restarted_and_killed_and_no_push_is_refused(
-    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
+    postgres_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
     monkeypatch.setenv("GATEPOST_ACKNOWLEDGE_AFTER", after)
 
     async def started(number: int, port: int = 0) -> Process:
-        return await Process.start(tmp_path / f"data-{number}", "--database", postgres_url, port=port)
+        return await Process.start(tmp_path / f"data-{number}", "--database", postgres_store_url, port=port)
 
     first, second, third = await asyncio.gather(*(started(number) for number in range(3)))
     told = 0

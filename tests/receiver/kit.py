@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import argon2
 import pybase64
 from msgspec import Struct
 
@@ -42,6 +43,13 @@ from gatepost.store.sqlite.store import SqliteStore
 
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
 SUCCESS = {"code": 200, "message": "success", "data": {}}
+
+PATIENCE_S = 120.0
+"""How long tests wait for what is sure to happen, on a machine that may have much else to do."""
+
+# A password of this process costs next to nothing to hash; what a hash costs is no matter of these tests.
+_hasher = argon2.PasswordHasher.__init__
+_hasher.__defaults__ = (1, 8, 1, *(_hasher.__defaults__ or ())[3:])
 
 
 class Clock:
@@ -89,7 +97,7 @@ class Sender:
         """Push an event, and do not wait for the reply."""
         await self.write(request("POST", "/Record", body(event)))
 
-    async def answer(self, timeout: float = 20.0) -> Answer:
+    async def answer(self, timeout: float = PATIENCE_S) -> Answer:
         """Read one response."""
         async with asyncio.timeout(timeout):
             head = await self.reader.readuntil(b"\r\n\r\n")
@@ -109,7 +117,7 @@ class Sender:
             cookies = dict(one.partition(";")[0].split("=", 1) for one in told)
             return Answer(int(lines[0].split(" ")[1]), headers, body, cookies)
 
-    async def ended(self, timeout: float = 20.0) -> bytes:
+    async def ended(self, timeout: float = PATIENCE_S) -> bytes:
         """Wait until the other end has closed; answer what came before."""
         async with asyncio.timeout(timeout):
             try:
@@ -343,7 +351,7 @@ async def _served(server: Server) -> AsyncIterator[None]:
         yield
     finally:
         server.should_exit = True
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, PATIENCE_S)
         for bound in server.place.sockets:
             bound.close()
 
@@ -393,7 +401,7 @@ async def receiving(
         store.close()
 
 
-async def until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], timeout: float = PATIENCE_S) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - what is waited for is seen from outside only
@@ -462,7 +470,7 @@ class Process:
         finally:
             await sender.close()
 
-    async def settle(self, timeout: float = 60.0) -> None:
+    async def settle(self, timeout: float = PATIENCE_S) -> None:
         """Wait until everything is listed that was acknowledged before."""
         async with asyncio.timeout(timeout):
             while (await self.request("GET", "/api/v1/stats")).json["journal"]["events"]:  # noqa: ASYNC110 - only asking tells
@@ -513,4 +521,4 @@ class Process:
         for sender in self.senders:
             sender.writer.transport.abort()
         signal_all(members(self.process.pid)[1:2], signal.SIGTERM)
-        await asyncio.wait_for(self.process.wait(), 60)
+        await asyncio.wait_for(self.process.wait(), PATIENCE_S)

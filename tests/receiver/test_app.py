@@ -171,9 +171,9 @@ async def test_that_the_store_is_away_is_said_by_the_housekeeping_only_where_the
 
 
 async def test_whose_an_address_is_by_another_process_is_seen_and_so_is_what_it_learns_later(
-    postgres_url: str,
+    postgres_store_url: str,
 ) -> None:
-    stores = [PostgresStore.open(postgres_url) for _ in range(2)]
+    stores = [PostgresStore.open(postgres_store_url) for _ in range(2)]
     try:
         async with serving(stores[0]) as one, serving(stores[1]) as other:
             for number, (here, there) in enumerate([(one, other), (other, one)]):

@@ -68,10 +68,10 @@ def test_receivers_that_start_at_once_on_an_empty_database_all_come_up(
     assert len(list(archive.iterdir())) == 1
 
 
-async def test_one_takes_pushes_and_lists_them_and_the_other_shows_them(postgres_url: str) -> None:
+async def test_one_takes_pushes_and_lists_them_and_the_other_shows_them(postgres_store_url: str) -> None:
     async with (
-        receiver_of(postgres_url, role="ingest") as ingest,
-        receiver_of(postgres_url, role="desk") as desk,
+        receiver_of(postgres_store_url, role="ingest") as ingest,
+        receiver_of(postgres_store_url, role="desk") as desk,
     ):
         assert (await ingest.push(record(uuid="u-1"))).json == SUCCESS
         ingest.settle()
@@ -91,8 +91,8 @@ async def test_one_takes_pushes_and_lists_them_and_the_other_shows_them(postgres
         assert (await log_in(desk))[0] in (200, 201)
 
 
-async def test_a_session_of_one_is_one_of_all_and_ends_on_all(postgres_url: str) -> None:
-    async with receiver_of(postgres_url) as one, receiver_of(postgres_url) as other:
+async def test_a_session_of_one_is_one_of_all_and_ends_on_all(postgres_store_url: str) -> None:
+    async with receiver_of(postgres_store_url) as one, receiver_of(postgres_store_url) as other:
         _, cookies = await log_in(one)
         mine = {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
         for each in (one, other):
@@ -102,8 +102,8 @@ async def test_a_session_of_one_is_one_of_all_and_ends_on_all(postgres_url: str)
             assert (await ask(each, "GET", "/api/v1/records", mine)).status == 401
 
 
-async def test_a_terminal_is_online_on_all_and_refused_on_all(postgres_url: str) -> None:
-    async with receiver_of(postgres_url) as one, receiver_of(postgres_url) as other:
+async def test_a_terminal_is_online_on_all_and_refused_on_all(postgres_store_url: str) -> None:
+    async with receiver_of(postgres_store_url) as one, receiver_of(postgres_store_url) as other:
         await one.push(record(deviceSN="SN-1", uuid="u-1"))
         one.settle()
         seen = [each.store.terminals()[0].last_seen for each in (one, other)]
@@ -119,8 +119,8 @@ def test_receivers_share_the_work_of_a_server_only() -> None:
         check(ReceiverSettings(role="ingest"))
 
 
-async def test_what_a_desk_does_not_do_for_all_an_ingest_does_for_itself(postgres_url: str) -> None:
-    async with receiver_of(postgres_url, role="ingest") as ingest:
+async def test_what_a_desk_does_not_do_for_all_an_ingest_does_for_itself(postgres_store_url: str) -> None:
+    async with receiver_of(postgres_store_url, role="ingest") as ingest:
         names = {task.get_coro().__qualname__ for task in ingest.desk._tasks}  # type: ignore[union-attr]  # they run
         assert {"Housekeeping.run", "Keeper.run", "Watcher.run"} <= names
         assert not {"Forwarding.run", "Fleet.run", "Histories.run", "Mover.run", "Live.run"} & names

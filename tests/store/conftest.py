@@ -1,5 +1,7 @@
 """Stores to test with, on both databases."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
@@ -7,16 +9,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.packing import packing
-from tests.postgres import Postgres
 
 from gatepost.journal.folder import Folder
 from gatepost.journal.packs.packs import Packs
 from gatepost.store.base import BaseStore
-from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from tests.postgres import Postgres
 
 Opener = Callable[[], BaseStore]
 
@@ -46,6 +50,8 @@ def open_sqlite(empty_folder: Path, tmp_path: Path) -> Iterator[Opener]:
 @pytest.fixture
 def open_postgres(postgres_server: Postgres, tmp_path: Path) -> Iterator[Opener]:
     """Opens the same database each time, as often at once as one likes."""
+    from gatepost.store.postgres.store import PostgresStore  # only here: the other database needs none of it
+
     url = postgres_server.create_with_store()
     with ExitStack() as stack:
         stack.callback(postgres_server.drop, url)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.postgres import Postgres
 from tests.receiver.jobs.looked_into import place
-from tests.receiver.kit import Sender, alarm, body, record, request
+from tests.receiver.kit import Sender, alarm, body, opened, record, request
 from tests.store.events import RECEIVED_MS
 
 from gatepost.process_tree import members
@@ -143,7 +143,7 @@ async def test_who_is_erased_is_in_no_object_of_the_process_that_erased(tmp_path
 async def test_another_process_on_the_same_database_finds_out_and_forgets_too(
     tmp_path: Path, postgres_server: Postgres
 ) -> None:
-    database = postgres_server.create()
+    database = postgres_server.create_with_store()
     async with looked_into(tmp_path / "a", database) as here, looked_into(tmp_path / "b", database) as there:
         senders = [await there.listen(), await pass_by(here, uuids="a"), await pass_by(there, uuids="b")]
         more, person = await seek(here)
@@ -157,7 +157,7 @@ async def test_another_process_on_the_same_database_finds_out_and_forgets_too(
 
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     yield store
     store.close()
 

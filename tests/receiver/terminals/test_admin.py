@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.receiver.kit import opened
 from tests.terminals import ensured
 
 from gatepost.receiver.terminals.admin import Registrar
@@ -33,7 +34,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     yield Desk(store)
     store.close()
 

@@ -60,11 +60,12 @@ JOURNAL = bytes(range(16))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    """Where a store is to be: empty."""
+def place(request: pytest.FixtureRequest, tmp_path: Path, empty_folder: Path) -> dict[str, Any]:
+    """Where a store is in which nothing happened yet."""
     if request.param == "sqlite":
+        shutil.copytree(empty_folder, tmp_path / "data")
         return {"folder": tmp_path / "data"}
-    return {"folder": tmp_path / "data", "database": request.getfixturevalue("postgres_url")}
+    return {"folder": tmp_path / "data", "database": request.getfixturevalue("postgres_store_url")}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -352,9 +353,9 @@ def test_a_backup_never_replaces_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "b.tar").read_text() == "precious"
 
 
-def test_where_there_is_no_store_there_is_no_backup(place: dict[str, Any], tmp_path: Path) -> None:
+def test_where_there_is_no_store_there_is_no_backup(other_place: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no store"):
-        backup(tmp_path / "b.tar", **place, now=0.0)
+        backup(tmp_path / "b.tar", **other_place, now=0.0)
     assert not list(tmp_path.glob("*b.tar*"))
 
 

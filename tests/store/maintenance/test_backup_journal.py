@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -47,11 +48,13 @@ OLD_MS = RECEIVED_MS - 5 * 86_400_000
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postgres) -> Where:
-    """Where a store is to be, and the journal in its data folder."""
-    return {"folder": tmp_path / "data"} | (
-        {"database": postgres_server.create()} if request.param == "postgresql" else {}
-    )
+def place(request: pytest.FixtureRequest, tmp_path: Path, empty_folder: Path) -> Where:
+    """Where a store is in which nothing happened yet, and the journal in its data folder."""
+    if request.param == "sqlite":
+        shutil.copytree(empty_folder, tmp_path / "data")
+        return {"folder": tmp_path / "data"}
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return {"folder": tmp_path / "data", "database": server.create_with_store()}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -37,9 +38,12 @@ LOST, ELSEWHERE, ORPHAN = "event whose image is lost", "pack that is not here", 
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postgres) -> Where:
-    database = {"database": postgres_server.create()} if request.param == "postgresql" else {}
-    return {"folder": tmp_path / "data"} | database
+def place(request: pytest.FixtureRequest, tmp_path: Path, empty_folder: Path) -> Where:
+    if request.param == "sqlite":
+        shutil.copytree(empty_folder, tmp_path / "data")
+        return {"folder": tmp_path / "data"}
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return {"folder": tmp_path / "data", "database": server.create_with_store()}
 
 
 def found(place: Where) -> dict[str, int]:
@@ -422,9 +426,13 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
         assert len(packs.all()) == 2, "nothing is deleted then"
 
 
-def test_where_there_is_no_store_that_is_said(place: Where) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_where_there_is_no_store_that_is_said(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str
+) -> None:
+    url = request.getfixturevalue("postgres_url") if database == "postgresql" else None
     with pytest.raises(StoreError, match="there is no store"):
-        check(**place)
+        check(tmp_path / "data", url)
 
 
 def test_a_move_that_is_not_completed_is_named_and_completed_by_a_repair(place: Where) -> None:

@@ -1,5 +1,6 @@
 """A store read from outside."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -21,9 +22,12 @@ from gatepost.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postgres) -> Where:
-    database = {"database": postgres_server.create()} if request.param == "postgresql" else {}
-    return {"folder": tmp_path / "data"} | database
+def place(request: pytest.FixtureRequest, tmp_path: Path, empty_folder: Path) -> Where:
+    if request.param == "sqlite":
+        shutil.copytree(empty_folder, tmp_path / "data")
+        return {"folder": tmp_path / "data"}
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return {"folder": tmp_path / "data", "database": server.create_with_store()}
 
 
 def test_it_sees_one_moment_of_the_events_while_the_store_goes_on(place: Where) -> None:

@@ -32,7 +32,7 @@ QUERIES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def store(postgres_server: Postgres) -> Iterator[PostgresStore]:
-    url = postgres_server.create()
+    url = postgres_server.create_with_store()
     with closing(PostgresStore.open(url)) as made:
         varied.stock(made, 2_000, now=1_750_000_000, rand=random.Random(5))
         yield made

@@ -262,7 +262,7 @@ def test_a_server_that_does_not_sync_is_refused(own_server: Postgres) -> None:
 
 def test_what_was_stored_is_there_after_the_server_was_killed(own_server: Postgres, tmp_path: Path) -> None:
     packs = Packs(Folder.open(tmp_path / "journal"))
-    store = packing(PostgresStore.open(own_server.create(), packs=packs))
+    store = packing(PostgresStore.open(own_server.create_with_store(), packs=packs))
     ensured(store, "SN-1", now_ms=0)
     acknowledged = []
     for round_ in range(2):

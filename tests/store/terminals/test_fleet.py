@@ -223,7 +223,8 @@ def places(
         for name in ("data", "restored"):
             place: dict[str, Any] = {"folder": tmp_path / name}
             if request.param == "postgresql":
-                place["database"] = postgres_server.create()
+                make = postgres_server.create if name == "restored" else postgres_server.create_with_store
+                place["database"] = make()
                 stack.callback(postgres_server.drop, place["database"])
             found.append(place)
         yield found[0], found[1]

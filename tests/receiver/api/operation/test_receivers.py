@@ -34,10 +34,10 @@ def is_silent(running: Running, *, events: int) -> None:
 
 
 async def test_receivers_of_one_database_know_of_each_other_and_one_that_listed_all_is_forgotten(
-    postgres_url: str,
+    postgres_store_url: str,
 ) -> None:
-    async with AsyncExitStack() as stack, receiver(postgres_url) as first:
-        second = await stack.enter_async_context(receiver(postgres_url))
+    async with AsyncExitStack() as stack, receiver(postgres_store_url) as first:
+        second = await stack.enter_async_context(receiver(postgres_store_url))
         await second.push(record())
         items = (await first.get("/api/v1/receivers")).json["items"]
         assert len({item["id"] for item in items}) == 2
@@ -49,9 +49,9 @@ async def test_receivers_of_one_database_know_of_each_other_and_one_that_listed_
 
 
 async def test_a_silent_receiver_with_unread_events_is_told_everywhere_until_it_is_forgotten(
-    postgres_url: str,
+    postgres_store_url: str,
 ) -> None:
-    async with receiver(postgres_url) as running:
+    async with receiver(postgres_store_url) as running:
         is_silent(running, events=1234)
         (gone,) = [item for item in (await running.get("/api/v1/receivers")).json["items"] if item["silent"]]
         assert (gone["id"], gone["host"], gone["events"]) == (GONE.hex(), "gate-7", 1234)
@@ -68,8 +68,8 @@ async def test_a_silent_receiver_with_unread_events_is_told_everywhere_until_it_
         assert noted["subject"] == GONE.hex()
 
 
-async def test_who_is_not_logged_in_is_told_of_no_receiver(postgres_url: str) -> None:
-    async with receiver(postgres_url) as running:
+async def test_who_is_not_logged_in_is_told_of_no_receiver(postgres_store_url: str) -> None:
+    async with receiver(postgres_store_url) as running:
         is_silent(running, events=1)
         sender = await running.connect()
         await sender.write(b"GET /login HTTP/1.1\r\nHost: receiver\r\n\r\n")
@@ -81,8 +81,8 @@ async def test_a_receiver_on_sqlite_is_alone(tmp_path: Path) -> None:
         assert (await running.get("/api/v1/receivers")).json["items"] == []
 
 
-async def test_everybody_reads_and_an_administrator_forgets(postgres_url: str) -> None:
-    async with receiver(postgres_url) as running:
+async def test_everybody_reads_and_an_administrator_forgets(postgres_store_url: str) -> None:
+    async with receiver(postgres_store_url) as running:
         assert await least_role(running, "GET", "receivers") == "viewer"
         is_silent(running, events=0)
         assert await least_role(running, "DELETE", f"receivers/{GONE.hex()}") == "admin"

@@ -100,12 +100,12 @@ async def test_a_change_outlives_a_restart_and_yields_to_the_file(tmp_path: Any)
         assert (await running.push(record())).json["code"] == 200
 
 
-async def test_another_receiver_of_the_database_learns_of_it(postgres_url: str) -> None:
+async def test_another_receiver_of_the_database_learns_of_it(postgres_store_url: str) -> None:
     @asynccontextmanager
     async def receiver() -> AsyncIterator[Running]:
-        store = PostgresStore.open(postgres_url)
+        store = PostgresStore.open(postgres_store_url)
         try:
-            async with serving(store, ReceiverSettings(database=postgres_url)) as running:
+            async with serving(store, ReceiverSettings(database=postgres_store_url)) as running:
                 yield running
         finally:
             store.close()

@@ -325,7 +325,7 @@ class Sides:
         ensured(store, "SN-1", now_ms=RECEIVED_MS)
         store.close()
         shutil.copytree(folder / "direct", folder / "framed")
-        self.stores = [SqliteStore.open(folder / name) for name in ("direct", "framed")]
+        self.stores = [opened(folder / name) for name in ("direct", "framed")]
         self._number = 0
 
     def write(self, arrivals: list[Arrival]) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.receiver.kit import opened
 from tests.terminals import ensured
 
 from gatepost.receiver.ingest.refusals.counters import MAX_KEYS, Tally
@@ -10,7 +11,7 @@ from gatepost.store.sqlite.store import SqliteStore
 
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     yield store
     store.close()
 
