@@ -1,4 +1,4 @@
-"""Whether a reply acknowledges an event, by the protocol page alone: HTTP 200, and ``code`` 200 in a JSON object."""
+"""Tell whether a reply acknowledges an event, by the protocol page alone: HTTP 200, and ``code`` 200 in JSON."""
 
 import json
 from collections.abc import Sequence

@@ -22,7 +22,7 @@ used; ``finished``: of a replay."""
 
 
 class Reach(Struct, frozen=True, kw_only=True):
-    """What the sending process knows of a destination."""
+    """The view of a destination that the sending process has."""
 
     failures: int
     """Failures in a row to reach it."""

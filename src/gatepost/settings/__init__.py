@@ -4,16 +4,16 @@
 ``receiver``         settings of a receiver
 ``receiver_access``  the first part of them: logins, addresses, database
 ``declare``          how a setting is declared
-``loading``          file, environment and command line, put together and checked
-``describing``       values and descriptions, for those who show them
+``loading``          merges file, environment and command line, and checks them
+``describing``       values and descriptions, for display
 ``pages``            the reference page and the example file
 
 Rules:
 
-* A setting is a field of a class; its type, bounds and help stand there and nowhere else. The reference page, the
-  commented example file and ``gatepost config show`` are made from it.
-* The same name everywhere: ``max_body_bytes`` in the TOML file is ``GATEPOST_MAX_BODY_BYTES`` in the environment and
-  ``max_body_bytes=`` in Python. An option of a command is the name with dashes.
+* A setting is a field of a class. Its type, bounds and help are only there. The reference page, the commented example
+  file and ``gatepost config show`` are made from it.
+* The name is the same everywhere: ``max_body_bytes`` in the TOML file is ``GATEPOST_MAX_BODY_BYTES`` in the environment
+  and ``max_body_bytes=`` in Python. An option of a command is the name with dashes.
 * Settings are checked once, at start.
 """
 

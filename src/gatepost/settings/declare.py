@@ -7,10 +7,10 @@ from msgspec import Meta
 __all__ = ["HIDDEN", "PREFIX", "is_secret", "meta_of", "setting"]
 
 PREFIX = "GATEPOST_"
-"""The begin of each variable of the environment."""
+"""Prefix of the environment variables."""
 
 HIDDEN = "********"
-"""Shown instead of a secret."""
+"""Shown in place of a secret."""
 
 
 def setting(help: str, *, unit: str = "", secret: bool = False, **bounds: Any) -> Meta:

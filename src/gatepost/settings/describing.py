@@ -1,4 +1,4 @@
-"""Show settings: their values, and what they mean."""
+"""Values and descriptions of settings, for display."""
 
 from typing import Any, Literal, get_args, get_origin
 

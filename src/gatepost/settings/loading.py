@@ -1,10 +1,10 @@
-"""Put settings together from file, environment and command line, and check them.
+"""Merge settings from file, environment and command line, and check them.
 
 Rules:
 
-* The command line wins over the environment, the environment over the file, the file over what was changed while the
-  receiver ran (:data:`~gatepost.settings.CHANGEABLE`), and that over the default.
-* A value that does not fit raises :class:`~gatepost.errors.SettingsError`, which names the setting.
+* The order is: command line, environment, file, values that were changed while the receiver ran
+  (:data:`~gatepost.settings.CHANGEABLE`), default. The first one that has a setting wins.
+* A wrong value raises :class:`~gatepost.errors.SettingsError`, which names the setting.
 """
 
 import re
@@ -33,7 +33,7 @@ class Origin(Struct, frozen=True):
 
 
 _GONE = {"day_starts_at": "is gone, because attendance is by shifts; take it out"}
-"""Settings that earlier versions had."""
+"""Settings of earlier versions."""
 
 
 def load(
@@ -43,9 +43,9 @@ def load(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> SettingsT:
-    """Put the settings of ``kind`` together and check them.
+    """Merge the settings of ``kind`` and check them.
 
-    ``file`` is TOML; ``environ`` the process's environment; ``given`` what the command line or the caller said,
+    ``file`` is TOML; ``environ`` the process's environment; ``given`` the values of the command line or the caller,
     where ``None`` means "not given". Raises :class:`~gatepost.errors.SettingsError`.
     """
     return load_with_origins(kind, file=file, environ=environ, given=given)[0]
@@ -58,7 +58,7 @@ def load_with_origins(
     environ: Mapping[str, str] | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> tuple[SettingsT, dict[str, Origin]]:
-    """Do as :func:`load`, and return as well where each setting is set that is not the default, by name."""
+    """Do as :func:`load`, and return also the origin of each setting that is not the default, by name."""
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = _read(file, fields) if file is not None else {}
     origins = {name: Origin("file", str(file)) for name in values}

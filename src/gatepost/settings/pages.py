@@ -1,7 +1,7 @@
-"""The pages that are made from the settings: the reference, and the commented example file.
+"""The pages made from the settings: the reference, and the commented example file.
 
 ``python -m gatepost.settings.pages`` writes ``docs/reference/settings.md`` and ``deploy/gatepost.toml``, below the
-current folder; tests hold both against :func:`gatepost.settings.described`.
+current folder. Tests compare both with :func:`gatepost.settings.described`.
 """
 
 import sys
@@ -28,7 +28,7 @@ _WIDTH = 110
 
 
 def toml_value(value: Any) -> str:
-    """Return a value as TOML has it; nothing for ``None``, which TOML has not."""
+    """Return a value as TOML; nothing for ``None``, which TOML does not have."""
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
@@ -37,7 +37,7 @@ def _default(setting: Mapping[str, Any]) -> str:
 
 
 def example() -> str:
-    """Return a settings file for the receiver in which everything is explained and nothing is set."""
+    """Return a settings file for the receiver with every setting explained and none set."""
     lines = [
         "# gatepost: the receiver's settings, each with its default.",
         "#",
@@ -114,7 +114,7 @@ def _reference() -> Iterator[str]:
 
 
 PAGES = {"docs/reference/settings.md": reference, "deploy/gatepost.toml": example}
-"""The path of each in the source tree."""
+"""The pages by their path in the source tree."""
 
 
 def _write(root: Path) -> None:

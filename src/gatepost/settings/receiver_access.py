@@ -1,4 +1,4 @@
-"""The settings of a receiver that say who logs in, where it listens, and which database it uses."""
+"""The settings of a receiver for logins, addresses and the database."""
 
 from typing import Annotated, Literal
 
@@ -15,25 +15,26 @@ class ReceiverAccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_f
     admin_password: Annotated[
         str,
         setting(
-            "The password of the account admin, which the first start makes; empty: one is made up and printed once.",
+            "The password of the account admin, which the first start makes; empty: a random one, printed once.",
             secret=True,
         ),
     ] = ""
     session_hours: Annotated[
-        float, setting("After how long one has to log in again.", unit="hours", gt=0, le=8760)
+        float, setting("Time after a login at which a user has to log in again.", unit="hours", gt=0, le=8760)
     ] = 12.0
     session_idle_hours: Annotated[
-        float, setting("After how long without use one has to log in again.", unit="hours", gt=0, le=8760)
+        float,
+        setting("Time without use after which a user has to log in again.", unit="hours", gt=0, le=8760),
     ] = 2.0
 
     oidc_issuer: Annotated[
         str,
         setting(
-            "The identity provider at which people log in to the console (OpenID Connect), such as"
-            " https://id.example.com/realms/company; empty: with a password only."
+            "Address of the identity provider for logins to the console (OpenID Connect), such as"
+            " https://id.example.com/realms/company; empty: logins with a password only."
         ),
     ] = ""
-    oidc_client_id: Annotated[str, setting("The client that this receiver is there.")] = ""
+    oidc_client_id: Annotated[str, setting("The client id of this receiver at the identity provider.")] = ""
     oidc_client_secret: Annotated[
         str,
         setting(
@@ -43,71 +44,73 @@ class ReceiverAccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = ""
     oidc_client_secret_file: Annotated[str | None, setting("A file whose first line is that secret.")] = None
     oidc_label: Annotated[
-        str, setting("What the login page calls the provider; empty: single sign-on.", max_length=64)
+        str, setting("Name of the provider on the login page; empty: single sign-on.", max_length=64)
     ] = ""
-    oidc_scopes: Annotated[
-        str, setting("The scopes that the provider is asked for, with blanks between.")
-    ] = "openid profile email groups"
-    oidc_groups_claim: Annotated[str, setting("The claim of the ID token that has the groups.")] = "groups"
+    oidc_scopes: Annotated[str, setting("The scopes to request from the provider, separated by blanks.")] = (
+        "openid profile email groups"
+    )
+    oidc_groups_claim: Annotated[str, setting("The claim of the ID token with the groups.")] = "groups"
     oidc_name_claim: Annotated[
-        str, setting("The claim of the ID token that becomes the name of the account, at the first login.")
+        str, setting("The claim of the ID token that becomes the account name at the first login.")
     ] = "preferred_username"
     oidc_roles: Annotated[
         tuple[str, ...],
         setting(
-            "What a group of the provider may do: GROUP=ROLE for every site, or GROUP=ROLE@SITE. The highest role"
-            " wins, with the sites of the groups that have it. Whose groups are not here may not log in."
+            "Roles of the provider's groups: GROUP=ROLE for every site, or GROUP=ROLE@SITE. The highest role"
+            " wins, with the sites of the groups that have it. A user without a listed group cannot log in."
         ),
     ] = ()
     oidc_ca_file: Annotated[
         str | None,
-        setting("Certificate authorities, PEM, to trust for the provider instead of the system's."),
+        setting("File with certificate authorities, PEM, to trust for the provider instead of the system's."),
     ] = None
 
     role: Annotated[
         Literal["all", "ingest", "desk"],
         setting(
-            "What this receiver does of one database of PostgreSQL: all; ingest, takes pushes and lists them; desk,"
-            " console, API, forwarding and managed terminals, and no pushes."
+            "Role of this receiver among those of one PostgreSQL database. all: everything; ingest: takes pushes and"
+            " lists events; desk: console, API, forwarding and managed terminals, no pushes."
         ),
     ] = "all"
-    listen: Annotated[str, setting("Where to listen, HOST:PORT.")] = "127.0.0.1:8080"
+    listen: Annotated[str, setting("Address to listen at, HOST:PORT.")] = "127.0.0.1:8080"
     ingest_listen: Annotated[
         str,
         setting(
-            "Where terminals push, HOST:PORT, if not to the address of console and API; nothing else is there."
+            "A separate address for pushes, HOST:PORT, without console and API; empty: pushes use listen."
         ),
     ] = ""
     ingest_processes: Annotated[
         int,
         setting(
-            "How many processes take pushes; each has limits of its own for connections and memory.",
+            "Number of processes that take pushes. Each has its own limits of connections and memory.",
             unit="processes",
             ge=1,
             le=64,
         ),
     ] = 1
     certificate_file: Annotated[
-        str | None, setting("The certificate for TLS, PEM, with its chain. SIGHUP takes over a new one.")
+        str | None, setting("File with the TLS certificate and its chain, PEM. SIGHUP loads a new one.")
     ] = None
-    key_file: Annotated[str | None, setting("The key that belongs to it, PEM, without a password.")] = None
+    key_file: Annotated[
+        str | None, setting("File with the key of that certificate, PEM, without a password.")
+    ] = None
     tls: Annotated[
         Literal["off", "self"],
         setting(
-            "Without certificate_file: off, plain HTTP; self, TLS at listen with a certificate that is made in the data"
-            " folder and kept. A browser asks once whether to trust it. ingest_listen stays plain HTTP then."
+            "Without certificate_file. off: plain HTTP; self: TLS at listen with a self-signed certificate, which is"
+            " kept in the data folder. A browser asks once whether to trust it. ingest_listen stays plain HTTP."
         ),
     ] = "off"
     allowed_hosts: Annotated[
         tuple[str, ...],
         setting(
-            "Names under which console and API may be reached, such as gatepost.example.com; empty for any. An IP"
-            " address and localhost always may. Pushes are not concerned."
+            "Host names of console and API, such as gatepost.example.com; empty: any. IP addresses and localhost"
+            " are always allowed. Does not apply to pushes."
         ),
     ] = ()
     console_networks: Annotated[
         tuple[str, ...],
-        setting("Networks from which console and API may be used; empty for all. Pushes are not concerned."),
+        setting("Networks from which console and API may be used; empty: all. Does not apply to pushes."),
     ] = ()
     console_label: Annotated[
         str,
@@ -120,20 +123,20 @@ class ReceiverAccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_f
     client_ca_file: Annotated[
         str | None,
         setting(
-            "Certificate authorities, PEM. A push is then taken only over a connection whose client certificate one of"
-            " them signed; the console asks for none. SIGHUP takes over new ones."
+            "File with certificate authorities, PEM. Pushes then need a client certificate that one of them signed;"
+            " the console needs none. SIGHUP loads new ones."
         ),
     ] = None
     ingest_tls: Annotated[
-        bool, setting("Whether ingest_listen speaks TLS too, where there is a certificate.")
+        bool, setting("Whether ingest_listen uses TLS, too, if there is a certificate.")
     ] = True
     path_prefix: Annotated[
-        str, setting("Under which path a proxy shows the receiver, such as /gatepost; empty for none.")
+        str, setting("Path at which a proxy serves the receiver, such as /gatepost; empty: none.")
     ] = ""
     database: Annotated[
         str,
         setting(
-            "postgresql://… to store in PostgreSQL, several hosts with commas between them; empty for SQLite in the"
+            "postgresql://… to store in PostgreSQL, several hosts separated by commas; empty: SQLite in the"
             " data folder.",
             secret=True,
         ),
@@ -141,7 +144,7 @@ class ReceiverAccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_f
     database_connections: Annotated[
         int,
         setting(
-            "How many connections to PostgreSQL a receiver opens at most, in addition to the one that stores events.",
+            "Most connections of a receiver to PostgreSQL, besides the one that stores events.",
             unit="connections",
             ge=2,
             le=1000,

@@ -23,7 +23,7 @@ ROWS = 14
 
 
 class ViewState(Struct, frozen=True, kw_only=True):
-    """What the display shows next to the counts. `done`: from 0 to 1, ``None`` if unknown."""
+    """The values of the display besides the counts. `done`: from 0 to 1, ``None`` if unknown."""
 
     title: str
     state: str

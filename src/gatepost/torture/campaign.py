@@ -76,7 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class EndState(Struct, frozen=True):
-    """What was observed at the end, while both ends still ran."""
+    """The observations at the end, while both ends still ran."""
 
     undrained: Sequence[str]
     listed: Sequence[str]

@@ -27,7 +27,7 @@ LARGEST_IMAGE = 60_000
 
 
 class Fate(StrEnum):
-    """What the terminal said of an event."""
+    """The terminal's reply to an event."""
 
     UNKNOWN = "unknown"
     ACCEPTED = "accepted"

@@ -1,4 +1,4 @@
-"""What is on disk when both ends have stopped: the receiver's store, the terminals' outboxes.
+"""The data on disk when both ends have stopped: the receiver's store, the terminals' outboxes.
 
 Rules: the store is read with plain SQL and without the code that wrote it, so that a mistake in that code cannot hide
 itself. The outboxes are read through the commands of the terminal.

@@ -8,7 +8,7 @@ from tests.conformance.receiver.kit import BY_ID, PATIENT, probe
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import TinyReceiver, reply
 
-from gatepost.conformance.receiver import dialects, field, listed, replies, transport
+from gatepost.conformance.receiver import dialects, field, listed, replies, transport, variations
 from gatepost.conformance.receiver.rules import RULES
 from gatepost.conformance.rule import Verdict
 from gatepost.conformance.runner import Report, run
@@ -28,7 +28,7 @@ async def test_a_receiver_that_keeps_the_contract_passes_every_rule() -> None:
 
 
 def test_every_rule_of_every_module_is_tried_and_none_twice() -> None:
-    modules = (dialects, field, listed, replies, transport)
+    modules = (dialects, field, listed, replies, transport, variations)
     assert set().union(*map(rules_of, modules)) == set(BY_ID)
     assert len(BY_ID) == len(RULES)
 

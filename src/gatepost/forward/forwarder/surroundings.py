@@ -1,4 +1,4 @@
-"""What all forwarders of a receiver share: store, clocks, threads."""
+"""The store, clocks and threads that all forwarders of a receiver share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class InThread(Protocol):
 
 
 class Surroundings(Struct, frozen=True):
-    """What all forwarders of a receiver share."""
+    """The store, clocks and threads that all forwarders of a receiver share."""
 
     store: Store
     destinations: Destinations

@@ -1,4 +1,4 @@
-"""What a destination has read and not settled: events, tracks, and the rows of exceptions. Pure."""
+"""The unsettled part of the feed, as a destination has read it: events, tracks, and the rows of exceptions. Pure."""
 
 from __future__ import annotations
 

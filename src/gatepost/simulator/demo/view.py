@@ -1,4 +1,4 @@
-"""What the demo shows: the progress, the table at the end, the addresses to open. Pure."""
+"""The display of the demo: the progress, the table at the end, the addresses to open. Pure."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ _STEPS_AN_HOUR = 12
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to simulate. `passages` and `alarms` are averages per door and day; `opens` and `closes` are hours."""
+    """A day to simulate. `passages` and `alarms` are averages per door and day; `opens` and `closes` are hours."""
 
     seed: int
     terminals: int

@@ -49,7 +49,7 @@ IMPOSTORS: tuple[bytes, ...] = (
 
 
 class Traffic(Struct):
-    """What all proxies saw."""
+    """The traffic of all proxies."""
 
     pushes: int = 0
     resends: int = 0
