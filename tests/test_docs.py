@@ -1,5 +1,6 @@
 """The texts of the repository: none sends its reader to a package index for a name that is not ours."""
 
+import ast
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -148,6 +149,22 @@ def test_the_architecture_has_every_room_and_each_walk_names_functions_that_are_
     assert len(functions) >= 3
     for name, file in functions:
         assert f"def {name}(" in (SOURCE / file).read_text(encoding="utf-8"), (name, file)
+
+
+def test_every_room_has_a_table_of_its_parts() -> None:
+    missing = []
+    for room in SOURCE.glob("*/**/__init__.py"):
+        if "migrations" in room.parts:
+            continue  # the names are those of Alembic
+        parts = {file.stem for file in room.parent.glob("*.py")} - {"__init__"}
+        parts |= {folder.parent.name for folder in room.parent.glob("*/__init__.py")}
+        text = ast.get_docstring(ast.parse(room.read_text(encoding="utf-8"))) or ""
+        missing += [
+            f"{room.parent.relative_to(SOURCE)}: {part}"
+            for part in parts
+            if not re.search(rf"``{part}/?``", text)
+        ]
+    assert sorted(missing) == []
 
 
 CHECKLISTS = [

@@ -1,5 +1,18 @@
 """The console: what happened at the door, seen at a glance, in Chinese and English.
 
+``commands``     ``gatepost serve``
+``routes``       the console, put together
+``pages/``       handlers of pages, by the task of the reader
+``input/``       read addresses and forms
+``desk``         what every page is made with
+``help``         help on every page, and the keys
+``show``         values as people read them
+``words``        texts in both languages, from ``words/*.toml``
+``audit_words``  lines of the audit log in words
+``assets``       scripts and styles
+``remembered``   counts that every page shows
+``simulated``    the simulated terminal of the first start
+
 Rules:
 
 * The server renders every page; a page without its script still lists, filters, pages, acknowledges and approves.

@@ -1,5 +1,13 @@
 """Files to take away: CSV, XLSX, JSON lines, and a ZIP with the images.
 
+``columns``     the columns of records and alarms
+``attendance``  attendance, a row a shift
+``month``       attendance, a column a day
+``inside``      who is inside
+``marks``       words for marks of shifts
+``formats``     write rows as CSV, XLSX, JSON lines or ZIP
+``zip_stream``  write a ZIP while it is sent
+
 Rules:
 
 * Memory does not grow with the number of rows: a page is read, written, sent and forgotten. What a format wants to

@@ -1,5 +1,6 @@
 """Delete what is due, and erase people.
 
+``due``               count what retention deletes next
 ``erasure``           erase one person
 ``permitted``         how much a round of retention may delete without being confirmed
 ``person_matcher``    whether a text is about a person
