@@ -107,10 +107,10 @@ class FleetHistoryController(Controller):
         job = await asyncio.to_thread(
             lambda: histories.ask(row, int(-(-since // 1)), until, by=request.user.name)
         )
+        histories.backfill.wake()
         item = job_item(job)
         detail = {"serial": row.serial, "since": item.since.isoformat(), "until": item.until.isoformat()}
         await asyncio.to_thread(access.note, request, "fleet.backfill_asked", str(job.id), **detail)
-        histories.backfill.wake()
         return item
 
     @get("/{terminal_id:int}/audit", summary="List what a terminal has of each day")
