@@ -357,3 +357,17 @@ async def test_after_a_restart_between_adoption_and_address_it_is_set(desk: Hous
             await desk.fleet.tender.once()
 
     assert told.event_dest.startswith(f"{ours}/")
+
+
+async def test_looks_of_one_step_begin_one_after_the_other(desk: House) -> None:
+    await desk.stop()
+    managed = [await desk.adopt(await desk.double(serial)) for serial in ("SN-7", "SN-8")]
+    tender = desk.fleet.tender
+    which = [one["terminal_id"] for one in managed]
+    await asyncio.to_thread(lambda: desk.fleet.adopted.came_back(which, now_ms=1))
+    before = sum(tender.looks.values())
+    assert await tender.once(2, apart_s=3600) == 2
+    first, second = tender._looking.values()
+    await asyncio.wait({first})
+    assert (sum(tender.looks.values()) - before, second.done()) == (1, False)
+    await tender.close()
