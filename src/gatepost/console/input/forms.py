@@ -35,7 +35,7 @@ class Form:
 
     @property
     def versions(self) -> Versions:
-        """The version of what the form changes, as its page showed it; a form without one changes what is there."""
+        """Return the version of what the form changes, as its page showed it; ``None``: it changes what is there."""
         return [self(VERSION)] if self.has(VERSION) else None
 
     def has(self, name: str) -> bool:

@@ -12,7 +12,6 @@
 ``parameters``        refuses unknown query parameters
 ``problem_details``   errors as ``application/problem+json``
 ``shapes``            what resources share: times, lists and reads of the store
-``versions``          ``ETag`` and ``If-Match``: a change is made to what its sender saw
 ``streaming``         responses that are made while they are sent
 ``versions``          changes that are made to what their sender saw: ``ETag`` and ``If-Match``
 
