@@ -321,7 +321,7 @@ async def test_the_workbooks_of_payroll_are_read_back_by_site_group_and_kind(rec
     assert (shape.frozen, shape.orientation, shape.repeated) == ((1, 0), "landscape", "$1:$1")
     assert len(head) == len(shape.widths)
     assert shape.widths[head.index("First in")] == 19
-    assert shape.formats[1, head.index("First in")] == "yyyy\\-mm\\-dd\\ hh:mm:ss"
+    assert shape.formats[1, head.index("First in")] == "yyyy-mm-dd hh:mm:ss"
     assert shape.formats[1, head.index("Hours between")] == "0.00"
 
 
