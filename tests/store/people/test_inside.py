@@ -8,6 +8,7 @@ from tests.store.events import arrival, record
 
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import Visible
+from gatepost.store.people import inside
 from gatepost.store.people.inside import Inside, InsideQuery, WhoIsInside
 from gatepost.store.people.joined import Joins
 from gatepost.store.people.people import People
@@ -50,9 +51,15 @@ def hours(before: float) -> datetime:
 def ask(
     store: BaseStore, *, rules: Rules | None = None, visible: Visible | None = None, **asked: object
 ) -> Inside:
-    asked = {"at": NOW} | asked
+    """Ask in both ways: among all passages of the last hours, and form by form."""
+    query = InsideQuery(**({"at": NOW} | asked))  # type: ignore[arg-type]
     seen_by = store if visible is None else store.seen_by(visible)
-    return WhoIsInside(seen_by, rules or Rules()).ask(InsideQuery(**asked))  # type: ignore[arg-type]
+    who = WhoIsInside(seen_by, rules or Rules())
+    found = who.ask(query)
+    with pytest.MonkeyPatch.context() as many:
+        many.setattr(inside, "MANY", 0)
+        assert who.ask(query) == found
+    return found
 
 
 def names(found: Inside) -> list[tuple[str, str]]:
@@ -83,6 +90,7 @@ def test_the_latest_passage_decides(store: BaseStore) -> None:
     assert [(one.site, one.people) for one in found.sites] == [("Hamburg", 0), ("default", 4)]
     (first, *_) = found.people
     assert (first.at, first.terminal, first.direction, first.name) == (hours(3), "SN-1", "in", "N1")
+    assert len(ask(store, rules=Rules(scope="terminal")).people) >= len(ask(store).people)
 
 
 def test_a_passage_holds_for_a_while_alone(store: BaseStore) -> None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, true
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from gatepost.store.conversion.values import DAY_MS, moment, ms
 from gatepost.store.interface import Direction, ForUser, Visible
@@ -243,7 +244,7 @@ def _of_all(
     r = t.records.c
     key = [r.identity_id, r.terminal_id] if of_terminal else [r.identity_id]
     if db.dialect.name == "postgresql":
-        latest = select(r.at_ms, r.terminal_id, r.identity_id).distinct(*key)
+        latest = select(r.at_ms, r.terminal_id, r.identity_id).ext(distinct_on(*key))
         latest = latest.order_by(*key, r.at_ms.desc(), r.terminal_id.desc())
     else:
         # As expressions, so that it does not read the whole index by person to have them in order.
@@ -270,7 +271,7 @@ def _of_each_form(
     if db.dialect.name == "postgresql":
         latest = select(r.at_ms, r.terminal_id).where(r.identity_id == i.id, *counts)
         if of_terminal:
-            latest = latest.distinct(r.terminal_id).order_by(r.terminal_id, r.at_ms.desc())
+            latest = latest.ext(distinct_on(r.terminal_id)).order_by(r.terminal_id, r.at_ms.desc())
         else:
             latest = latest.order_by(r.at_ms.desc(), r.terminal_id.desc()).limit(1)
         of_form = latest.lateral()
