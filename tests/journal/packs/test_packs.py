@@ -24,7 +24,7 @@ from gatepost.journal import format as f
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
 from gatepost.journal.packs import reader
-from gatepost.journal.packs.archive import FolderArchive
+from gatepost.journal.packs.archive import FolderArchive, Succession
 from gatepost.journal.packs.files import LARGEST_PACK, PackFile
 from gatepost.journal.packs.packs import Packs
 from gatepost.journal.packs.writer import PackCopies
@@ -1209,6 +1209,71 @@ def test_two_packs_are_on_their_way_at_the_same_time(
         packs.bring([place.pack for place in places])
     assert sorted(path.name for path in shared.iterdir()) == sorted(place.pack for place in places)
     assert [packs.read(place) for place in places] == [b"0", b"1", b"2", b"3"]
+
+
+def test_one_that_cannot_be_taken_along_holds_no_other_up(
+    folder: Folder,
+    begin: Callable[..., Writer],
+    shared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = []
+    for kind in ("alarms", "people", "strangers"):
+        writer = begin()
+        places.append(appended(writer, kind.encode(), kind))
+        writer.close()
+    old, new = FolderArchive(shared, folder), FolderArchive(tmp_path / "new", folder)
+    new.path.mkdir()
+    Packs(folder, old).move()
+    create = folder.files.create
+
+    def failing(path: Path) -> int:
+        if path.name.startswith(".alarms"):
+            raise OSError(errno.EIO, "Input/output error")
+        return create(path)
+
+    packs = Packs(folder, Succession(new, old))
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.files, "create", failing, raising=False)
+        for _ in range(2):
+            with pytest.raises(JournalUnavailable, match="the setting packs"):
+                packs.move()
+    assert sorted(path.name[:6] for path in new.path.iterdir()) == ["people", "strang"]
+    assert [path.name[:6] for path in shared.iterdir()] == ["alarms"]
+    assert packs.move() == 1
+    assert [packs.read(place) for place in places] == [b"alarms", b"people", b"strangers"]
+
+
+def test_a_pack_that_pushes_wait_for_is_next_however_many_are_taken_along(
+    folder: Folder, begin: Callable[..., Writer], shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    bringing: list[threading.Thread] = []
+
+    class Taking(FolderArchive):
+        def put(self, name: str, source: int) -> None:
+            order.append("put")
+            super().put(name, source)
+
+        def take_along(self) -> int:
+            order.append("along")
+            if not bringing:
+                bringing.append(threading.Thread(target=packs.bring, args=([place.pack],)))
+                bringing[0].start()
+                while not packs._turn.locked():  # only looking tells
+                    bringing[0].join(0.001)
+            return int(order.count("along") < 4)
+
+    packs = Packs(folder, Taking(shared, folder))
+    writer = begin()
+    place = appended(writer, b"one")
+    writer.close()
+    monkeypatch.setattr(packs, "local", list)  # it is closed while the others are taken along
+    assert packs.move() == 3
+    bringing[0].join()
+    assert order == ["along", "put", "along", "along", "along"]
+    assert packs.read(place) == b"one"
 
 
 def test_what_is_there_already_is_never_replaced_by_less(

@@ -133,6 +133,8 @@ class Succession:
     def __init__(self, new: Archive, old: Archive) -> None:
         self._new = new
         self._old = old
+        self._failed: dict[str, OSError] = {}
+        """Packs that :meth:`take_along` could not move, until it has tried all of them."""
 
     def all(self, kind: str = "", before: date | None = None) -> list[Pack]:
         old = self._old.all(kind, before)  # first, so that a pack moved meanwhile is found in the new one
@@ -167,21 +169,39 @@ class Succession:
             self._old.punch(name, holes)
 
     def take_along(self) -> int:
-        """Move one pack. At every moment it is in the old archive or in the new one."""
+        """Move one pack. At every moment it is in the old archive or in the new one.
+
+        A pack that cannot be moved does not delay others: the error is raised once none of them is left.
+        """
         for pack in self._old.all():
-            with contextlib.suppress(FileNotFoundError):  # another receiver moves it
-                opened = self._old.open(pack.name)
-                if isinstance(opened, PackFile):
-                    self._new.put(pack.name, opened.number)
-                else:
-                    with tempfile.TemporaryFile() as file:
-                        for at in range(0, opened.size(), STEP):
-                            file.write(opened.read(STEP, at))
-                        file.flush()
-                        self._new.put(pack.name, file.fileno())
-                self._old.remove([pack.name])
+            if pack.name in self._failed:
+                continue
+            try:
+                self._take_along(pack.name)
+            except FileNotFoundError:
+                continue  # another receiver moves it
+            except OSError as error:
+                if isinstance(error, ConnectionError) or error.errno == errno.ENOSPC:
+                    raise  # no other one can be moved now
+                self._failed[pack.name] = error
+            else:
                 return 1
+        failed, self._failed = self._failed, {}
+        for error in failed.values():
+            raise error
         return 0
+
+    def _take_along(self, name: str) -> None:
+        opened = self._old.open(name)
+        if isinstance(opened, PackFile):
+            self._new.put(name, opened.number)
+        else:
+            with tempfile.TemporaryFile() as file:
+                for at in range(0, opened.size(), STEP):
+                    file.write(opened.read(STEP, at))
+                file.flush()
+                self._new.put(name, file.fileno())
+        self._old.remove([name])
 
 
 def _copy(write: Callable[[int, bytes, int], None], source: int, copy: int) -> None:

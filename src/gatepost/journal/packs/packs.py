@@ -68,6 +68,8 @@ class Packs(PackReader):
         self._dead: list[Place] = []
         """Unused images that are no holes yet."""
         self._changing = threading.Lock()
+        self._turn = threading.Lock()
+        """Held by the next one to hold ``_changing``, so that a long move does not keep :meth:`bring` waiting."""
 
     @property
     def has_archive(self) -> bool:
@@ -157,12 +159,12 @@ class Packs(PackReader):
             failed = next(filter(_is_failure, moved), failed)
             if any(isinstance(each, ConnectionError) for each in moved):
                 break  # no other one can be moved now
-        try:
-            with self._changing:
-                while failed is None and (more := self._archive.take_along()):
+        else:
+            try:
+                while more := self._take_along(self._archive):
                     count += more
-        except OSError as error:
-            failed = error
+            except OSError as error:
+                failed = error
         if failed is not None:
             raise unavailable("packs cannot be moved to where the setting packs says", failed) from failed
         return count
@@ -190,11 +192,25 @@ class Packs(PackReader):
             except OSError as error:
                 return error
 
-        with self._changing:
+        with self._in_turn():
             if len(names) == 1:  # no thread for it
                 return [moved(names[0])]
             with ThreadPoolExecutor(_AT_ONCE, "gatepost-packs") as pool:
                 return list(pool.map(moved, names))
+
+    def _take_along(self, archive: Archive) -> int:
+        with self._in_turn():
+            return archive.take_along()
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Hold ``_changing``, in the order in which it was asked for."""
+        with self._turn:
+            self._changing.acquire()
+        try:
+            yield
+        finally:
+            self._changing.release()
 
     def _move(self, name: str, archive: Archive) -> bool:
         """Move a pack, unless it is being written or was just started."""
