@@ -187,8 +187,8 @@ class Succession:
             else:
                 return 1
         failed, self._failed = self._failed, {}
-        for error in failed.values():
-            raise error
+        for failure in failed.values():
+            raise failure
         return 0
 
     def _take_along(self, name: str) -> None:
