@@ -99,6 +99,9 @@ PAGES = (
 
 AnyoneRequest = Request[Any, Any, Any]
 
+AHEAD_S = 5.0
+"""After so long templates are made ready: at its start a receiver has events to list that waited for it."""
+
 
 def routes(
     store: Store,
@@ -116,7 +119,9 @@ def routes(
     """
     desk = Desk(store, settings, lag, heard, asks, now=now)
     if ahead:
-        threading.Thread(target=desk.make_ready, name="console-templates", daemon=True).start()
+        timer = threading.Timer(AHEAD_S, desk.make_ready)
+        timer.name, timer.daemon = "console-templates", True
+        timer.start()
     return Pages(ROUTES, {"desk": desk}, around=RefusedForms, unknown=_unknown)
 
 
