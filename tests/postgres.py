@@ -96,14 +96,14 @@ class Postgres:
         return self._server.get_uri(database)
 
     def create(self, template: str = "template1") -> str:
-        """Make a database and answer its URL."""
+        """Make a database and return its URL."""
         name = f"test_{next(_names)}"
         with psycopg.connect(self.url(), autocommit=True) as db:
             db.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {_STRATEGY}")
         return self.url(name)
 
     def create_with_store(self) -> str:
-        """Make a database with a store in which nothing happened yet, and answer its URL."""
+        """Make a database with a store in which nothing happened yet, and return its URL."""
         return self.create(_EMPTY)
 
     def drop(self, url: str) -> None:

@@ -25,7 +25,7 @@ from functools import cache
 SUCCESS = b'{"code":200,"message":"success","data":{}}'
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait until the condition holds; fail after this many seconds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for lies on the other side of a socket

@@ -91,14 +91,14 @@ class Line:
         assert status.accepted == status.delivered + status.pending + status.dead + status.dropped
         return status
 
-    async def when(self, condition: Callable[[OutboxStatus], object], seconds: float = 20.0) -> OutboxStatus:
+    async def when(self, condition: Callable[[OutboxStatus], object], seconds: float = 120.0) -> OutboxStatus:
         """Wait until the ledger is so; it adds up each time that it is looked at."""
         async with asyncio.timeout(seconds):
             while not condition(status := await self.status()):  # noqa: ASYNC110 - the ledger is in a file
                 await asyncio.sleep(0.002)
         return status
 
-    async def drained(self, seconds: float = 20.0) -> OutboxStatus:
+    async def drained(self, seconds: float = 120.0) -> OutboxStatus:
         """Wait until nothing is pending."""
         return await self.when(lambda status: not status.pending, seconds)
 

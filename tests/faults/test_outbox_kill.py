@@ -52,7 +52,7 @@ class Children:
         self.pid = int(self.listen_for("P")[2:])
         assert self.listen_for("L", "X") == "L ok"
 
-    def listen_for(self, *kinds: str, seconds: float = 30.0) -> str:
+    def listen_for(self, *kinds: str, seconds: float = 120.0) -> str:
         """Listen until a line of one of these kinds comes; answer it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

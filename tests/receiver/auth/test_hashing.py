@@ -7,7 +7,7 @@ from pathlib import Path
 
 import argon2
 import pytest
-from tests.receiver.kit import Running, body, receiving, until
+from tests.receiver.kit import PATIENCE_S, Running, body, receiving, until
 
 from gatepost.receiver.auth.hashing import MAX_WAITING, BusyError, Lane
 from gatepost.store.accounts.rows import AccountRow
@@ -25,7 +25,7 @@ class Stuck(argon2.PasswordHasher):
 
     def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # type: ignore[override]
         self.names.add(threading.current_thread().name)
-        self.go.wait(60)
+        self.go.wait(2 * PATIENCE_S)
         return super().verify(hash, password)
 
 

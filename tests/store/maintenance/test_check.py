@@ -364,7 +364,7 @@ def test_a_running_receiver_gives_no_finding(place: Where) -> None:
         thread.start()
     reports = []
     try:
-        assert begun.wait(60)
+        assert begun.wait(200)
         for _ in range(5):
             reports.append(check(**place))
     finally:
