@@ -108,8 +108,13 @@ class Stream:
             writer.close()
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(MANY_ROUNDS, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(ROUNDS, marks=pytest.mark.timeout(240)),
+        pytest.param(MANY_ROUNDS, marks=[pytest.mark.soak, pytest.mark.timeout(2400)]),
+    ],
+)
 async def test_what_was_recorded_is_stored_once_though_both_ends_are_killed(
     tmp_path: Path, port: int, rounds: int
 ) -> None:
