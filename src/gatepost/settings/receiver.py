@@ -152,7 +152,7 @@ class ReceiverSettings(ReceiverAccessSettings, frozen=True, kw_only=True, forbid
     min_free_bytes: Annotated[
         int,
         setting(
-            "Space of the disk that stays free, besides the space to list the backlog; below it pushes get 503."
+            "Space of the disk that stays free, plus the space to list the backlog; below it pushes get 503."
             " 0: a twentieth of the disk, from 64 MB to 1 GB.",
             unit="bytes",
             ge=0,

@@ -144,7 +144,7 @@ class ReceiverAccessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_f
     database_connections: Annotated[
         int,
         setting(
-            "Most connections of a receiver to PostgreSQL, besides the one that stores events.",
+            "Most connections of a receiver to PostgreSQL, without the one that stores events.",
             unit="connections",
             ge=2,
             le=1000,
