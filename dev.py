@@ -1,7 +1,8 @@
 """``make dev``: a receiver and three terminals that push to it; what is changed is built and loaded again.
 
 A change below ``frontend/src`` builds the console and starts the receiver again, a change below ``src/gatepost`` starts
-it again. The terminals go on: while the receiver is away they keep their events, as real ones do. Ctrl-C ends all.
+it again. The terminals go on: while the receiver is away they keep their events, as real ones do. Ctrl-C ends all, and
+what the terminals still have is not waited for.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ def main(data: Path) -> None:
         "7-20",
         "--speed",
         "20",
+        "--drain",
+        "0",
     )
     with ExitStack() as stack:
         stack.enter_context(running(*push))
