@@ -50,7 +50,7 @@ format: $(VENV)/.dev ## format and mend what can be mended
 bench: $(VENV)/.bench $(VENV)/.debian-test $(VENV)/.debian-bench ## measure against what people would use instead; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-screenshots: $(VENV)/.dev $(VENV)/.debian-test ## every page of the console into docs/images, in both languages and themes
+screenshots: $(VENV)/.dev $(VENV)/.debian-test ## every page of the console, in both languages and themes: into docs/images what the documentation shows, else into dist
 	$(BIN)/python -m tests.browser.screenshots
 
 soak: $(VENV)/.dev $(VENV)/.debian-test ## the campaigns at full length

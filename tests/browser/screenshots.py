@@ -1,14 +1,17 @@
-"""``make screenshots``: every page of the console, in both languages and both themes, into ``docs/images/``.
+"""``make screenshots``: every page of the console, in both languages and both themes.
 
-What is on the pictures is simulated: nobody on them exists. The files are reduced to a palette, which keeps each of
-them below some 80 KB.
+Those that a page of the documentation shows are written to ``docs/images/``, all others to ``dist/screenshots/``. What
+is on them is simulated: no such person exists. The files are reduced to a palette, which keeps each of them below some
+80 KB. ``python -m tests.browser.screenshots inside schedules`` makes those pages alone, in the light theme.
 """
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from gatepost.simulator.world.scenario import SITE_TIME
 from gatepost.wire.codes import AlarmStatus
 
 IMAGES = kit.ROOT / "docs/images"
+OTHERS = kit.ROOT / "dist/screenshots"
 WIDE, TALL = 1280, 800
 NARROW = 360
 COLOURS = 200
@@ -33,10 +37,12 @@ PAGES = {
     "records": "/records",
     "record": "/records/RECORD",
     "alarms": "/alarms",
+    "inside": "/inside",
     "people": "/people",
     "person": "/people/PERSON",
     "attendance": "/attendance",
     "attendance-month": "/attendance?month=MONTH",
+    "schedules": "/schedules",
     "statistics": "/statistics",
     "terminals": "/terminals",
     "terminal": "/terminals/1",
@@ -66,26 +72,28 @@ MANAGED = ("SPX700C0MC22F04801", "SPX700C0MC22F04802", "SPX700C0MC22F04803")
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 
 
-def main() -> int:
-    """Start a receiver with a week behind it, and photograph it."""
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="gatepost-screenshots-") as folder:
+def main(only: Sequence[str] = ()) -> int:
+    """Start a receiver with a week behind it, and photograph it, or these pages alone."""
+    for folder in (IMAGES, OTHERS):
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="gatepost-screenshots-") as root:
         console = Console(
-            Path(folder) / "data",
+            Path(root) / "data",
             GATEPOST_FORWARD_NETWORKS="127.0.0.0/8",
             GATEPOST_FLEET_NETWORKS="127.0.0.0/8",
         )
         endpoint = Endpoint()
-        terminals = [TerminalProcess(Path(folder) / serial, serial) for serial in MANAGED]
+        terminals = [TerminalProcess(Path(root) / serial, serial) for serial in MANAGED]
         kit.prepare(console.folder, console.doors, days=7, passages_a_day=70, pictures=12)
         console.start()
         try:
             _pass_on(console, endpoint)
             _enliven(console)
+            _plan(console)
             _manage(console, terminals)
             with sync_playwright() as playwright:
                 browser = kit.launch(playwright)
-                for path, picture in _pictures(browser, console):
+                for path, picture in _pictures(browser, console, only):
                     path.write_bytes(picture)
                     sys.stdout.write(f"{path.relative_to(kit.ROOT)}  {len(picture) // 1024} KB\n")
                 browser.close()
@@ -137,6 +145,21 @@ def _enliven(console: Console) -> None:
         console.cookie(name, role)
 
 
+def _plan(console: Console) -> None:
+    """Make schedules, assign them to groups, and let people come in who are inside then."""
+    groups = console.get_json("/api/v1/groups")["items"]
+    office = {"name": "Office 办公室", "start": "08:30", "end": "17:30", "grace_min": 10, "break_min": 60}
+    night = {"name": "Night watch 夜班", "start": "22:00", "end": "06:00", "break_min": 30}
+    since = f"{console.doors.day - timedelta(days=7):%Y-%m-%d}"
+    for schedule, group in zip((office, night), groups, strict=False):
+        made = console.change("POST", "/api/v1/schedules", schedule)
+        assigned = {"schedule_id": made["id"], "group": group["name"], "since": since}
+        console.change("POST", "/api/v1/assignments", assigned)
+    console.change(
+        "POST", "/api/v1/holidays", {"day": f"{console.doors.day.year + 1}-01-01", "name": "New Year 元旦"}
+    )
+
+
 def _manage(console: Console, terminals: Sequence[TerminalProcess]) -> None:
     """Adopt terminals: one that pushes, one of which nothing came yet, and one that is away then."""
     cookie = "=".join(console.cookie("admin", "admin"))
@@ -157,7 +180,7 @@ def _manage(console: Console, terminals: Sequence[TerminalProcess]) -> None:
     console.settle()
 
 
-def _pictures(browser: Browser, console: Console) -> Iterator[tuple[Path, bytes]]:
+def _pictures(browser: Browser, console: Console, only: Sequence[str]) -> Iterator[tuple[Path, bytes]]:
     record = console.get_json("/api/v1/records?limit=1&has_image=true&passed=true")["items"][0]
     people = console.get_json("/api/v1/people?type=1&limit=60")["items"]
     names = {
@@ -166,6 +189,12 @@ def _pictures(browser: Browser, console: Console) -> Iterator[tuple[Path, bytes]
         "MONTH": console.doors.day.strftime("%Y-%m"),
     }
     for language, locale in LANGUAGES.items():
+        if only:
+            page = _page(browser, console, locale, "light", WIDE)
+            for name in only:
+                yield _file(name, language, "light"), _picture(page, console.url + _path(name, names))
+            page.context.close()
+            continue
         for theme in ("light", "dark"):
             page = _page(browser, console, locale, theme, WIDE)
             for name in PAGES:
@@ -205,7 +234,17 @@ def _page(browser: Browser, console: Console, locale: str, theme: str, width: in
 
 
 def _file(name: str, language: str, theme: str) -> Path:
-    return IMAGES / f"{name}.{language}.{theme}.png"
+    file = f"{name}.{language}.{theme}.png"
+    return (IMAGES if file in _shown() else OTHERS) / file
+
+
+@cache
+def _shown() -> frozenset[str]:
+    """Return the names of the images that pages of the documentation show."""
+    pages = [*kit.ROOT.glob("README*.md"), *(kit.ROOT / "docs").rglob("*.md")]
+    return frozenset(
+        found for page in pages for found in re.findall(r"images/([\w.-]+\.png)", page.read_text())
+    )
 
 
 def _picture(page: Page, url: str) -> bytes:
@@ -232,4 +271,4 @@ def _shot(page: Page) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
