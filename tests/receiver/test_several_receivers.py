@@ -122,6 +122,6 @@ def test_receivers_share_the_work_of_a_server_only() -> None:
 async def test_what_a_desk_does_not_do_for_all_an_ingest_does_for_itself(postgres_store_url: str) -> None:
     async with receiver_of(postgres_store_url, role="ingest") as ingest:
         names = {task.get_coro().__qualname__ for task in ingest.desk._tasks}  # type: ignore[union-attr]  # they run
-        assert {"Housekeeping.run", "Keeper.run", "Watcher.run"} <= names
+        assert {"Housekeeping.run", "RetentionJob.run", "Watcher.run"} <= names
         assert not {"Forwarding.run", "Fleet.run", "Histories.run", "Mover.run", "Live.run"} & names
         await until(lambda: ingest.ingest.has_desk)

@@ -19,7 +19,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, language_of
 from gatepost.console.input.refused_forms import REFUSED, WHY, RefusedForms
 from gatepost.console.pages.administration.account import AccountPages
 from gatepost.console.pages.administration.help import HelpPages
-from gatepost.console.pages.administration.login import DoorPages, to_login
+from gatepost.console.pages.administration.login import LoginPages, to_login
 from gatepost.console.pages.administration.settings import SettingsPages
 from gatepost.console.pages.administration.system import SystemPages
 from gatepost.console.pages.administration.welcome import WelcomePages
@@ -66,7 +66,7 @@ from gatepost.store.privacy.permitted import Ask
 __all__ = ["PAGES", "routes"]
 
 PAGES = (
-    DoorPages,
+    LoginPages,
     WelcomePages,
     LivePages,
     ViewPages,

@@ -50,7 +50,7 @@ from gatepost.store.interface import (
 )
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.privacy.erasure import Whom, erase
-from gatepost.store.privacy.person_matcher import Traces
+from gatepost.store.privacy.person_matcher import PersonMatcher
 from gatepost.store.sqlite.store import SqliteStore
 from gatepost.wire import Event, Record
 
@@ -825,7 +825,7 @@ def test_an_erasure_deletes_what_is_set_aside_of_somebody_or_cannot_be_searched(
     all_of(projector)
     assert len(listing.unlisted()) == 7
     (listing.folder.path / "damaged-1-records-000001-0").write_bytes(b"a face")
-    assert projector.forget(Traces("1", []), [listing.terminal_id]) == 4
+    assert projector.forget(PersonMatcher("1", []), [listing.terminal_id]) == 4
     left = [listing.frames.decode(path.read_bytes()) for path in listing.unlisted()]
     assert sorted(one.key for one in left) == sorted(
         one.key for one in (theirs[0], theirs[2], theirs[3], other)

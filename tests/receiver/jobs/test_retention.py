@@ -11,7 +11,7 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.jobs import retention
-from gatepost.receiver.jobs.retention import Keeper, Step, limits_of
+from gatepost.receiver.jobs.retention import RetentionJob, Step, limits_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.privacy.erasure import Whom
@@ -46,7 +46,7 @@ def test_the_limits_are_those_of_the_settings() -> None:
 
 def test_a_round_is_counted_noted_in_the_audit_log_and_logged_without_a_name(store: SqliteStore) -> None:
     clock = Clock(RECEIVED_MS / 1000)
-    keeper = Keeper(store, Limits(records_days=1), now=clock, running=clock)
+    keeper = RetentionJob(store, Limits(records_days=1), now=clock, running=clock)
     while keeper.once().more:
         pass
     assert Accounts(store).audit().items == ()
@@ -68,7 +68,7 @@ def test_a_round_is_counted_noted_in_the_audit_log_and_logged_without_a_name(sto
 def test_when_people_have_left_the_store_they_leave_the_memory_once(store: SqliteStore) -> None:
     forgotten: list[bool] = []
     clock = Clock(RECEIVED_MS / 1000)
-    keeper = Keeper(
+    keeper = RetentionJob(
         store,
         Limits(records_days=2, images_days=1),
         now=clock,
@@ -87,7 +87,7 @@ def test_when_people_have_left_the_store_they_leave_the_memory_once(store: Sqlit
 def test_what_an_erasure_could_not_scrub_is_scrubbed_later(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = Keeper(store, Limits(), now=Clock())
+    keeper = RetentionJob(store, Limits(), now=Clock())
     with monkeypatch.context() as patched:
         patched.setattr(store, "scrub", lambda: False)
         assert not keeper.erase(Whom(user_id="1")).scrubbed
@@ -102,12 +102,12 @@ def test_what_an_erasure_could_not_scrub_is_scrubbed_later(
 async def test_that_the_store_is_away_is_said_only_where_the_projector_does_not_say_it(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch, is_away: bool, level: str
 ) -> None:
-    def fail(self: Keeper) -> Step:
+    def fail(self: RetentionJob) -> Step:
         raise StoreUnavailable("away")
 
-    monkeypatch.setattr(Keeper, "once", fail)
+    monkeypatch.setattr(RetentionJob, "once", fail)
     monkeypatch.setattr(retention, "ROUND_S", 0.0)
-    keeper = Keeper(store, Limits(), now=Clock(), is_away=lambda: is_away)
+    keeper = RetentionJob(store, Limits(), now=Clock(), is_away=lambda: is_away)
     with capture_logs() as logged:
         running = asyncio.create_task(keeper.run())
         await until(lambda: bool(logged))
@@ -119,7 +119,7 @@ def test_limits_that_are_shortened_while_it_runs_are_asked_about_before_anything
     store: SqliteStore,
 ) -> None:
     clock = Clock(RECEIVED_MS / 1000)
-    keeper = Keeper(store, Limits(records_days=30), now=clock, running=clock)
+    keeper = RetentionJob(store, Limits(records_days=30), now=clock, running=clock)
     while keeper.once().more:
         pass
     clock.at += 3 * DAY_S

@@ -15,7 +15,7 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
 from tests.store.events import NOON, RECEIVED_MS, arrival, record, sample
 from tests.terminals import ensured
 
-from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.jobs.retention import RetentionJob
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import RecordQuery
@@ -42,7 +42,7 @@ class Site:
 
     def start(self, limits: Limits = SEVEN) -> None:
         """Start another process."""
-        self.keeper = Keeper(self.store, limits, now=self.clock, running=self.running)
+        self.keeper = RetentionJob(self.store, limits, now=self.clock, running=self.running)
 
     def pass_days(self, days: float) -> None:
         self.clock.at += days * DAY_S
@@ -323,7 +323,7 @@ def test_what_is_due_after_such_a_clock_is_asked_about(site: Site) -> None:
 def test_a_second_receiver_whose_clock_is_right_does_not_permit_it_for_the_first(site: Site) -> None:
     site.live(20)
     left = site.retain()
-    other = Keeper(site.store, SEVEN, now=Clock(site.clock.at), running=site.running)
+    other = RetentionJob(site.store, SEVEN, now=Clock(site.clock.at), running=site.running)
     site.clock.at += 400 * DAY_S
     for _ in range(3):
         assert site.retain() == left
@@ -337,7 +337,7 @@ def test_what_was_set_aside_is_not_deleted_by_a_wrong_clock_either(store: BaseSt
     limits = Limits(quarantine_days=7)
     site, expired = Site(store, limits), []
     written = site.clock.at
-    site.keeper = Keeper(
+    site.keeper = RetentionJob(
         store,
         limits,
         now=site.clock,

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gatepost.store.privacy.person_matcher import Traces
+from gatepost.store.privacy.person_matcher import PersonMatcher
 
 
 def form(**fields: str) -> SimpleNamespace:
@@ -11,7 +11,7 @@ def form(**fields: str) -> SimpleNamespace:
     return SimpleNamespace(**(nothing | fields))
 
 
-WANG = Traces("5", [form(user_id="5", name="王五", job_number="23385", ic_number="77")])
+WANG = PersonMatcher("5", [form(user_id="5", name="王五", job_number="23385", ic_number="77")])
 
 
 @pytest.mark.parametrize(
@@ -55,15 +55,15 @@ def test_what_is_nearly_json_is_searched_all_the_same() -> None:
 
 
 def test_a_name_of_one_character_must_be_all_there_is() -> None:
-    li = Traces("", [form(name="李")])
+    li = PersonMatcher("", [form(name="李")])
     assert li.found_in('{"name": "李"}'.encode())
     assert not li.found_in('{"name": "李四"}'.encode())
 
 
 def test_somebody_without_a_user_id_is_found_by_name_next_to_any_user_id() -> None:
-    guest = Traces("", [form(name="Anna Berg")])
+    guest = PersonMatcher("", [form(name="Anna Berg")])
     assert guest.found_in(b'{"user_id": "9", "visitor": "Anna Berg"}')
 
 
 def test_who_has_neither_number_nor_name_is_found_nowhere() -> None:
-    assert not Traces("", []).found_in(b'{"user_id": "", "name": ""}')
+    assert not PersonMatcher("", []).found_in(b'{"user_id": "", "name": ""}')

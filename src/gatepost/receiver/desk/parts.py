@@ -33,7 +33,7 @@ from gatepost.receiver.jobs.forgetting import Forgetting
 from gatepost.receiver.jobs.moving import Mover
 from gatepost.receiver.jobs.projector.projector import GATHER_S, Projector
 from gatepost.receiver.jobs.reprocessing import Reprocessing
-from gatepost.receiver.jobs.retention import Keeper, limits_of
+from gatepost.receiver.jobs.retention import RetentionJob, limits_of
 from gatepost.receiver.jobs.watching import Watcher
 from gatepost.receiver.live_stream import Live
 from gatepost.receiver.observability.diagnosis import Diagnosis
@@ -154,7 +154,7 @@ class DeskParts:
         store, settings, projector = self.store, self.settings, self.projector
         forgetting = Forgetting(store)
         self.erased = ErasedPeople(store, forgetting, self.live, self.ingests, projector)
-        self.keeper = Keeper(
+        self.keeper = RetentionJob(
             store,
             limits_of(settings),
             now=self._now,

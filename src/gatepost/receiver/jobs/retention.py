@@ -8,7 +8,8 @@ Rules:
 * What a wrong clock or a slip in a setting would delete waits until it is confirmed
   (:mod:`gatepost.store.privacy.permitted`), and the log says so each hour.
 
-Flow: :meth:`Keeper.run` → :meth:`Keeper.once`, a step → the next one at once while there is more, else in a minute.
+Flow: :meth:`RetentionJob.run` → :meth:`RetentionJob.once`, a step → the next one at once while there is more, else in a
+minute.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from gatepost.store.interface import PrunableStore
 from gatepost.store.people.moving import finish
 from gatepost.store.privacy.erasure import Erased, Whom, erase
 from gatepost.store.privacy.permitted import Ask, Finished, Plan, confirm, finish_round, plan_round
-from gatepost.store.privacy.person_matcher import Traces
+from gatepost.store.privacy.person_matcher import PersonMatcher
 from gatepost.store.privacy.retention import Kept, Limits, Retention, Step
 from gatepost.store.privacy.terminal_removal import Removed, remove_terminal
 
-__all__ = ["Keeper", "limits_of"]
+__all__ = ["RetentionJob", "limits_of"]
 
 log = structlog.get_logger(__name__)
 
@@ -64,8 +65,8 @@ def limits_of(settings: ReceiverSettings) -> Limits:
     )
 
 
-class Keeper:
-    """Keeps what is to be kept, and nothing else."""
+class RetentionJob:
+    """Deletes data that is past its retention, in small steps."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class Keeper:
         catch_up: Callable[[], None] = lambda: None,
         forget: Callable[[], None] = lambda: None,
         on_erased: Callable[[], None] = lambda: None,
-        forget_unlisted: Callable[[Traces, Sequence[int]], object] = lambda traces, terminals: None,
+        forget_unlisted: Callable[[PersonMatcher, Sequence[int]], object] = lambda traces, terminals: None,
         oldest_unlisted: Callable[[], float | None] = lambda: None,
         expire_unlisted: Callable[[float], int] = lambda before: 0,
         is_away: Callable[[], bool] = lambda: False,

@@ -18,7 +18,7 @@ from gatepost.fleet.tending.decisions import Found
 from gatepost.fleet_items import ManagedState
 from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.jobs.projector.projector import Projector
-from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.jobs.retention import RetentionJob
 from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.receiver.processes.gauges import REPLY_SECONDS, ReplyTimes
 from gatepost.receiver.processes.ingests import Ingests
@@ -63,7 +63,7 @@ def _labelled(
 class ProcessesCollector(Collector):
     """Collect the numbers of ingests, projector and jobs."""
 
-    def __init__(self, ingests: Ingests, projector: Projector, keeper: Keeper) -> None:
+    def __init__(self, ingests: Ingests, projector: Projector, keeper: RetentionJob) -> None:
         self._ingests = ingests
         self._projector = projector
         self._keeper = keeper

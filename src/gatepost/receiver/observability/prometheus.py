@@ -23,7 +23,7 @@ from gatepost.fleet.managing import Fleet
 from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.jobs.projector.listing import Rows
 from gatepost.receiver.jobs.projector.projector import Projector
-from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.jobs.retention import RetentionJob
 from gatepost.receiver.observability.collectors import (
     DestinationsCollector,
     FleetCollector,
@@ -123,7 +123,7 @@ class Metrics:
         store: Store,
         ingests: Ingests,
         projector: Projector,
-        keeper: Keeper,
+        keeper: RetentionJob,
         forwarding: Forwarding,
         fleet: Fleet,
         *,

@@ -20,7 +20,7 @@ from gatepost.receiver.ingest.commit.disk import journal_bytes, reserved_bytes
 from gatepost.receiver.jobs.archiving import Archiving
 from gatepost.receiver.jobs.projector.lag import Lag
 from gatepost.receiver.jobs.projector.projector import Projector
-from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.jobs.retention import RetentionJob
 from gatepost.receiver.settings_in_force import SettingsInForce
 from gatepost.store.interface import Store
 from gatepost.store.maintenance.check_results import CheckResult, last_check
@@ -123,7 +123,7 @@ class System:
         journal: Folder,
         settings: SettingsInForce,
         projector: Projector,
-        keeper: Keeper,
+        keeper: RetentionJob,
         archiving: Archiving | None,
         *,
         now: Callable[[], float],

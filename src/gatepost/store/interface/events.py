@@ -12,7 +12,7 @@ from gatepost.store.types.queries import RecordQuery
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from gatepost.store.query.dashboard import Glance
+    from gatepost.store.query.dashboard import DashboardCounts
 
 __all__ = ["EventStore"]
 
@@ -44,5 +44,5 @@ class EventStore(Protocol):
 
     def stats(self) -> Stats: ...
 
-    def glance(self, since: datetime) -> Glance:
+    def glance(self, since: datetime) -> DashboardCounts:
         """Count what a page shows at a glance; records from a moment on. A few milliseconds, however much is stored."""

@@ -55,7 +55,7 @@ from gatepost.store.images import images
 from gatepost.store.interface import PrunableStore, Transactions
 from gatepost.store.people import identities, moving, staff
 from gatepost.store.privacy import tombstones
-from gatepost.store.privacy.person_matcher import Traces
+from gatepost.store.privacy.person_matcher import PersonMatcher
 from gatepost.store.query import quarantine
 from gatepost.store.schema import tables as t
 from gatepost.wire import digest
@@ -105,7 +105,7 @@ def erase(
     whom: Whom,
     *,
     now_ms: int,
-    forget: Callable[[Traces, Sequence[int]], object] = lambda traces, terminals: None,
+    forget: Callable[[PersonMatcher, Sequence[int]], object] = lambda traces, terminals: None,
 ) -> Erased:
     """Erase; when it returns it is done.
 
@@ -128,7 +128,7 @@ def erase(
         quarantine.drop_samples(db)
         staff.forget(db, [whom.user_id, *(row.user_id for row in people)], whom.site_id)
         saved_views.forget(db, [whom.user_id, *_texts(people)])
-    traces = Traces(whom.user_id, people)
+    traces = PersonMatcher(whom.user_id, people)
     forget(traces, terminals)
     steps = _erase_mentions(store, t.alarm_events, traces, terminals)
     quarantined = _erase_mentions(store, t.quarantine, traces, terminals)
@@ -223,7 +223,9 @@ def _terminals(db: Connection, whom: Whom, people: Sequence[int]) -> list[int]:
     return [row.id for row in db.execute(wanted)]
 
 
-def _erase_mentions(store: PrunableStore, table: Table, traces: Traces, terminals: Sequence[int]) -> int:
+def _erase_mentions(
+    store: PrunableStore, table: Table, traces: PersonMatcher, terminals: Sequence[int]
+) -> int:
     """What has traces of them in its original, and is not joined to them by an identity."""
     c = table.c
     columns = [c.id, c.terminal_id, c.original]
@@ -243,7 +245,9 @@ def _erase_mentions(store: PrunableStore, table: Table, traces: Traces, terminal
     return count
 
 
-def _mentioned(store: PrunableStore, table: Table, row: Any, traces: Traces, *, has_texts: bool) -> bool:
+def _mentioned(
+    store: PrunableStore, table: Table, row: Any, traces: PersonMatcher, *, has_texts: bool
+) -> bool:
     if table is t.alarm_events and row.user_id is not None and traces.is_user_id(row.user_id):
         return True
     if row.original is None:

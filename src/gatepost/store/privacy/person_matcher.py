@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["NUMBERS", "SHORT", "USER_ID_FIELDS", "Traces", "plain", "scalars"]
+__all__ = ["NUMBERS", "SHORT", "USER_ID_FIELDS", "PersonMatcher", "plain", "scalars"]
 
 _LETTERS = re.compile(r"[^a-z]")
 USER_ID_FIELDS = ("userid", "personid", "employeeid")
@@ -25,8 +25,8 @@ SHORT = 4
 """Characters up to which a number is too common to be looked for everywhere."""
 
 
-class Traces:
-    """By what somebody is recognised."""
+class PersonMatcher:
+    """Matches texts that mention a person."""
 
     def __init__(self, user_id: str, identities: Iterable[Any]) -> None:
         """``identities``: every form of their data, with the columns of ``identities``."""

@@ -144,7 +144,7 @@ def _is_doubtful(arrival: Arrival) -> bool:
 
 
 def _marks(arrival: Arrival, site_id: int, secret: bytes) -> Iterator[bytes]:
-    """Yield the digests of whom an event may be about, as ``Traces`` goes by them."""
+    """Yield the digests of whom an event may be about, as ``PersonMatcher`` goes by them."""
     event = arrival.event
     if isinstance(event, Record):
         who = person(event.user, site_id)

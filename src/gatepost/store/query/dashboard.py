@@ -18,7 +18,7 @@ from gatepost.store.schema import tables as t
 from gatepost.store.terminals.terminal_labels import at_sites, hidden_terminals
 from gatepost.wire.codes import RecognitionType
 
-__all__ = ["Glance", "Heard", "Since", "glance", "latest", "portrait"]
+__all__ = ["DashboardCounts", "TerminalActivity", "Since", "glance", "latest", "portrait"]
 
 
 class Since(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Since(Struct, frozen=True, kw_only=True):
     abnormal: int = 0
 
 
-class Heard(Struct, frozen=True):
+class TerminalActivity(Struct, frozen=True):
     """A terminal's signs of life."""
 
     id: int
@@ -38,18 +38,18 @@ class Heard(Struct, frozen=True):
     interval_ms: int | None
 
 
-class Glance(Struct, frozen=True, kw_only=True):
+class DashboardCounts(Struct, frozen=True, kw_only=True):
     """Hold what was counted at one moment."""
 
     since: Since
     alarms: AlarmCounts
-    heard: list[Heard]
+    heard: list[TerminalActivity]
     states: dict[TerminalState, int]
 
 
-def glance(db: Connection, at: datetime, visible: Visible) -> Glance:
+def glance(db: Connection, at: datetime, visible: Visible) -> DashboardCounts:
     """Count. ``at``: from when on records count as of today."""
-    return Glance(
+    return DashboardCounts(
         since=since(db, at, visible),
         alarms=alarm_counts(db, visible),
         heard=heard_of(db, visible),
@@ -123,7 +123,7 @@ def states(db: Connection, visible: Visible) -> dict[TerminalState, int]:
     return {row.state: row.many for row in rows}
 
 
-def heard_of(db: Connection, visible: Visible) -> list[Heard]:
+def heard_of(db: Connection, visible: Visible) -> list[TerminalActivity]:
     """Signs of life of every terminal that is in use."""
     c = t.tallies.c
     last = func.max(c.last_at_ms).label("last_ms")
@@ -136,6 +136,6 @@ def heard_of(db: Connection, visible: Visible) -> list[Heard]:
         .group_by(t.terminals.c.id)
     )
     return [
-        Heard(row.id, None if row.last_ms is None else moment(row.last_ms), row.interval_ms)
+        TerminalActivity(row.id, None if row.last_ms is None else moment(row.last_ms), row.interval_ms)
         for row in db.execute(statement)
     ]

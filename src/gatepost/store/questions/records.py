@@ -41,7 +41,7 @@ class RecordQuestions(VisibleStore):
         with self.reading() as db:
             return dashboard.portrait(db, identities, self.visible)
 
-    def glance(self, since: datetime) -> dashboard.Glance:
+    def glance(self, since: datetime) -> dashboard.DashboardCounts:
         with self.reading() as db:
             return dashboard.glance(db, since, self.visible)
 

@@ -33,7 +33,7 @@ from gatepost.receiver.http.console_access import is_own_machine
 from gatepost.receiver.http.url_prefix import link
 from gatepost.store.accounts.rows import Role
 
-__all__ = ["DoorPages", "to_login"]
+__all__ = ["LoginPages", "to_login"]
 
 YEAR_S = 365 * 24 * 3600
 
@@ -58,7 +58,7 @@ def to_login(desk: Desk, request: AnyoneRequest) -> Html:
     return view.go("/login" if back == "/" else f"/login?next={quote(back, safe='/')}")
 
 
-class DoorPages(Controller):
+class LoginPages(Controller):
     """``/login``, ``/login/oidc``, ``/logout``, ``/language``."""
 
     @get("/login", opt=OPEN, sync_to_thread=True)

@@ -18,12 +18,12 @@ from gatepost.receiver.api.access.authorization import (
     AnyRequest,
     TheAccess,
 )
-from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.jobs.retention import RetentionJob
 from gatepost.store.privacy.permitted import Ask, Why
 
 __all__ = ["RetentionController", "RetentionState", "TheKeeper", "note_confirmed"]
 
-TheKeeper = NamedDependency[SkipValidation[Keeper]]
+TheKeeper = NamedDependency[SkipValidation[RetentionJob]]
 
 
 class RetentionItem(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from gatepost.receiver.api.access.authorization import ADMIN, AnyRequest, SomeSi
 from gatepost.receiver.api.events.live import TheLive
 from gatepost.receiver.api.operation.retention import TheKeeper
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore
-from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.jobs.retention import RetentionJob
 from gatepost.receiver.people_rules import Meaning
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.people.joined import Joins
@@ -64,7 +64,7 @@ def whoms(store: UserStore, meaning: Meaning, person: Person) -> list[Whom]:
     ]
 
 
-def erase_each(keeper: Keeper, wanted: Sequence[Whom]) -> ErasedItem:
+def erase_each(keeper: RetentionJob, wanted: Sequence[Whom]) -> ErasedItem:
     """Erase the numbers of a person, one after the other; if it is interrupted, do it again."""
     done = [_item(keeper.erase(one)) for one in wanted]
     return ErasedItem(

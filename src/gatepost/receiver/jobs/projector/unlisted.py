@@ -15,7 +15,7 @@ from gatepost.receiver.jobs.projector.batches import UnlistedBatch, is_whole
 from gatepost.receiver.jobs.projector.listing import Listing
 from gatepost.store.conversion.long_texts import put_back
 from gatepost.store.interface import Progress
-from gatepost.store.privacy.person_matcher import Traces
+from gatepost.store.privacy.person_matcher import PersonMatcher
 from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
 
 __all__ = ["UnlistedEvents"]
@@ -65,7 +65,7 @@ class UnlistedEvents:
         if self.is_due and self._monotonic() >= self._due_at:
             self.is_due = not self._try_all()
 
-    def forget(self, traces: Traces, terminals: Collection[int]) -> int:
+    def forget(self, traces: PersonMatcher, terminals: Collection[int]) -> int:
         """Delete what may be about a person who is erased; return how many files. Any thread.
 
         ``terminals``: of those alone. Raises :class:`~gatepost.errors.StoreUnavailable`.
