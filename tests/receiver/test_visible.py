@@ -32,6 +32,7 @@ from gatepost.store.accounts.accounts import Accounts
 from gatepost.store.accounts.rows import Role
 from gatepost.store.accounts.saved_views import Reader, SavedViews
 from gatepost.store.attendance.corrections import Correction, CorrectionQuery, Corrections
+from gatepost.store.attendance.schedules import Schedule
 from gatepost.store.attendance.stored_schedules import Schedules
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, RefusedPush, RefusedTimes
 from gatepost.store.people.marked import MarkedPeople
@@ -435,6 +436,7 @@ class World:
         """Assign schedules to people and groups, and correct a passage of each person."""
         store, day = self.running.store, date.fromisoformat(DAY)
         schedules, corrections = Schedules(store), Corrections(store, Rules())
+        schedules.create(Schedule(name="Day", start_min=480, end_min=1020), now_ms=0)
         for site, name, group in ((1, "Bremen", "Guards"), (2, "Hamburg", "Sales")):
             schedules.add_holiday(day, f"{name} fair", site_id=site, is_half=True)
             schedules.assign(None, day, group=group, by="office", now_ms=0)

@@ -125,7 +125,13 @@ def mark_item(mark: PersonMark | None) -> PersonMarkItem | None:
     """Shape a mark for a reply."""
     if mark is None:
         return None
-    return PersonMarkItem(reason=mark.reason, until=mark.until, made_by=mark.made_by, made_at=mark.made_at)
+    return PersonMarkItem(
+        reason=mark.reason,
+        until=mark.until,
+        made_by=mark.made_by,
+        made_at=mark.made_at,
+        version=mark.version,
+    )
 
 
 def _passage_item(passage: Passage) -> PassageItem:
