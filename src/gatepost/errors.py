@@ -139,7 +139,7 @@ class OutboxCorrupt(OutboxError):
 
 
 class NotSubscribed(OutboxError):
-    """Nobody has ever subscribed to this terminal, so it does not cache events."""
+    """Refuse an event: this terminal was never subscribed to, so it does not cache events."""
 
 
 class JournalError(GatepostError):

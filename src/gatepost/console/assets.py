@@ -45,7 +45,7 @@ class AssetsMissing(GatepostError):
 
 
 class Assets:
-    """What the build made. Raises :class:`AssetsMissing`."""
+    """Find the files that the build made. Raises :class:`AssetsMissing`."""
 
     def __init__(self, folder: Traversable | None = None) -> None:
         folder = folder or files(__package__).joinpath("static", "dist")
@@ -62,7 +62,7 @@ class Assets:
         return PREFIX + self._names[name]
 
     def answer(self, name: str, accept_encoding: str) -> Response[bytes]:
-        """A file, compressed as the browser likes it. Raises 404."""
+        """Return a file, compressed in a way that the browser accepts. Raises 404."""
         content = self._files.get(name)
         if content is None or name not in self._names.values():
             raise NotFoundException("there is no such file")

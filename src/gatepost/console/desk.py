@@ -1,4 +1,4 @@
-"""What every page is made with: words, formats, the frame around it, and the headers of its answer.
+"""Make pages: words, formats, the frame around each, and the headers of its response.
 
 Rules:
 
@@ -146,7 +146,7 @@ class Desk:
         self.templates = _templates(self.assets)
 
     def view(self, request: Request[Any, Any, Any]) -> View:
-        """What is needed to answer this request. Asks the store for the zone of the first site."""
+        """Return what a reply to this request needs. Asks the store for the time zone of the first site."""
         return View(self, request)
 
     def counts(self, store: UserStore) -> Counts:
@@ -294,23 +294,23 @@ class View:
         return self.request.headers.get("x-part", "main") != "main"
 
     def at(self, path: str, **query: object) -> str:
-        """An address of ours, as the browser is to ask for it. What is ``None`` or empty is left out."""
+        """Return an address of the console, as the browser asks for it. Parameters without a value are left out."""
         given = {key: str(value) for key, value in query.items() if value not in (None, "")}
         return self.root + path + (f"?{urlencode(given, safe=MARK)}" if given else "")
 
     def day(self, name: str) -> date | None:
-        """The day that a parameter of the address names; ``None`` for what is none."""
+        """Return the day that a parameter of the address names; ``None`` for any other text."""
         try:
             return parse_day(self.query.get(name, ""))
         except ValueError:
             return None
 
     def places(self, ids: Any) -> dict[int, TerminalLabel]:
-        """The terminals with these ids."""
+        """Return the terminals with these ids."""
         return self.store.labels(ids)
 
     def here(self, **changed: object) -> str:
-        """This address with some of its parameters changed (``None``: left out)."""
+        """Return this address with some of its parameters changed (``None``: left out)."""
         kept = {key: value for key, value in self.query.items() if key != "done"} | changed
         if self.has_start and all(value in (None, "") for value in kept.values()):
             kept["view"] = "all"
@@ -319,7 +319,7 @@ class View:
     def page(
         self, template: str, *, status: int = 200, cookies: list[Cookie] | None = None, **values: Any
     ) -> Html:
-        """The answer: a whole page."""
+        """Return a whole page as the response."""
         done = self.query.get("done", "")
         may_look = self.user is not None and not self.user.must_change
         frame = {
@@ -340,13 +340,13 @@ class View:
         return self._answer(html, status, cookies or [], self._ahead())
 
     def _ahead(self) -> Mapping[str, str]:
-        """What a browser may fetch while a mouse rests on it (HTML § 7.6, speculative loading)."""
+        """Return what a browser may fetch while a mouse rests on it (HTML § 7.6, speculative loading)."""
         if self.user is None:
             return {}
         return {"speculation-rules": f'"{self.at(self.desk.assets.url("ahead.json"))}"'}
 
     def part(self, template: str, *, headers: Mapping[str, str] | None = None, **values: Any) -> Html:
-        """The answer to a script: a part of a page."""
+        """Return a part of a page as the response to a script."""
         frame = {"view": self, "t": self.words, "show": self.show, "user": self.user, "at": self.at}
         html = self.desk.templates.get_template(template).render(frame | values)
         return self._answer(html, 200, [], headers)
@@ -359,7 +359,7 @@ class View:
         cookies: list[Cookie] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Html:
-        """The answer to a form: look there now. ``path`` is one of ours, without the prefix."""
+        """Redirect after a form. ``path`` is one of the console, without the prefix."""
         if done is not None:
             path += f"{'&' if '?' in path else '?'}done={done}"
         # A header is Latin-1 at most, an address ASCII (RFC 3986): what a form brought along may be any text.
@@ -386,7 +386,7 @@ def language_of(request: Request[Any, Any, Any]) -> Language:
 
 
 def local_path(text: str | None, otherwise: str = "/") -> str:
-    """A path of ours out of a form or an address; anything that could lead elsewhere becomes ``otherwise``."""
+    """Return a path of the console out of a form or an address; ``otherwise`` for what could lead elsewhere."""
     if (
         not text
         or not text.startswith("/")

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """What is going on, in numbers."""
+    """Hold the counts of the dashboard."""
 
     today: dashboard.Since
     """Since midnight of the first site that the user sees."""

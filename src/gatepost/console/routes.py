@@ -113,7 +113,7 @@ def routes(
     now: Callable[[], float] = time.time,
     ahead: bool = False,
 ) -> Pages:
-    """The console of a receiver; ``ahead``: make its templates ready in the background, before anybody looks.
+    """Make the console of a receiver; ``ahead``: compile its templates in the background, before the first page.
 
     Raises :class:`~gatepost.console.assets.AssetsMissing`.
     """

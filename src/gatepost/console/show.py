@@ -53,7 +53,7 @@ DELIVERED_LATER = timedelta(minutes=10)
 
 
 def kind_of(record: RecordRow) -> Kind:
-    """What a record is at a glance."""
+    """Hold what a list shows of a record."""
     by_type: dict[int | None, Kind] = {
         RecognitionType.BLACKLIST: "blacklist",
         RecognitionType.STRANGER: "stranger",
@@ -103,7 +103,7 @@ class Show:
         return _time(at, self.local(at, zone), lambda day, clock: f"{day}\u2002{clock}")
 
     def clock(self, at: datetime | None, zone: str | None = None) -> Markup:
-        """The time of day; with the date unless it is today."""
+        """Return the time of day; with the date unless it is today."""
         if at is None:
             return Markup('<span class="none">–</span>')
         here = self.local(at, zone)
@@ -125,7 +125,7 @@ class Show:
         return mark_words(marks, self.words.language)
 
     def span(self, seconds: float | None) -> str:
-        """A length of time, in its two largest units."""
+        """Return a length of time, in its two largest units."""
         if seconds is None:
             return "–"
         if seconds == 0:

@@ -37,7 +37,7 @@ State = Literal["never", "running", "ended", "failed"]
 
 
 def installed() -> bool:
-    """Whether there is a simulator here, with what it draws with."""
+    """Tell whether the simulator is installed, with the library that it draws with."""
     return find_spec("gatepost.simulator") is not None and find_spec("PIL") is not None
 
 

@@ -47,7 +47,7 @@ class Words:
         self._texts = texts
 
     def __call__(self, key: str, **values: object) -> str:
-        """The text of ``key``, filled in. Raises ``KeyError`` for a key that is not there."""
+        """Return the text of ``key``, filled in. Raises ``KeyError`` for a key that is not there."""
         text = self._texts[key]
         if " | " in text:
             one, _, many = text.partition(" | ")
@@ -62,14 +62,14 @@ class Words:
         return key in self._texts
 
     def why(self, said: str) -> str:
-        """What the receiver says in English, in this language; as it is where ``why.toml`` does not have it."""
+        """Translate a message of the receiver; it stays English where ``why.toml`` does not have it."""
         for pattern, text in _whys(self.language):
             if (found := pattern.fullmatch(said)) is not None:
                 return text.format(**found.groupdict())
         return said
 
     def may_be(self, key: str, otherwise: str) -> str:
-        """The text of ``key``, for words that grow elsewhere: an action of the audit log, a reason."""
+        """Return the text of ``key``, for words that are defined elsewhere: an action of the audit log, a reason."""
         return self._texts.get(key, otherwise)
 
 
@@ -102,7 +102,7 @@ def _whys(language: Language) -> list[tuple[re.Pattern[str], str]]:
 
 @lru_cache(maxsize=len(LANGUAGES))
 def words(language: Language) -> Words:
-    """The texts of a language."""
+    """Hold the texts of a language."""
     column = LANGUAGES.index(language)
     return Words(language, {key: texts[column] for key, texts in table().items()})
 

@@ -9,7 +9,7 @@ __all__ = ["ProblemItem", "PersonItem", "RecordItem", "StepItem", "AlarmItem", "
 
 
 class ProblemItem(Struct, frozen=True):
-    """What was wrong with an event that was stored all the same."""
+    """Name what was wrong with an event that was stored all the same."""
 
     where: str
     why: str

@@ -143,7 +143,7 @@ class JoinedNumberItem(Struct, frozen=True, kw_only=True):
 
 
 class ErasedItem(Struct, frozen=True, kw_only=True):
-    """What was erased, in numbers."""
+    """Count what was erased."""
 
     identities: int
     """Forms that their data had."""

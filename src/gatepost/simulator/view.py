@@ -74,7 +74,7 @@ def summary(report: Report) -> RenderableType:
         (t("requests without success", "未成功的请求"), f"{report.refused + report.unanswered:,}"),
         (t("seconds", "秒"), f"{report.seconds:,.1f}"),
         (t("events a second", "条/秒"), f"{report.rate:,.0f}"),
-        (t("answer p50, p95, p99, max", "应答 p50、p95、p99、最长"),
+        (t("reply p50, p95, p99, max", "应答 p50、p95、p99、最长"),
          ", ".join(f"{value:,.2f} ms" for value in (answers.p50_ms, answers.p95_ms, answers.p99_ms, answers.max_ms))),
     ]  # fmt: skip
     if report.unheard:

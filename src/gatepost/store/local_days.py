@@ -63,7 +63,7 @@ class UnknownZone(StoreError):
 
 
 def zone(name: str) -> ZoneInfo:
-    """A time zone by its IANA name. Raises :class:`UnknownZone`."""
+    """Return a time zone by its IANA name. Raises :class:`UnknownZone`."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -113,7 +113,7 @@ def _since_1970(sign: str, whole: str, decimals: str | None) -> timedelta:
 
 
 def month_of(text: str) -> tuple[date, date]:
-    """The first and the last day of ``2024-05``. Raises ``ValueError`` with a sentence."""
+    """Return the first and the last day of ``2024-05``. Raises ``ValueError`` with a sentence."""
     if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
         year, month = int(text[:4]), int(text[5:])
         if year > 0:
@@ -167,11 +167,11 @@ class Days(Struct, frozen=True):
         return len(self.starts) - 1
 
     def day(self, index: int) -> date:
-        """The date of a day by its place."""
+        """Return the date of a day by its place."""
         return self.first + timedelta(days=index)
 
     def index(self, at_ms: int) -> int | None:
-        """The place of the day that a moment belongs to; ``None`` if it is none of these."""
+        """Return the place of the day that a moment belongs to; ``None`` if it is none of these."""
         place = bisect_right(self.starts, at_ms) - 1
         return place if 0 <= place < len(self) else None
 

@@ -21,7 +21,7 @@ def identity_secret(db: Connection) -> bytes:
 
 
 def kept(store: Transactions, name: str, make: Callable[[], bytes]) -> bytes:
-    """The key called ``name``, made if there is none. Two processes that ask at once are given the same."""
+    """Return the key called ``name``, made if there is none. Two processes that ask at once are given the same."""
     row = {"name": f"key:{name}", "value": make().hex()}
     wanted = select(t.meta.c.value).where(t.meta.c.name == row["name"])
     with store.reading() as db:

@@ -56,7 +56,7 @@ def outbox_lines(found: Status) -> list[str]:
     """Return the backlog, one line per figure, and the drops, one line per burst."""
     rows = [
         (t("pending", "待推送"), f"{_count(found['pending'])} / {_count(found['capacity'])}"),
-        (t("  records", "  识别记录"), _count(found["pending_records"])),
+        (t("  records", "  通行记录"), _count(found["pending_records"])),
         (t("  alarms", "  告警"), _count(found["pending_alarms"])),
         (t("in flight", "推送中"), _count(found["in_flight"])),
         (t("oldest pending", "最早待推送"), _age(found["oldest_pending_s"])),

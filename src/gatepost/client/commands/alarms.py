@@ -72,7 +72,10 @@ def list_alarms(
     state: State = None,
     acknowledged: Annotated[
         bool | None,
-        typer.Option("--acknowledged/--unacknowledged", help=t("Whether somebody looked.", "是否已确认。")),
+        typer.Option(
+            "--acknowledged/--unacknowledged",
+            help=t("Only those that are, or are not, acknowledged.", "是否已确认。"),
+        ),
     ] = None,
     terminal: Terminal = None,
     without_serial: WithoutSerial = False,

@@ -61,7 +61,7 @@ OutsideTime = Annotated[
     bool,
     typer.Option("--outside-time", help=t("Only visitors outside their time.", "仅不在有效期内的访客。")),
 ]
-Strangers = Annotated[bool, typer.Option("--strangers", help=t("Only faces that nobody knew.", "仅陌生人。"))]
+Strangers = Annotated[bool, typer.Option("--strangers", help=t("Only unknown faces.", "仅陌生人。"))]
 Search = Annotated[
     str | None,
     typer.Option("--search", "-q", help=t("Part of the name or of a number.", "在姓名和各编号中查找。")),

@@ -38,7 +38,7 @@ def _dialect(version: str) -> Rule[Probe]:
     made: Callable[[Callable[[Probe], Awaitable[Finding]]], Rule[Probe]] = rule(
         f"dialect-{version.replace(' ', '-')}",
         en=f"Records of API {version} are acknowledged",
-        zh=f"API {version.replace('before ', '') + (' 之前' if 'before' in version else '')} 的识别记录得到确认",
+        zh=f"API {version.replace('before ', '') + (' 之前' if 'before' in version else '')} 的通行记录得到确认",
         source=GUIDE,
         text=_SAYS[version][0],
     )

@@ -138,7 +138,7 @@ async def chunks(probe: Probe) -> Finding:
 
 @rule(
     "expect-continue",
-    en="Expect: 100-continue is answered",
+    en="Expect: 100-continue gets 100 Continue",
     zh="响应 Expect: 100-continue",
     source="RFC 9110, section 10.1.1",
     text="A server MUST send 100 (Continue) or a final status if it sees the expectation",

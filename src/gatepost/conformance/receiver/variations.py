@@ -21,7 +21,7 @@ __all__ = [
 @rule(
     "absent-record",
     en="Every field of a record may be absent",
-    zh="识别记录的任一字段均可缺省",
+    zh="通行记录的任一字段均可缺省",
     source=PAGE_PUSH,
     text="记录事件字段属性（各字段未标注必填）",
 )
@@ -56,7 +56,7 @@ async def absent_alarm(probe: Probe) -> Finding:
 @rule(
     "duplicate-record",
     en="A record pushed again is acknowledged again",
-    zh="重复推送的识别记录再次得到确认",
+    zh="重复推送的通行记录再次得到确认",
     source=PAGE_TOP,
     text="没收到请求应答，设备将缓存该记录，待网络状态恢复后上传识别记录",
 )

@@ -38,7 +38,7 @@ class ListenError(GatepostError):
 
 
 class ReplyFault(StrEnum):
-    """What may happen to a push instead of an acknowledgement."""
+    """Name what may happen to a push instead of an acknowledgement."""
 
     REFUSED = "refused"
     """HTTP 200 with ``code`` 500: the documented failure."""

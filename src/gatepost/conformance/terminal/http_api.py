@@ -248,7 +248,7 @@ async def login(session: TerminalSession) -> Finding:
 
 @rule(
     "heartbeat",
-    en="The heartbeat answers without an account",
+    en="The heartbeat needs no account",
     zh="心跳接口无需认证",
     source=GUIDE,
     text="GET /v2/datasync/ping is a heartbeat without authentication",
@@ -267,7 +267,7 @@ async def heartbeat(session: TerminalSession) -> Finding:
 
 @rule(
     "unknown-path",
-    en="An unknown path is answered in the same shape",
+    en="A reply to an unknown path has the same shape",
     zh="未知路径以同样的格式应答",
     source=GUIDE,
     text='Every reply is {"code": int, "msg": str, "data": object|null}; 404 Not Found',

@@ -44,10 +44,10 @@ _OPTION_BYTES = 128
 
 
 class Filters:
-    """What an address filters by."""
+    """Hold what an address filters by."""
 
     def __init__(self, view: View, names: Sequence[str] = RECORDS, *, groups: Sequence[Group] = ()) -> None:
-        """``groups``: those that there are, where one can be filtered by."""
+        """Read the filters. ``groups``: those that there are, where one can be filtered by."""
         self.groups = groups
         self._view = view
         self._names = names
@@ -96,7 +96,7 @@ class Filters:
         return opened
 
     def sealed(self) -> str | None:
-        """The address to go to instead, if somebody's name stands in this one."""
+        """Return the address to go to instead, if this one has a person's name in it."""
         found = {
             name: self._view.desk.seal.close(value)
             for name, value in self._given.items()
@@ -105,7 +105,7 @@ class Filters:
         return self._view.here(**found).removeprefix(self._view.root) if found else None
 
     def address(self, path: str, form: Form, **kept: object) -> str:
-        """What a form asks for, as an address without the proxy's prefix."""
+        """Return what a form asks for, as an address without the proxy's prefix."""
         values = {name: str(value) for name, value in kept.items() if value}
         for name in self._names:
             value = form(name)
@@ -147,7 +147,7 @@ class Filters:
             raise ClientException(f"no file is made, because these filters make no sense: {', '.join(wrong)}")
 
     def records(self) -> RecordQuery:
-        """The question to the store."""
+        """Return the query for the store."""
         return RecordQuery(
             **self._where(),
             since=self._moment("since"),
@@ -185,7 +185,7 @@ class Filters:
         return StatisticsQuery(**self._where(), first=first, last=last)
 
     def people(self) -> PeopleQuery:
-        """The question to the store, of people."""
+        """Return the query for people in the store."""
         return PeopleQuery(
             q=self.plain.get("q"),
             site_id=None if self.site is None else self.site.id,
@@ -220,7 +220,7 @@ class Filters:
         return replace(self.people(), kind=kind)
 
     def chips(self) -> list[tuple[str, str, str]]:
-        """What is filtered by: title, value in words, and the address without it."""
+        """Return what is filtered by: title, value in words, and the address without it."""
         words = self._view.words
         found = [
             (words(TITLES[name]), self._in_words(name, value), self._view.here(**{name: None}, cursor=None))

@@ -1,4 +1,4 @@
-"""What a form sends (``application/x-www-form-urlencoded``, HTML § 4.10.21.7), read forgivingly.
+"""Read what a form sends (``application/x-www-form-urlencoded``, HTML § 4.10.21.7).
 
 A field that is missing is the empty text; blanks around a text are left out, as they are where somebody typed.
 """
@@ -24,7 +24,7 @@ class Form:
     """The fields of a form."""
 
     def __init__(self, body: bytes) -> None:
-        """Raises 400 for what is no form."""
+        """Read the fields. Raises 400 for what is no form."""
         try:
             self._fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
         except ValueError:
@@ -50,7 +50,7 @@ class Form:
         return self._fields.get(name, [])
 
     def numbers(self, name: str) -> list[int]:
-        """The ids that were ticked; what is none is left out."""
+        """Return the ids that were ticked; any other text is left out."""
         values = self.many(name)
         return [int(value) for value in values if value.isascii() and value.isdigit() and len(value) < 19]
 

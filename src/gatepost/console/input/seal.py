@@ -25,7 +25,7 @@ MAX_TEXT = 200
 
 
 def new_key() -> bytes:
-    """A key, at random."""
+    """Return a random key."""
     return AESSIV.generate_key(KEY_BYTES * 8)
 
 
@@ -41,7 +41,7 @@ class Seal:
         return MARK + urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def open(self, value: str) -> str | None:
-        """What was sealed; ``None`` for what is no seal of ours."""
+        """Return what was sealed; ``None`` for what this key did not seal."""
         if not value.startswith(MARK):
             return None
         try:

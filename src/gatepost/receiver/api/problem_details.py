@@ -47,7 +47,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class WrongField(Struct, frozen=True):
-    """What was wrong with one parameter, or one field of the body."""
+    """Name what was wrong with one parameter, or one field of the body."""
 
     where: str
     """Its name; within the body the path to it, such as ``networks[0]``."""
@@ -74,7 +74,7 @@ def problem(
     errors: list[WrongField] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response[Problem]:
-    """Answer with a problem."""
+    """Return a problem as the response."""
     content = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,

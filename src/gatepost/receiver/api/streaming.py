@@ -27,7 +27,7 @@ _OPEN = "gatepost.streams"
 async def streamed(
     request: AnyRequest, pieces: AsyncGenerator[bytes, None], *, media_type: str, headers: dict[str, str]
 ) -> Stream:
-    """Answer with pieces. Raises what the first of them does."""
+    """Return a response that is sent in pieces. Raises what the first of them raises."""
     first = await anext(pieces)
     whole = _all(first, pieces)
     open_here: MutableMapping[str, Any] = request.scope  # type: ignore[assignment]  # as ASGI has it, ours may be there

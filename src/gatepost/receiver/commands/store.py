@@ -39,7 +39,7 @@ DatabaseOption = Annotated[
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help=t("Answer as JSON, for programs.", "以 JSON 输出，供程序读取。"))
+    bool, typer.Option("--json", help=t("Print JSON, for programs.", "以 JSON 输出，供程序读取。"))
 ]
 
 

@@ -41,7 +41,7 @@ Database = Annotated[
 
 
 class RoleName(StrEnum):
-    """What a token may do."""
+    """Name what a token permits."""
 
     guard = "guard"
     viewer = "viewer"

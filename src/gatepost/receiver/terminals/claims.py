@@ -46,7 +46,7 @@ class RequireToken(StrEnum):
 
 
 class Claim(Struct, frozen=True):
-    """What a push says of its origin; ``None`` where it says nothing."""
+    """Hold what a push says of its origin; ``None`` where it says nothing."""
 
     token: bytes | None
     """The :func:`token_digest` of the token in the path or in ``X-Gatepost-Token``."""

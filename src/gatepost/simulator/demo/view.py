@@ -130,7 +130,7 @@ def verdict(rows: Sequence[Row], *, good: bool, felt: bool, strangers: int, imag
     if misfiled:
         why.append(t(f"{misfiled} stored under another terminal", f"{misfiled} 条归到了其他终端"))
     if strangers:
-        why.append(t(f"{strangers} stored that nobody recorded", f"有 {strangers} 条来历不明的记录"))
+        why.append(t(f"{strangers} stored that no terminal recorded", f"有 {strangers} 条来历不明的记录"))
     if not felt:
         why.append(t("the outage was not felt, so nothing is proven", "未感受到中断，无法证明任何结论"))
     text = "; ".join([t("something differs", "存在差异"), *why])

@@ -353,13 +353,13 @@ class Accounts(AuditLog):
         )
 
     def tokens(self) -> list[TokenRow]:
-        """Every token, withdrawn ones too, latest first."""
+        """Return every token, withdrawn ones too, latest first."""
         with self._store.reading() as db:
             rows = db.execute(TOKENS.order_by(t.api_tokens.c.id.desc()))
             return [token_of(row) for row in rows]
 
     def revoke_token(self, token_id: int, *, now_ms: int) -> bool:
-        """False if there is no such token that is still good."""
+        """Revoke a token. Return false if there is no such token that is still valid."""
         c = t.api_tokens.c
         statement = update(t.api_tokens).where(c.id == token_id, c.revoked_at_ms.is_(None))
         with self._store.changing() as db:

@@ -24,7 +24,7 @@ __all__ = ["AuditLog", "AuditRow"]
 
 
 class AuditRow(Struct, frozen=True, kw_only=True):
-    """Who did what, to what, from where."""
+    """Describe who did what, to what, from where."""
 
     id: int
     at: datetime
@@ -93,7 +93,7 @@ class AuditLog:
         statement = select(c.id, size).order_by(c.id.desc()).limit(limit + 1)
         if cursor is not None:
             if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-                raise ValueError("cursor is none that this list gave; leave it out to start anew")
+                raise ValueError("cursor is none that this list gave; leave it out to begin with the latest")
             statement = statement.where(c.id < int(cursor))
         wanted = _audited(action=action, actor=actor, since_ms=since_ms, until_ms=until_ms)
         statement = statement.where(*wanted)

@@ -28,7 +28,7 @@ Role = Literal["guard", "viewer", "operator", "admin"]
 
 
 class AccountRow(Struct, frozen=True, kw_only=True):
-    """Somebody who can log in."""
+    """Describe a user who can log in."""
 
     id: int
     name: str

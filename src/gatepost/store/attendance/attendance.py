@@ -97,7 +97,7 @@ class GroupAttendance(Struct, frozen=True):
 
 
 class Attendance:
-    """Who was there when, on either database. Every method blocks; any thread may call it."""
+    """Find who was present when, on either database. Every method blocks; any thread may call it."""
 
     def __init__(self, store: ForUser, rules: Rules, now_ms: int | None = None) -> None:
         """``now_ms`` is the present, as planned shifts that are not over have no marks; ``None``: all are over."""

@@ -258,7 +258,7 @@ QUARANTINE_COLUMNS = ("terminal_id", "key", "received_at_ms", "peer", "problems"
 
 
 def record_row(arrival: Arrival, record: Record, facet_id: int, identity_id: int | None) -> tuple[Any, ...]:
-    """The values of :data:`RECORD_COLUMNS`."""
+    """Return the values of :data:`RECORD_COLUMNS`."""
     recorded = ms(record.recorded_at)
     return (
         arrival.terminal_id,
@@ -306,7 +306,7 @@ def alarm_row(arrival: Arrival, alarm: Alarm) -> tuple[Any, ...]:
 
 
 def quarantine_row(arrival: Arrival) -> tuple[Any, ...]:
-    """The values of :data:`QUARANTINE_COLUMNS`."""
+    """Return the values of :data:`QUARANTINE_COLUMNS`."""
     return (
         arrival.terminal_id,
         arrival.key,
@@ -342,7 +342,7 @@ def alarm_steps(batch: Sequence[Arrival], ids: Sequence[int], new: Sequence[bool
 
 
 class Lessons(Struct):
-    """What a batch teaches about terminals, beyond its events."""
+    """Hold what a batch says about terminals, apart from its events."""
 
     peers: list[tuple[str, int, int]]
     """address, terminal_id, at_ms"""

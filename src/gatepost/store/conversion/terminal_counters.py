@@ -24,7 +24,7 @@ __all__ = [
 
 
 class Tally(Struct):
-    """What one batch adds to the counts of one terminal."""
+    """Hold what one batch adds to the counts of one terminal."""
 
     records: int = 0
     alarms: int = 0

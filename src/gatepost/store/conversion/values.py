@@ -51,7 +51,7 @@ def moment(milliseconds: int | None) -> datetime | None:
 
 
 def text(value: str) -> str:
-    """What PostgreSQL can hold: no NUL, no half of a surrogate pair. The original keeps what was sent."""
+    """Return a text that PostgreSQL can hold: no NUL, no half of a surrogate pair. The original keeps what was sent."""
     if value.isascii():
         return value.replace("\0", "\ufffd") if "\0" in value else value
     try:
@@ -62,7 +62,9 @@ def text(value: str) -> str:
 
 
 def indexable(value: str) -> str:
-    """:func:`text` that PostgreSQL can hold in an index, a row of which has 2,700 bytes at most: of a longer one the
-    beginning, and a digest of it all. Whatever makes two different is kept, and so is the original."""
+    """Return :func:`text` that PostgreSQL can hold in an index, a row of which has 2,700 bytes at most.
+
+    Of a longer one: its beginning, and a digest of all of it, so two that differ stay different.
+    """
     value = text(value)
     return value if len(value) <= LONGEST else f"{value[: LONGEST - 33]}~{digest(value).hex()}"

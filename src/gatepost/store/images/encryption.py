@@ -44,7 +44,7 @@ def sample_place(peer: str, reason: str) -> bytes:
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether something is sealed, by its beginning."""
+    """Tell by its first bytes whether something is encrypted."""
     return data[: len(_MAGIC)] == _MAGIC
 
 
@@ -71,7 +71,7 @@ class ImageKeys:
         return data[len(_MAGIC) : HEAD].hex() if is_sealed(data) and data[:HEAD] not in self._ciphers else ""
 
     def is_current(self, head: bytes) -> bool:
-        """Whether what begins like this (:data:`HEAD` bytes) is as it would be written now."""
+        """Tell whether what begins like this (:data:`HEAD` bytes) is as it would be written now."""
         return head[:HEAD] == self._heads[0] if self._heads else not is_sealed(head)
 
     def seal(self, data: bytes, place: bytes) -> bytes:
@@ -100,7 +100,7 @@ class ImageKeys:
 
 
 def read_keys(texts: Iterable[str], *, file: str | None) -> ImageKeys:
-    """The keys of the settings ``image_keys`` and ``image_key_file``.
+    """Return the keys of the settings ``image_keys`` and ``image_key_file``.
 
     Each is 32 bytes in base64 or hexadecimal; in the file one a line, ``#`` begins a comment. Raises
     :class:`~gatepost.errors.SettingsError`, which never quotes a key.

@@ -89,7 +89,7 @@ class Findings(Struct, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What was looked at, and what was found."""
+    """Hold what was checked, and what was found."""
 
     where: str
     events: int

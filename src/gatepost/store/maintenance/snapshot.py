@@ -23,7 +23,7 @@ __all__ = ["Source", "open_source"]
 
 
 class Source:
-    """What :func:`open_source` opens."""
+    """Describe what :func:`open_source` opens."""
 
     def __init__(self, db: Connection, packs: Packs | None, where: str) -> None:
         """``packs``: ``None`` where no data folder was given, or it has no journal."""

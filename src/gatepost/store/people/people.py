@@ -70,7 +70,7 @@ class People:
         self.rules = rules
 
     def page(self, query: PeopleQuery) -> Page[Person]:
-        """Raises :class:`~gatepost.store.cursor.BadCursor`."""
+        """Return a page of people. Raises :class:`~gatepost.store.cursor.BadCursor`."""
         with self._store.reading() as db:
             return people_page(db, query, self.rules, self._store.visible)
 
@@ -194,7 +194,7 @@ def _heads(
 
 
 def _conditions(query: PeopleQuery, groups: Wanted | None) -> list[ColumnElement[bool]]:
-    """What some form of a person's data must be like. Whether the last one is, is seen afterwards."""
+    """Return what some form of a person's data must be like. Whether the last one is, is checked afterwards."""
     i = t.identities.c
     found: list[ColumnElement[bool]] = []
     if query.q is not None:
@@ -245,7 +245,7 @@ def _people(
     *,
     hidden: Sequence[int],
 ) -> list[Person]:
-    """The people who begin with these identities, the latest first; only those whom something visible has seen."""
+    """Return the people who begin with these identities, the latest first; only those with a visible record."""
     found: dict[tuple[int, int], list[Row[Any]]] = {}
     wanted = set(heads) & joined.forms.keys()
     firsts = [first for first, head in joined.firsts.items() if head in wanted]

@@ -132,7 +132,7 @@ def _inserts() -> dict[tuple[str, bool], str]:
 
 
 def _unnest(columns: Sequence[Column[Any]]) -> str:
-    """A query that answers rows out of one array a column: short, whatever their number, so that it stays prepared."""
+    """Return a query that makes rows of one array a column: as long for any number, so that it stays prepared."""
     types = [column.type.compile(dialect=_DIALECT) for column in columns]
     return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
 

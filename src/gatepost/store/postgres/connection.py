@@ -269,7 +269,7 @@ def _limited(connection: ServerConnection, record: Any, _: Any) -> None:
 
 
 def connect(server: Server) -> ServerConnection:
-    """A connection for batches: its commits are on disk when they return, and it does not wait for ever."""
+    """Open a connection for batches: its commits are on disk when they return, and its waits have a limit."""
     try:
         connection = _open(server, autocommit=True)
     except psycopg.OperationalError as error:
@@ -287,12 +287,12 @@ def connect(server: Server) -> ServerConnection:
 
 
 def short(error: Exception) -> str:
-    """The first line, without what follows it: a server's detail quotes values, and those are people."""
+    """Return the first line of a server's message: its detail quotes values, and those are people's."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def take_number(connection: psycopg.Connection[Any]) -> int:
-    """A number that no other process of this database has; it is free again when the connection ends."""
+    """Return a number that no other process of this database has, until the connection ends."""
     for number in range(1, 10_000):
         row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_WRITER, number)).fetchone()
         if row is not None and row[0]:

@@ -138,7 +138,7 @@ class PostgresStore(BaseStore):
             self.secret = identity_secret(db)
 
     def close(self) -> None:
-        """A batch that is just being written has a moment to end; a server that hangs is not waited for."""
+        """Close the store. A batch that is being written has a moment to end; a server that hangs is not waited for."""
         self._closed = True
         mine = self._writing.acquire(timeout=_CLOSE_S)
         if not mine:

@@ -85,7 +85,7 @@ class Whom(Struct, frozen=True, kw_only=True):
 
 
 class Erased(Struct, frozen=True, kw_only=True):
-    """What was erased, in numbers."""
+    """Count what was erased."""
 
     identities: int
     """Forms of their data."""
@@ -226,7 +226,7 @@ def _terminals(db: Connection, whom: Whom, people: Sequence[int]) -> list[int]:
 def _erase_mentions(
     store: PrunableStore, table: Table, traces: PersonMatcher, terminals: Sequence[int]
 ) -> int:
-    """What has traces of them in its original, and is not joined to them by an identity."""
+    """Find what has traces of the person in its original, and is not joined to them by an identity."""
     c = table.c
     columns = [c.id, c.terminal_id, c.original]
     columns += [c[name] for name in ("alarm_id", "user_id") if name in c]
@@ -263,7 +263,7 @@ def _mentioned(
 
 
 def _stretches(store: PrunableStore, table: Table) -> Iterator[tuple[int, int]]:
-    """The ids of a table, some thousand at a time: (after, up to)."""
+    """Yield the ids of a table, some thousand at a time: (after, up to)."""
     c, after = table.c, 0
     with store.reading() as db:
         last = db.execute(select(func.max(c.id))).scalar() or 0

@@ -1,4 +1,4 @@
-"""Whether a text that a terminal sent is about somebody. Pure.
+"""Tell whether a text that a terminal sent is about a person. Pure.
 
 Rules:
 
@@ -49,7 +49,7 @@ class PersonMatcher:
         return str(value) in self._user_ids
 
     def found_in(self, text: bytes) -> bool:
-        """Whether a JSON text is about them."""
+        """Tell whether a JSON text is about the person."""
         lower = text.lower()
         if not (
             any(hint in lower for hint in self._hints)

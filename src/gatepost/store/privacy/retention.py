@@ -83,7 +83,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Step(Struct, frozen=True):
-    """What :meth:`Retention.once` did."""
+    """Count what :meth:`Retention.once` deleted."""
 
     part: str
     deleted: int

@@ -1,4 +1,4 @@
-"""What can be counted at a glance, however much is stored: today, what is open, who is there.
+"""Count what the dashboard shows, however much is stored: today, open alarms, who is present.
 
 Functions on a connection, in the caller's transaction. Held terminals do not count.
 """
@@ -92,7 +92,7 @@ def latest(db: Connection, limit: int, visible: Visible) -> list[int]:
 
 
 def portrait(db: Connection, identities: Sequence[int], visible: Visible) -> int | None:
-    """The latest record with an image of whoever these identities are; among the last thousand of each."""
+    """Find the latest record with an image of these identities, among the last thousand of each."""
     r = t.records.c
     best: tuple[int, int] | None = None
     for identity in identities:

@@ -65,7 +65,7 @@ def merge(
     places: Sequence[tuple[int, ...]] | None = None,
     about: int = 1_000,
 ) -> list[tuple[int, int]]:
-    """The first records of all stretches together, ``query.limit`` and one more, in the query's order: when, and id.
+    """Return the first records of all stretches together, ``query.limit`` and one more, in its order: when, and id.
 
     Of several tables, every combination begins a stretch. ``places``: where they begin, if that is known: an id for
     each table; what ``fits`` says is not asked for then. ``about``: how many stretches there are, more or less.
@@ -119,7 +119,7 @@ def _firsts(
     each: int,
     places: Sequence[tuple[int, ...]] | None,
 ) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-    """The first ``each`` records of each stretch: when, id, and the ids at which the stretch begins.
+    """Return the first ``each`` records of each stretch: when, id, and the ids at which the stretch begins.
 
     ``places``: only of these stretches. Whatever does not belong on a page of all of them may be left out.
     """

@@ -71,7 +71,7 @@ class _Where(NamedTuple):
     """The one terminal that is asked for; it is a condition of its own, and not left to :meth:`at`."""
 
     def at(self, c: Columns) -> list[Condition]:
-        """The shorter one of the two lists, as a condition; none where everything is shown."""
+        """Return the shorter one of the two lists, as a condition; none where everything is shown."""
         if not self.hidden:
             return []
         few = len(self.shown) < len(self.hidden)
@@ -86,7 +86,7 @@ def find(
     *,
     more: Sequence[Condition] = (),
 ) -> list[int]:
-    """The ids of one page and of one record more, in no order; newest or oldest first, after ``cursor``.
+    """Return the ids of one page and of one record more, in no order; newest or oldest first, after ``cursor``.
 
     ``more``: other conditions on a record.
     """
@@ -119,7 +119,7 @@ def find(
 def _merge(
     db: Connection, among: Mapping[Table, Sequence[int]], conditions: Sequence[Condition], query: RecordQuery
 ) -> list[tuple[int, int]]:
-    """The first records that refer to these rows."""
+    """Return the first records that refer to these rows."""
     stretches = [Stretch(table, table.c.id.in_(ids), _REFERS[table]) for table, ids in among.items()]
     return merge(db, stretches, conditions, query, about=prod(map(len, among.values())))
 
@@ -137,7 +137,7 @@ def _find_people(
     place: _Where,
     people: Sequence[Condition],
 ) -> list[int]:
-    """A page of the records of whoever fits ``people``; ``among``: its records refer to these rows."""
+    """Return a page of the records of those who fit ``people``; ``among``: its records refer to these rows."""
     c, who = t.records.c, t.identities.c
     some = db.execute(select(who.id).where(*people).limit(_MANY_PEOPLE + 1)).scalars().all()
     if not some:
@@ -175,7 +175,7 @@ def _near(
     share: int,
     widest: bool = False,
 ) -> list[int] | None:
-    """The page, if it is among the first records that fit ``base``, or if those are few; ``None`` if neither.
+    """Return the page if it is among the first records that fit ``base``, or if those are few; else ``None``.
 
     ``among``: the records refer to these rows. ``more``: the other conditions, by a function of their columns.
     ``share``: where less than one in so many of the page is found, no more is looked through; with ``widest``, about
@@ -210,7 +210,7 @@ def _near(
 def all_of_few(
     db: Connection, query: RecordQuery, visible: Visible, more: Sequence[Condition]
 ) -> list[int] | None:
-    """The ids of every record that fits, in no order; ``None`` if there are more than a thousand."""
+    """Return the ids of every record that fits, in no order; ``None`` if there are more than a thousand."""
     found = find(db, replace(query, order="newest", limit=_MANY, cursor=None), visible, None, more=more)
     return found if len(found) <= _MANY else None
 
@@ -308,7 +308,7 @@ def _single(place: _Where, c: Columns) -> list[Condition]:
 
 
 def _codes(query: RecordQuery, c: Columns, *, unknown_only: bool = False) -> list[Condition]:
-    """The filters on codes, on the record itself; a facet lumps together what no table of the page knows."""
+    """Return the filters on codes, on the record itself; a facet lumps together what no table of the page knows."""
     found: list[Condition] = []
     for name, known in coded_fields.KNOWN_CODES.items():
         value = getattr(query, name)

@@ -118,7 +118,7 @@ class TerminalCounts(Struct, frozen=True, kw_only=True):
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
-    """What went on in a stretch of days."""
+    """Hold the counts of a stretch of days."""
 
     first: date
     last: date
@@ -339,7 +339,7 @@ def _place(
     *,
     whole: Callable[[ColumnElement[float]], ColumnElement[int]],
 ) -> ColumnElement[int]:
-    """The number of a bin; below the first -1, beyond the last how many there are, without a value ``NULL``.
+    """Return the number of a bin; below the first -1, after the last how many there are, without a value ``NULL``.
 
     Where zero is not in the bins it is what a terminal sends that has not measured.
     """
@@ -379,5 +379,5 @@ def day_in_sql(days: Days, at_ms: ColumnElement[int]) -> ColumnElement[int]:
 
 
 def _number(value: int) -> ColumnElement[int]:
-    """A number as it is: not a parameter, whose type a database would have to guess."""
+    """Return a number as a literal: a database would have to guess the type of a parameter."""
     return literal_column(str(value), BigInteger)

@@ -43,7 +43,7 @@ def revisions() -> tuple[str, ...]:
 
 
 def head() -> str:
-    """The revision that this version of gatepost works with."""
+    """Return the revision that this version of gatepost works with."""
     return revisions()[-1]
 
 
@@ -66,7 +66,7 @@ def check_known(revision: str, where: str, *, oldest: str | None = None) -> None
 
 
 def stored_revision(connection: Connection, where: str) -> str | None:
-    """The revision of a database, ``None`` where it is empty."""
+    """Return the revision of a database, ``None`` where it is empty."""
     names = set(inspect(connection).get_table_names())
     if "alembic_version" not in names:
         if "records" in names:

@@ -150,8 +150,10 @@ class Inserter:
         return {who: found[digest] for digest, who in of.items()}
 
     def _insert(self, table: str, values: Sequence[Any]) -> dict[int, int]:
-        """Insert rows, one behind the other, that are not there yet. Of each of the others the id that it was not
-        given, and the one that it has."""
+        """Insert rows, one behind the other, that are not there yet.
+
+        Return of each of the others the id that it was not given, and the one that it has.
+        """
         if not values:
             return {}
         db, width = self._db, _WIDTHS[table]

@@ -44,7 +44,7 @@ def sqlite_unavailable(folder: Path) -> Iterator[None]:
 
 
 def connect(path: Path, *, patience_ms: int = _PATIENCE_MS) -> sqlite3.Connection:
-    """A connection that writes, and syncs before it answers."""
+    """Open a connection that writes, and syncs before a commit returns."""
     db = sqlite3.connect(
         path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
     )
@@ -96,7 +96,7 @@ def write_engine(db: sqlite3.Connection, *, begin: Callable[[], object] | None =
 
 
 def read_engine(path: Path) -> Engine:
-    """Connections that only read; each sees one state of the file until it is given back."""
+    """Keep connections that only read; each sees one state of the file until it is given back."""
 
     def connect() -> sqlite3.Connection:
         db = sqlite3.connect(

@@ -49,8 +49,11 @@ class FolderLock:
     """Keeps other processes out of a data folder until :meth:`release`, or until this process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises :class:`~gatepost.errors.StoreInUse`, which names the process that holds the folder; and what
-        :func:`inspect` raises, or :class:`~gatepost.errors.StoreTooNew`, in which case nothing was touched."""
+        """Take the lock.
+
+        Raises :class:`~gatepost.errors.StoreInUse`, which names the process that holds the folder; and what
+        :func:`inspect` raises, or :class:`~gatepost.errors.StoreTooNew`, in which case nothing was touched.
+        """
         path = folder / LOCK
         if not path.exists():
             try:
@@ -157,7 +160,7 @@ def check_restored(folder: Path) -> None:
 
 
 def inspect(folder: Path) -> str | None:
-    """The revision of the store's schema, ``None`` where there is no store yet. Nothing is written.
+    """Return the revision of the store's schema, ``None`` where there is no store yet. Nothing is written.
 
     Raises :class:`~gatepost.errors.StoreCorrupt` for what is no store of gatepost's.
     """

@@ -62,7 +62,7 @@ class Conflict(StoreError):
 
 
 def terminals(db: Connection, *conditions: Any) -> list[TerminalRow]:
-    """The terminals that fit, by id, each with the sum of its tallies."""
+    """Return the terminals that fit, by id, each with the sum of its counts."""
     rows = db.execute(
         select(t.terminals, t.sites.c.name.label("site"), t.sites.c.timezone.label("site_timezone"))
         .join(t.sites, t.sites.c.id == t.terminals.c.site_id)

@@ -45,7 +45,7 @@ class TerminalLabel(Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What to call it: its name, its serial, or the address that stands for it."""
+        """Return what to call it: its name, its serial, or the address that stands for it."""
         return self.name or self.serial or self.anonymous_peer or f"#{self.id}"
 
 

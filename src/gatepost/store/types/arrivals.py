@@ -73,7 +73,7 @@ class Arrival(Struct, frozen=True, kw_only=True):
 
 
 class Stored(Struct, frozen=True):
-    """What became of one arrival."""
+    """Name what became of one arrival."""
 
     new: bool
     """False: it was there already, and was counted as a duplicate."""

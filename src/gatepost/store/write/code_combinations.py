@@ -16,7 +16,7 @@ __all__ = ["ensure", "take_images_from"]
 
 
 def ensure(db: Connection, facet: dict[str, int]) -> int:
-    """The id of a facet, made if it is new."""
+    """Return the id of a facet, made if it is new."""
     db.execute(insert(db, t.facets).values(facet).on_conflict_do_nothing(index_elements=FACET_COLUMNS))
     c = t.facets.c
     return int(

@@ -78,8 +78,10 @@ WHERE (journal_positions.segment, journal_positions.byte_offset) <= (excluded.se
 
 
 def in_steps(values: Sequence[Any], width: int) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Cut rows of that ``width``, which come one behind the other, into as few steps as can be: how many rows, and
-    their values."""
+    """Cut rows of that ``width``, which come one behind the other, into the fewest steps.
+
+    Yields how many rows a step has, and their values.
+    """
     rows = len(values) // width
     if rows <= MAX_ROWS:
         if rows:
@@ -120,7 +122,7 @@ def tally(dialect: str, rows: int = 1, *, source: str = "") -> str:
 
 
 def peer(dialect: str, rows: int = 1) -> str:
-    """Takes address, terminal, time."""
+    """Return the statement that stores addresses of terminals. It takes address, terminal, time of each."""
     return _fill(_PEER, dialect, _values(3, dialect, rows))
 
 
@@ -133,12 +135,12 @@ def position(dialect: str, rows: int = 1, *, source: str = "") -> str:
 
 
 def disagreement(dialect: str) -> str:
-    """Takes terminal, source, what it said, 1, time, time."""
+    """Return the statement that counts a disagreement. It takes terminal, source, what it said, 1, time, time."""
     return _fill(_DISAGREEMENT, dialect, _values(6, dialect))
 
 
 def trim_disagreements(dialect: str) -> str:
-    """Takes terminal, terminal."""
+    """Return the statement that keeps the latest disagreements of a terminal. It takes terminal, terminal."""
     mark = "%s" if dialect == "postgresql" else "?"
     return (
         f"DELETE FROM disagreements WHERE terminal_id = {mark} AND (source, said) NOT IN"

@@ -99,7 +99,7 @@ class _File(Struct):
 
 
 class CrashState(Struct, frozen=True):
-    """What a cut leaves."""
+    """Describe what a power cut leaves."""
 
     at: int
     """Number of operations before the cut."""

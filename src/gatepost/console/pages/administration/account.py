@@ -105,7 +105,7 @@ def _told(line: AuditRow, view: View, sites: Mapping[int, str]) -> list[Told]:
 
 
 def _actions(words: Words) -> list[tuple[str, str]]:
-    """What can be done, in words, for a choice."""
+    """Return what can be done, in words, for a choice."""
     prefix = "action."
     found = [
         (key.removeprefix(prefix).replace("__", "."), words(key)) for key in table() if key.startswith(prefix)

@@ -152,7 +152,7 @@ class LoginPages(Controller):
     def choose_language(
         self, request: AnyoneRequest, body: RawBody, desk: TheDesk, access: TheAccess
     ) -> Html:
-        """A choice for the browser, not for the account: a desk may be shared."""
+        """Store a choice in the browser, not in the account: a desk may be shared."""
         headers = dict(request.headers.items())
         if not same_origin(headers, host=headers.get("host", "")):
             raise PermissionDeniedException("choose the language on the console's own page")

@@ -149,7 +149,7 @@ class SettingsPages(Controller):
 
     @post("/tokens", sync_to_thread=True)
     def make_token(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
-        """The secret is shown in the answer and nowhere else: so this is no redirect."""
+        """Make a token. Its secret is shown in this response only, so there is no redirect."""
         form, doors = Form(body), access.doors
         name, role = _name(form("name")), _role(form("role"))
         sites = _sites(desk, request, form)

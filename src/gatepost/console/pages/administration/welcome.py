@@ -49,7 +49,7 @@ class WelcomePages(Controller):
 
     @post("/site", opt=ADMIN | EVERY_SITE, sync_to_thread=True)
     def set_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
-        """The name and the clock of the first site."""
+        """Set the name and the time zone of the first site."""
         form = Form(body)
         first = desk.whole.sites()[0]
         change_site(

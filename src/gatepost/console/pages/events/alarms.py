@@ -112,7 +112,7 @@ class AlarmPages(Controller):
 
     @get("/export", opt=OPERATOR)
     async def export(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Stream:
-        """The alarms of the page, all of them, as a file."""
+        """Return all alarms that the page filters by, as a file."""
 
         def ask() -> tuple[View, AlarmQuery]:
             view = desk.view(request)
@@ -150,7 +150,7 @@ class AlarmPages(Controller):
     def acknowledge(
         self, request: AnyRequest, alarm_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
     ) -> Html:
-        """Somebody has looked at it. Whether the alarm is cleared is another matter."""
+        """Note that a person has looked at an alarm. The terminal alone clears it."""
         form, view = Form(body), desk.view(request)
         now_ms, by = access.doors.now_ms(), request.user.name
         done = alarm_id <= MAX_ID and read(

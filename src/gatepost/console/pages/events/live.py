@@ -172,7 +172,7 @@ def _values(view: View, narrowed: Narrowed, records: Sequence[RecordRow]) -> dic
 
 
 def _news(store: UserStore, after: int) -> tuple[list[RecordRow], int, int]:
-    """The records behind a place, latest first; the place to go on from; and how many more there were than fit."""
+    """Return the records after a place, latest first; the place to go on from; how many more there were than fit."""
     ids: list[int] = []
     place = after
     while True:
@@ -187,7 +187,7 @@ def _news(store: UserStore, after: int) -> tuple[list[RecordRow], int, int]:
 
 
 def _open_alarms(store: UserStore) -> list[AlarmRow]:
-    """The latest open alarms, those that are not acknowledged first."""
+    """Return the latest open alarms, those that are not acknowledged first."""
     return [
         alarm
         for acknowledged in (False, True)

@@ -116,7 +116,7 @@ def export_format(request: AnyRequest, formats: Sequence[Format] = FORMATS) -> F
 
 
 def person_path(meaning: Meaning, record: RecordRow) -> str | None:
-    """The page of the person whom a record is about."""
+    """Redirect to the page of the person whom a record is about."""
     if record.person is None:
         return None
     scope = f"-{record.terminal_id}" if meaning.rules.scope == "terminal" else ""

@@ -76,7 +76,7 @@ class StatisticsPages(Controller):
 
 
 def _stretch(view: View, zone: str) -> tuple[date, date, list[tuple[str, str, bool]]]:
-    """The days that are shown, and those that could be: name, address, and whether it is the one.
+    """Return the stretches of days to choose from: name, address, and whether it is the one that is shown.
 
     ``first`` and ``last`` are any days, in either order; one alone goes up to today, or is the only one. Today is by
     the clocks of ``zone``.

@@ -56,7 +56,7 @@ class Month:
 
 
 def month_in(view: View, text: str | None, today: date) -> Month:
-    """The month of an address; the current one for what is none."""
+    """Return the month that an address names; the current one for any other text."""
     try:
         return Month(month_of(text or "")[0])
     except ValueError:
@@ -256,7 +256,7 @@ def _person(
 
 
 def known(meaning: Meaning, person_id: str) -> Person:
-    """A person by id; 404 where there is none."""
+    """Return a person by id. Raises 404 where there is none."""
     person = read(lambda: meaning.people.person(person_id))
     if person is None:
         raise NotFoundException("there is no such person")

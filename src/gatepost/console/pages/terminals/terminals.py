@@ -295,7 +295,7 @@ def _fits(item: TerminalItem, tab: str, q: str) -> bool:
 
 
 def _order(item: TerminalItem) -> tuple[Any, ...]:
-    """What wants somebody first."""
+    """Sort terminals: those that need attention first."""
     return (
         item.state == "retired",
         item.state not in ("held", "new"),

@@ -27,7 +27,7 @@ Sites = Annotated[list[Annotated[int, Meta(ge=1, le=MAX_ID)]], Meta(min_length=1
 
 
 class AccountItem(Struct, frozen=True, kw_only=True):
-    """Somebody who can log in."""
+    """Describe a user who can log in."""
 
     id: int
     name: str
@@ -81,7 +81,7 @@ class NewToken(Struct, frozen=True, kw_only=True):
 
 
 class AuditItem(Struct, frozen=True, kw_only=True):
-    """Who did what, to what, from where."""
+    """Describe who did what, to what, from where."""
 
     id: int
     at: datetime

@@ -45,7 +45,7 @@ FORGET = {"clear-site-data": '"cache", "storage"'}
 
 
 class Credentials(Struct, frozen=True):
-    """What one logs in with."""
+    """Hold the name and the password of a login."""
 
     name: str
     password: str
@@ -59,7 +59,7 @@ class NewPassword(Struct, frozen=True):
 
 
 class SessionItem(Struct, frozen=True):
-    """Who one is here."""
+    """Describe the user of a session."""
 
     name: str
     role: Role

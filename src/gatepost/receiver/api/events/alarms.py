@@ -61,7 +61,7 @@ MAX_TICKED = 1000
 
 
 class Acknowledgement(Struct, frozen=True):
-    """Somebody has looked at an alarm."""
+    """Note that a person has looked at an alarm."""
 
     note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
 

@@ -61,7 +61,7 @@ class Chosen(Struct, frozen=True):
 
 
 class ProcessedItem(Struct, frozen=True):
-    """What became of them."""
+    """Count what became of them."""
 
     stored: int
     duplicates: int

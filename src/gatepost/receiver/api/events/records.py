@@ -113,7 +113,7 @@ class RecordsController(Controller):
         responses=NOT_MODIFIED,
     )
     def image(self, request: AnyRequest, store: TheStore, record_id: FromPath[int]) -> Response[bytes]:
-        """An image never changes: give its ``ETag`` back as ``If-None-Match``, and 304 says that it is still there."""
+        """Return an image. It never changes: with its ``ETag`` as ``If-None-Match``, 304 says that it is there."""
         return event_image(request, store, record_id)
 
     @get(

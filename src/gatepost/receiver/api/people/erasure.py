@@ -42,7 +42,7 @@ class ErasureOrder(Struct, frozen=True, kw_only=True):
 
 
 def whom(person: Person, scope: Scope) -> Whom:
-    """A person, as what is to be erased."""
+    """Name a person who is to be erased."""
     return Whom(
         user_id=person.user_id,
         site_id=person.site_id if scope == "site" else None,

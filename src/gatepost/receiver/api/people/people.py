@@ -58,7 +58,7 @@ Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)]
 
 
 class PassageItem(Struct, frozen=True, kw_only=True):
-    """Somebody came to a door."""
+    """Describe one passage of a person."""
 
     record_id: int
     at: datetime

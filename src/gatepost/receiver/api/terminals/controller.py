@@ -203,7 +203,7 @@ class TerminalsController(Controller):
         registrar: TheRegistrar,
         store: TheStore,
     ) -> TerminalItem:
-        """It is approved. ``address`` in the answer is what to set as ``event_dest``; it is not told again."""
+        """Create an approved terminal. ``address`` in the reply is what to set as ``event_dest``; told only once."""
         now_ms = access.doors.now_ms()
         names = ("serial", "name", "site_id", "timezone", "networks", "direction")
         values = {name: getattr(data, name) for name in names}
@@ -250,7 +250,9 @@ class TerminalsController(Controller):
         registrar: TheRegistrar,
         store: TheStore,
     ) -> TerminalItem:
-        """What a held terminal has sent is listed from now on. Only an administrator takes a retired one back."""
+        """Approve a terminal: what it sent while held is listed from now on.
+
+        Only an administrator takes a retired one back."""
         with answering():
             row = await registrar.approve(store, known_id(terminal_id))
         return await _changed(access, request, "terminal.approved", row)
@@ -264,7 +266,7 @@ class TerminalsController(Controller):
         registrar: TheRegistrar,
         store: TheStore,
     ) -> TerminalItem:
-        """What it sent stays; what it pushes from now on is refused, and its token is gone."""
+        """Retire a terminal: what it sent stays, what it pushes from now on is refused, and its token is deleted."""
         with answering():
             row = await registrar.change(store, known_id(terminal_id), {"state": "retired"})
         return await _changed(access, request, "terminal.retired", row)

@@ -45,7 +45,7 @@ class NewSite(Struct, frozen=True, kw_only=True):
 
 
 class SiteChange(Struct, frozen=True, kw_only=True):
-    """What is left out stays."""
+    """Change a site; what is left out stays."""
 
     name: SiteName | None = None
     timezone: str | None = None

@@ -58,7 +58,7 @@ class NewTerminal(Struct, frozen=True, kw_only=True):
 
 
 class TerminalChange(Struct, frozen=True, kw_only=True):
-    """What is left out stays; ``null`` takes it away."""
+    """Change a terminal: what is left out stays; ``null`` deletes a value."""
 
     serial: Serial | UnsetType = UNSET
     name: Name | UnsetType | None = UNSET
