@@ -7,4 +7,5 @@
 ``destinations``         destinations, changed and listed
 ``feed_counts``          how many events are between two places of the feed
 ``forward_feed``         pages of the feed, with the events that a filter chooses
+``gone_destinations``    deleting destinations, and replays that are over
 """

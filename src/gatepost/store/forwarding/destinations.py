@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.store.accounts.names import folded_name
@@ -47,6 +47,7 @@ from gatepost.store.forwarding.destination_rows import (
 )
 from gatepost.store.forwarding.destination_steps import MAX_ATTEMPTS, Verdict
 from gatepost.store.forwarding.feed_counts import span_of
+from gatepost.store.forwarding.gone_destinations import MAX_REPLAYS, delete_destinations, trim_replays
 from gatepost.store.interface import (
     EVERYTHING,
     FORWARD_KINDS,
@@ -80,9 +81,6 @@ __all__ = [
     "Step",
     "Verdict",
 ]
-
-MAX_REPLAYS = 20
-"""Replays to a destination that are kept when they are over, those with dead letters apart."""
 
 _ORDER = "exceptions"
 
@@ -143,7 +141,7 @@ class Destinations:
             with self._store.changing() as db:
                 begins = self._begins(db, span)
                 if replay_of is not None:
-                    _trim_replays(db, replay_of)
+                    trim_replays(db, replay_of)
                 made = db.execute(t.destinations.insert().values(values).returning(t.destinations.c.id))
                 number = int(made.scalar_one())
                 db.execute(
@@ -245,7 +243,7 @@ class Destinations:
         with self._store.changing() as db:
             # Locked in the order in which a commit locks: first the destination, then its rows.
             mine = select(c.id).where((c.id == which) | (c.replay_of == which)).order_by(c.id)
-            return bool(_delete(db, list(db.execute(mine.with_for_update()).scalars())))
+            return bool(delete_destinations(db, list(db.execute(mine.with_for_update()).scalars())))
 
     def sites(self) -> list[SiteRow]:
         """Return the sites, for filters that name one."""
@@ -383,29 +381,3 @@ class Destinations:
         """Count the events that a destination has seen; it reads all of them. ``None`` if there is none."""
         with self._store.reading() as db:
             return self._ledgers.recount(db, which)
-
-
-_OF_ONE = (
-    t.destination_places,
-    t.destination_exceptions,
-    t.destination_asides,
-    t.destination_attempts,
-)
-
-
-def _delete(db: Connection, gone: Collection[int]) -> int:
-    """Delete destinations and all that is of them; return how many there were."""
-    c = t.destinations.c
-    for table in _OF_ONE:
-        db.execute(delete(table).where(table.c.destination_id.in_(gone)))
-    db.execute(delete(t.destinations).where(c.replay_of.in_(gone)))
-    return db.execute(delete(t.destinations).where(c.id.in_(gone))).rowcount
-
-
-def _trim_replays(db: Connection, which: int) -> None:
-    """Delete the oldest replays to a destination that are over, but none with dead letters to be decided about."""
-    c, x = t.destinations.c, t.destination_exceptions.c
-    dead = select(x.destination_id).where(x.is_dead == 1)
-    over = select(c.id).where(c.replay_of == which, c.finished_at_ms.is_not(None), c.id.not_in(dead))
-    oldest = over.order_by(c.id.desc()).offset(MAX_REPLAYS).with_for_update()
-    _delete(db, list(db.execute(oldest).scalars()))

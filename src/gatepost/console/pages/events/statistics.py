@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 
 from litestar import Controller, get
@@ -16,7 +17,7 @@ from gatepost.console.pages.people.people import month_in
 from gatepost.receiver.api.access.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.store.local_days import MAX_DAYS
-from gatepost.store.query.statistics import Bin, CodeCount, Statistics, statistics
+from gatepost.store.query.statistics import Bin, CodeCount, Counts, Statistics, statistics
 
 __all__ = ["Chart", "StatisticsPages"]
 
@@ -102,36 +103,25 @@ def _stretch(view: View, zone: str) -> tuple[date, date, list[tuple[str, str, bo
     return first, last, links
 
 
-def _charts(view: View, found: Statistics) -> Iterable[Chart]:
-    t, show = view.words, view.show
-    how = (t("statistics.passed"), t("statistics.refused"), t("statistics.unsaid"))
+def _charts(view: View, found: Statistics) -> Iterator[Chart]:
+    """Yield the charts of a page: when, with which result, how, where."""
+    yield from _times(view, found)
+    yield from _results(view, found)
+    yield from _values(view, found)
 
-    def split(counts: object) -> tuple[int, int, int]:
-        return tuple(getattr(counts, name) for name in ("passed", "refused", "unsaid"))
 
+def _times(view: View, found: Statistics) -> Iterator[Chart]:
+    """Yield the charts of hours and days."""
+    t = view.words
+    how = _hows(view)
     if found.hours and len(found.days) > 1:
-        cells = {(hour.day, hour.hour): 0 for hour in found.hours}
-        for hour in found.hours:
-            cells[hour.day, hour.hour] += hour.counts.records
-        yield Chart(
-            kind="heat",
-            title=t("statistics.heat"),
-            columns=(t("people.day"), *(f"{hour:02d}" for hour in range(24))),
-            rows=[
-                (
-                    f"{one.day:%m-%d} {show.weekday(one.day)}",
-                    [cells.get((one.day, hour), 0) for hour in range(24)],
-                )
-                for one in found.days
-            ],
-            wide=True,
-        )
+        yield _heat(view, found)
     elif found.hours:
         yield Chart(
             kind="stack",
             title=t("statistics.by_hour"),
             columns=(t("statistics.hour"), *how),
-            rows=[(f"{hour.hour:02d}", split(hour.counts)) for hour in found.hours],
+            rows=[(f"{hour.hour:02d}", _split(hour.counts)) for hour in found.hours],
             wide=True,
         )
     if len(found.days) > 1:
@@ -141,62 +131,101 @@ def _charts(view: View, found: Statistics) -> Iterable[Chart]:
             title=t("statistics.by_day"),
             columns=(t("people.day"), *how),
             rows=[
-                (f"{one.day:{'%m-%d' if one_year else '%Y-%m-%d'}}", split(one.counts)) for one in found.days
+                (f"{one.day:{'%m-%d' if one_year else '%Y-%m-%d'}}", _split(one.counts)) for one in found.days
             ],
             wide=True,
         )
+
+
+def _heat(view: View, found: Statistics) -> Chart:
+    """Return the hours of each day."""
+    t = view.words
+    cells: Counter[tuple[date, int]] = Counter()
+    for hour in found.hours:
+        cells[hour.day, hour.hour] += hour.counts.records
+    return Chart(
+        kind="heat",
+        title=t("statistics.heat"),
+        columns=(t("people.day"), *(f"{hour:02d}" for hour in range(24))),
+        rows=[
+            (
+                f"{one.day:%m-%d} {view.show.weekday(one.day)}",
+                [cells[one.day, hour] for hour in range(24)],
+            )
+            for one in found.days
+        ],
+        wide=True,
+    )
+
+
+def _results(view: View, found: Statistics) -> Iterator[Chart]:
+    """Yield the charts of results and codes."""
+    t = view.words
+    records = t("statistics.records")
     yield Chart(
         kind="shares",
         title=t("statistics.results"),
-        columns=(t("records.result"), t("statistics.records")),
-        rows=list(zip(how, ((value,) for value in split(found.total)), strict=True)),
+        columns=(t("records.result"), records),
+        rows=list(zip(_hows(view), ((value,) for value in _split(found.total)), strict=True)),
     )
     yield Chart(
         kind="bars",
         title=t("statistics.recognised"),
-        columns=(t("records.who"), t("statistics.records")),
+        columns=(t("records.who"), records),
         rows=_codes(view, "recognition_type", found.recognition_types),
     )
+    abnormal = zip(found.abnormal_types, _codes(view, "abnormal_type", found.abnormal_types), strict=True)
     yield Chart(
         kind="bars",
         title=t("statistics.abnormal"),
-        columns=(t("records.abnormal"), t("statistics.records")),
-        rows=[
-            row
-            for code, row in zip(
-                found.abnormal_types, _codes(view, "abnormal_type", found.abnormal_types), strict=True
-            )
-            if code.code
-        ],
+        columns=(t("records.abnormal"), records),
+        rows=[row for code, row in abnormal if code.code],
     )
     yield Chart(
         kind="bars",
         title=t("statistics.entries"),
-        columns=(t("records.how"), t("statistics.records")),
+        columns=(t("records.how"), records),
         rows=_codes(view, "entry_mode", found.entry_modes),
     )
+
+
+def _values(view: View, found: Statistics) -> Iterator[Chart]:
+    """Yield the charts of measured values, and of the busiest terminals."""
+    t = view.words
+    records = t("statistics.records")
     yield Chart(
         kind="columns",
         title=t("statistics.scores"),
-        columns=(t("records.score"), t("statistics.records")),
+        columns=(t("records.score"), records),
         rows=_bins(found.scores, ""),
     )
     yield Chart(
         kind="columns",
         title=t("statistics.temperatures"),
-        columns=(t("records.temperature"), t("statistics.records")),
+        columns=(t("records.temperature"), records),
         rows=_bins(found.temperatures, " °C"),
     )
     yield Chart(
         kind="bars",
         title=t("statistics.busiest"),
-        columns=(t("records.terminal"), t("statistics.records")),
+        columns=(t("records.terminal"), records),
         rows=[
             (one.name or one.serial or f"#{one.terminal_id}", (one.counts.records,))
             for one in found.terminals[:12]
         ],
         wide=True,
     )
+
+
+def _hows(view: View) -> tuple[str, str, str]:
+    """Return the names of the three results."""
+    t = view.words
+    return t("statistics.passed"), t("statistics.refused"), t("statistics.unsaid")
+
+
+def _split(counts: Counts) -> tuple[int, int, int]:
+    """Return how many records have each of the three results."""
+    return counts.passed, counts.refused, counts.unsaid
 
 
 def _codes(view: View, table: str, counts: Sequence[CodeCount]) -> list[tuple[str, Sequence[int]]]:

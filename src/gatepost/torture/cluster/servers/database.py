@@ -109,11 +109,16 @@ class Node:
             "--initial-cluster", ",".join(f"n{node.number}={node.peer}" for node in nodes),
             "--initial-cluster-token", NAME,
         ]  # fmt: skip
-        accounts = {
-            "superuser": {"username": NAME, "password": password},
-            "replication": {"username": "replicator", "password": password},
-        }
-        value: dict[str, Any] = {
+        path = self.folder / "patroni.json"
+        path.write_text(json.dumps(self._patroni(programs, password)), encoding="utf-8")
+        path.chmod(0o600)
+        if self._owner is not None:
+            for one in (self.folder, path):
+                os.chown(one, self._owner, -1)
+
+    def _patroni(self, programs: Programs, password: str) -> dict[str, Any]:
+        """Return the settings of Patroni."""
+        return {
             "scope": NAME,
             "name": f"n{self.number}",
             "restapi": {
@@ -133,39 +138,41 @@ class Node:
                 },
                 "initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums"],
             },
-            "postgresql": {
-                "listen": f"127.0.0.1:{self._server_port}",
-                "connect_address": f"127.0.0.1:{self.server.port}",
-                "data_dir": str(self.data),
-                "bin_dir": str(programs.postgres),
-                "pgpass": str(self.folder / "pgpass"),
-                "authentication": accounts,
-                # Commits of a leader that no other node has were never acknowledged: its data is copied again.
-                "remove_data_directory_on_diverged_timelines": True,
-                "remove_data_directory_on_rewind_failure": True,
-                "basebackup": [{"checkpoint": "fast"}],
-                "pg_hba": [
-                    "local all all scram-sha-256",
-                    "host replication all 127.0.0.1/32 scram-sha-256",
-                    "host all all 127.0.0.1/32 scram-sha-256",
-                ],
-                "parameters": {
-                    "shared_buffers": "32MB",
-                    "max_connections": 100,
-                    "wal_sender_timeout": "5s",
-                    "wal_receiver_timeout": "5s",
-                    "unix_socket_directories": "",
-                    # In its own folder: what is killed leaves nothing in /dev/shm.
-                    "dynamic_shared_memory_type": "mmap",
-                },
+            "postgresql": self._server(programs, password),
+        }
+
+    def _server(self, programs: Programs, password: str) -> dict[str, Any]:
+        """Return the settings of PostgreSQL, as Patroni has them."""
+        accounts = {
+            "superuser": {"username": NAME, "password": password},
+            "replication": {"username": "replicator", "password": password},
+        }
+        return {
+            "listen": f"127.0.0.1:{self._server_port}",
+            "connect_address": f"127.0.0.1:{self.server.port}",
+            "data_dir": str(self.data),
+            "bin_dir": str(programs.postgres),
+            "pgpass": str(self.folder / "pgpass"),
+            "authentication": accounts,
+            # Commits of a leader that no other node has were never acknowledged: its data is copied again.
+            "remove_data_directory_on_diverged_timelines": True,
+            "remove_data_directory_on_rewind_failure": True,
+            "basebackup": [{"checkpoint": "fast"}],
+            "pg_hba": [
+                "local all all scram-sha-256",
+                "host replication all 127.0.0.1/32 scram-sha-256",
+                "host all all 127.0.0.1/32 scram-sha-256",
+            ],
+            "parameters": {
+                "shared_buffers": "32MB",
+                "max_connections": 100,
+                "wal_sender_timeout": "5s",
+                "wal_receiver_timeout": "5s",
+                "unix_socket_directories": "",
+                # In its own folder: what is killed leaves nothing in /dev/shm.
+                "dynamic_shared_memory_type": "mmap",
             },
         }
-        path = self.folder / "patroni.json"
-        path.write_text(json.dumps(value), encoding="utf-8")
-        path.chmod(0o600)
-        if self._owner is not None:
-            for one in (self.folder, path):
-                os.chown(one, self._owner, -1)
 
     async def start(self) -> None:
         """Start what does not run."""
