@@ -1,9 +1,9 @@
 """The page System, and what the API says of it."""
 
-import ast
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import astuple
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 from tests.store.events import arrival
@@ -12,11 +12,10 @@ from tests.terminals import ensured
 
 from gatepost import __version__
 from gatepost.console import words as texts
-from gatepost.store import maintenance
 from gatepost.store.conversion.values import DAY_MS
 from gatepost.store.interface import RecordQuery
 from gatepost.store.maintenance.check_results import FILE, keep_check, last_check
-from gatepost.store.maintenance.findings import Finding, Report
+from gatepost.store.maintenance.findings import Finding, Findings, Report
 from gatepost.store.privacy.due import Due, due_until
 from gatepost.store.privacy.retention import Limits
 
@@ -69,14 +68,7 @@ async def test_what_check_store_found_last_is_shown(desk: Desk, tmp_path: Path) 
 
 
 def test_what_check_store_may_find_is_said_in_both_languages() -> None:
-    told = [
-        str(ast.literal_eval(keyword.value))
-        for file in Path(maintenance.__file__).parent.rglob("*.py")
-        for call in ast.walk(ast.parse(file.read_text()))
-        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Finding"
-        for keyword in call.keywords
-        if keyword.arg in ("kind", "advice")
-    ]
+    told = [text for one in astuple(Findings()) for text in (one.kind, one.advice)]
     assert len(told) >= 22
     assert [one for one in told if texts.words("zh").why(one) == one] == []
 
