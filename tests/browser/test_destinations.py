@@ -25,7 +25,7 @@ def forwarding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """A receiver that may send to this machine."""
     folder = tmp_path_factory.mktemp("forwarding") / "data"
     running = Console(folder, GATEPOST_FORWARD_NETWORKS="127.0.0.0/8")
-    kit.prepare(folder, running.doors, days=1, passages_a_day=4, pictures=0)
+    kit.prepare(folder, running.doors, days=4, passages_a_day=4, pictures=0)
     running.start()
     try:
         yield running
