@@ -85,7 +85,9 @@ def test_a_secret_is_asked_for_again_where_the_host_changes(
     with pytest.raises(SettingsError, match=rf"secrets\.{name}.*another host"):
         admin.change(row, {"url": where})
     if told["kind"] != "notify":
-        assert admin.change(row, {"url": f"{told['url']}/elsewhere"}) is not None
+        elsewhere = admin.change(row, {"url": f"{told['url']}/elsewhere"})
+        assert elsewhere is not None
+        row = elsewhere
 
     changed = admin.change(row, {"url": where}, others=kept)
     assert changed is not None
