@@ -1,18 +1,18 @@
 """A reader of the documentation: takes its snippets out of a page and tries them, as a person would."""
 
-import itertools
 import os
 import re
 import select
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,28 +53,6 @@ def commands(text: str) -> list[str]:
     """Return the commands of a block for the shell, whole and without comments."""
     lines = [re.sub(r"(^|\s+)# .*$", "", line) for line in text.replace("\\\n", " ").splitlines()]
     return [" ".join(line.split()) for line in lines if line.strip()]
-
-
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
-_NEXT_PORTS = itertools.count(10_240 + _WORKER * 5_000 + os.getpid() % 100 * 30, 3)
-"""Below those that the system gives to connections, and a stretch for each worker: no other test has one of them."""
-
-
-def free_port() -> int:
-    """Return a port that is free, with two more behind it."""
-    for port in _NEXT_PORTS:
-        taken = [socket.socket() for _ in range(3)]
-        try:
-            for number, one in enumerate(taken):
-                one.bind(("0.0.0.0", port + number))
-        except OSError:
-            continue
-        else:
-            return port
-        finally:
-            for one in taken:
-                one.close()
-    raise AssertionError
 
 
 class Running:

@@ -22,6 +22,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
 
+from tests.ports import free_port
+
 SUCCESS = b'{"code":200,"message":"success","data":{}}'
 
 
@@ -109,9 +111,7 @@ class BadReceiver:
     _peers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> BadReceiver:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         if self.listening:
             await self.listen()
         return self

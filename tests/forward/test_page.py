@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.reader import free_port, snippets
+from tests.ports import free_port
+from tests.reader import snippets
 
 from gatepost.forward.admin import new_secret
 from gatepost.forward.sinks.webhook import signature, signing_key

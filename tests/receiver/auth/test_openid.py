@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 import pytest
-from tests.reader import free_port
+from tests.ports import free_port
 from tests.receiver.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, rsa_key
 from tests.receiver.kit import Answer, Clock, Running, body, receiving
 
