@@ -16,7 +16,7 @@ from gatepost.forward.check import check
 from gatepost.store.base import BaseStore
 from gatepost.store.cursor import BadCursor
 from gatepost.store.forwarding import destination_steps
-from gatepost.store.forwarding import destinations as module
+from gatepost.store.forwarding import gone_destinations as module
 from gatepost.store.forwarding.destinations import (
     MAX_ATTEMPTS,
     AsideRow,

@@ -47,7 +47,7 @@ from gatepost.store.forwarding.destination_rows import (
 )
 from gatepost.store.forwarding.destination_steps import MAX_ATTEMPTS, Verdict
 from gatepost.store.forwarding.feed_counts import span_of
-from gatepost.store.forwarding.gone_destinations import MAX_REPLAYS, delete_destinations, trim_replays
+from gatepost.store.forwarding.gone_destinations import delete_destinations, trim_replays
 from gatepost.store.interface import (
     EVERYTHING,
     FORWARD_KINDS,
@@ -66,7 +66,6 @@ from gatepost.store.versions import Versions, check_version
 
 __all__ = [
     "MAX_ATTEMPTS",
-    "MAX_REPLAYS",
     "AsideRow",
     "AttemptRow",
     "DestinationRow",
