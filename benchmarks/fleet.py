@@ -1,8 +1,8 @@
 """What does managing terminals cost: 500 adopted from one file, 2,000 tended, 500 that come back at once?
 
 SQLite. The 500 that are adopted are those of the simulator, each with its own service over TLS and its own certificate.
-The 2,000 are one process that stands for all of them. Pushes are one event with a 30 KB image after the other, 50 a
-second, timed from when each was due: before and meanwhile.
+The 2,000 are two processes that stand for them: one for the 500 that go and come back, one for those that stay. Pushes
+are one event with a 30 KB image after the other, 50 a second, timed from when each was due: before and meanwhile.
 """
 
 import csv
@@ -13,13 +13,14 @@ import multiprocessing
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from benchmarks.bench import Bench
@@ -46,6 +47,21 @@ POLL_S = 2.0
 USER, PASSWORD = "admin", "a password of the benchmark"
 
 
+class Services(NamedTuple):
+    """The services of many terminals, in one process."""
+
+    folder: Path
+    port: int
+
+    @contextmanager
+    def running(self) -> Iterator[Program]:
+        """Run them; after a restart they are the same terminals."""
+        self.folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "benchmarks.peers.terminals", str(self.port), str(self.folder)]
+        with start("terminals", command, folder=self.folder, port=self.port) as program:
+            yield program
+
+
 class Desk:
     """The receiver's API, on one connection."""
 
@@ -62,15 +78,20 @@ class Desk:
             raise BenchmarkError(f"{method} {path} answered {reply.status} {text[:300]!r}")
         return json.loads(text)
 
-    def managed(self, count: int) -> list[dict[str, Any]]:
-        """Return so many of the adopted terminals; no page more is asked for."""
+    def managed(self) -> list[dict[str, Any]]:
+        """Return every adopted terminal."""
         found: list[dict[str, Any]] = []
-        cursor = ""
-        while cursor is not None and len(found) < count:
+        cursor: str | None = ""
+        while cursor is not None:
             page = self.ask("GET", f"fleet{f'?cursor={cursor}' if cursor else ''}")
             found += page["items"]
             cursor = page["next_cursor"]
-        return found[:count]
+        return found
+
+    def one(self, terminal: dict[str, Any]) -> dict[str, Any]:
+        """Return an adopted terminal as it is now."""
+        found: dict[str, Any] = self.ask("GET", f"fleet/{terminal['terminal_id']}")
+        return found
 
     def adopt(self, addresses: list[str]) -> float:
         """Adopt terminals from a CSV file; return the seconds until the last one is adopted."""
@@ -122,32 +143,36 @@ def _adopting(bench: Bench) -> list[Row]:
 
 
 def _tending(bench: Bench) -> list[Row]:
-    folder, count = bench.folder("tending"), bench.sized(TENDED)
-    peer_port = free_port()
+    folder, count, few = bench.folder("tending"), bench.sized(TENDED), bench.sized(RETURNING)
+    back = Services(folder / "returning", free_port())
+    others = Services(folder / "staying", free_port())
     hosts = [f"127.2.{number // 250}.{1 + number % 250}" for number in range(count)]
-    with _receiver(folder) as (receiver, port, desk):
-        with _peer(folder, peer_port):
+    addresses = [
+        f"https://{host}:{(back if number < few else others).port}" for number, host in enumerate(hosts)
+    ]
+    with _receiver(folder) as (receiver, port, desk), others.running():
+        with back.running():
             _cpu_share(receiver, bench.seconds * bench.rounds)  # what a start leaves to be done is no idling
             idle = _cpu_share(receiver, bench.seconds * bench.rounds)
             before = _memory_mb(receiver)
-            desk.adopt([f"https://{host}:{peer_port}" for host in hosts])
-            _until(lambda: all(one["found"] == "ours" for one in desk.managed(count)))
+            desk.adopt(addresses)
+            _until(lambda: all(one["found"] == "ours" for one in desk.managed()))
             tended = _cpu_share(receiver, bench.seconds * bench.rounds * 4) - idle
             memory = _memory_mb(receiver) - before
         bench.say(f"{count} tended: {tended:.2f} % of a core beside {idle:.2f} %, {memory:.1f} MB")
-        back = _returning(bench, desk, port, folder=folder, peer_port=peer_port)
+        returned = _returning(bench, desk, port, back)
     shutil.rmtree(folder)
     return [
         Row(what=f"{count:,} tended", value=tended, unit="% of a core", target=3, at_most=True),
         Row(what=f"{count:,} tended: memory", value=memory, unit="MB", target=40, at_most=True),
-        *back,
+        *returned,
     ]
 
 
-def _returning(bench: Bench, desk: Desk, port: int, *, folder: Path, peer_port: int) -> list[Row]:
-    """Let terminals be away, and then push all at once. Their services are gone, and come back."""
-    some = desk.managed(bench.sized(RETURNING))
-    kept = json.loads((folder / "kept.json").read_text())
+def _returning(bench: Bench, desk: Desk, port: int, back: Services) -> list[Row]:
+    """Let some terminals be away, and then push all at once. Their services are gone, and come back."""
+    some = [one for one in desk.managed() if str(one["address"]).endswith(f":{back.port}")]
+    kept = json.loads((back.folder / "kept.json").read_text())
     _push_once(some, kept)  # those that were never heard do not return
     alone: list[float] = []
     meanwhile: list[float] = []
@@ -155,16 +180,16 @@ def _returning(bench: Bench, desk: Desk, port: int, *, folder: Path, peer_port: 
     for _ in range(bench.rounds):
         for one in some:
             desk.ask("POST", f"fleet/{one['terminal_id']}/verify")
-        if any(one["state"] != "away" for one in desk.managed(len(some))):
+        if any(desk.one(one)["state"] != "away" for one in some):
             raise BenchmarkError("terminals whose services are gone are not away")
         alone += _pushed(port, seconds=bench.seconds * BEFORE)
         # Some are tried again by themselves as soon as their services are there: it counts from then on.
         began, at = time.monotonic(), datetime.now(UTC)
-        with _peer(folder, peer_port):
+        with back.running():
             time.sleep(SETTLED_S)
             with _pushing(port) as pushed:
                 _push_once(some, kept)
-                _until(partial(_all_reached, desk, len(some), at))
+                _until(partial(_all_reached, desk, deque(some), at))
                 took.append(time.monotonic() - began)
             meanwhile += pushed
         bench.say(f"{len(some)} verified again in {took[-1]:.1f} s; {len(pushed)} pushes meanwhile")
@@ -180,8 +205,11 @@ def _returning(bench: Bench, desk: Desk, port: int, *, folder: Path, peer_port: 
     ]
 
 
-def _all_reached(desk: Desk, count: int, since: datetime) -> bool:
-    return all(_reached(one, since) for one in desk.managed(count))
+def _all_reached(desk: Desk, left: deque[dict[str, Any]], since: datetime) -> bool:
+    """Ask for those that were not reached when they were last asked for; stop at the first that is not yet."""
+    while left and _reached(desk.one(left[0]), since):
+        left.popleft()
+    return not left
 
 
 def _reached(one: dict[str, Any], since: datetime) -> bool:
@@ -195,13 +223,6 @@ def _receiver(folder: Path) -> Iterator[tuple[Program, int, Desk]]:
     command = gatepost("serve", "--data", folder / "data", "--listen", f"127.0.0.1:{port}")
     with start("receiver", command, folder=folder, port=port, env=ENV) as program:
         yield program, port, Desk(port, api_token(folder / "data"))
-
-
-@contextmanager
-def _peer(folder: Path, port: int) -> Iterator[Program]:
-    command = [sys.executable, "-m", "benchmarks.peers.terminals", str(port), str(folder)]
-    with start("terminals", command, folder=folder, port=port) as program:
-        yield program
 
 
 def _push_once(some: list[dict[str, Any]], kept: dict[str, Any]) -> None:

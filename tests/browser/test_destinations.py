@@ -51,6 +51,12 @@ def one(console: Console, name: str) -> str:
     return f"{console.url}/destinations/{next(one['id'] for one in listed if one['name'] == name)}"
 
 
+def posted(page: Page, button: str) -> None:
+    """Send a form, and wait for the page that comes of it: what is loaded again meanwhile would end it."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=button).click()
+
+
 def reloaded(page: Page, part: str, value: str) -> None:
     """Load a page again until the ledger has a number."""
     kit.until(
@@ -88,7 +94,7 @@ def test_one_is_made_step_by_step_and_sent_what_arrives(
     page.get_by_role("button", name="Send a test event").click()
     expect(page.get_by_role("status")).to_contain_text("delivered")
     assert [body["event"] for body in endpoint.bodies] == ["test"]
-    page.get_by_role("button", name="Start").click()
+    posted(page, "Start")
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     reloaded(page, "delivered", "1")
@@ -199,7 +205,7 @@ def test_dead_letters_are_retried_and_dropped_and_a_span_is_sent_again(
     )
     endpoint.refused = "Nobody"
     page.goto(one(forwarding, "Refuser"))
-    page.get_by_role("button", name="Start").click()
+    posted(page, "Start")
     for _ in range(2):
         passage = forwarding.doors.passage()
         assert passage.user is not None
@@ -223,11 +229,11 @@ def test_dead_letters_are_retried_and_dropped_and_a_span_is_sent_again(
     expect(page.get_by_role("status")).to_contain_text("Saved")
     reloaded(page, "dead", "1")
     reloaded(page, "delivered", "5")
-    page.get_by_role("button", name="Drop all").click()
+    posted(page, "Drop all")
     reloaded(page, "dropped", "1")
     expect(page.locator("#ledger")).to_contain_text("by a person")
     page.get_by_label("Received from").fill("2020-01-01T00:00")
-    page.get_by_role("button", name="Send again").click()
+    posted(page, "Send again")
     kit.until(
         lambda: page.reload() is not None and page.locator("#replays").get_by_text("finished").count() > 0,
         page,
@@ -245,7 +251,7 @@ def test_one_that_is_away_says_so_in_words_and_how_far_it_is_behind(
     page = opened(at=forwarding)
     endpoint.status = 503
     make(page, forwarding, "Away", endpoint.url)
-    page.get_by_role("button", name="Start").click()
+    posted(page, "Start")
     forwarding.push(forwarding.doors.passage())
     kit.until(lambda: page.reload() is not None and "HTTP 503" in page.locator("#ledger").inner_text(), page)
     expect(page.get_by_text("cannot be reached").first).to_be_visible()
@@ -266,7 +272,7 @@ def test_one_that_closes_itself_is_told_on_every_page_and_deleted_by_its_name(
     page = opened(at=forwarding)
     endpoint.status = 410
     make(page, forwarding, "Gone", endpoint.url)
-    page.get_by_role("button", name="Start").click()
+    posted(page, "Start")
     forwarding.push(forwarding.doors.passage())
     page.goto(forwarding.url + "/records")
     kit.until(

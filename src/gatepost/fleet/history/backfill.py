@@ -41,7 +41,7 @@ FIRST_AGAIN_S, LAST_AGAIN_S = 15.0, 900.0
 """Between two tries to reach a terminal that is away: the first pause and the longest."""
 
 _ENDS = (WrongAccount, AnotherTerminal, AnotherCertificate, Stopped, NotReadable)
-"""What ends a job: a person has to look."""
+"""Failures that end a job until a person resumes it."""
 
 
 class Backfill:

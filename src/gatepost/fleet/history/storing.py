@@ -47,7 +47,7 @@ class Storing:
         self._ready: list[Fetched] = []
         self._task: asyncio.Task[bool] | None = None
         self._was_taken = asyncio.Event()
-        """What was ready is being stored."""
+        """Set when the windows that were ready begin to be stored."""
 
     async def add(self, fetched: Fetched) -> bool:
         """Have a window stored; False: no more are to be. Raises what storing those before it has raised."""

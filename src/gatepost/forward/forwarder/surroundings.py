@@ -45,4 +45,4 @@ class Surroundings(Struct, frozen=True):
     in_thread: InThread
     links: ImageLinks
     is_behind: Callable[[], bool] = bool
-    """Whether many acknowledged events are not listed yet. Then a forwarder waits between turns."""
+    """Tell whether many acknowledged events are not listed yet. Then a forwarder waits between turns."""

@@ -48,7 +48,7 @@ class NoticeData(Struct, frozen=True, kw_only=True):
     id: int
     kind: NoticeKind
     subject: str
-    """What it is about: the id of a terminal or a destination, or the name of a machine or an account."""
+    """The id of a terminal or a destination, or the name of a machine or an account: the notice is about it."""
     terminal: str | None
     """The serial, where it is about a terminal."""
     terminal_id: int | None

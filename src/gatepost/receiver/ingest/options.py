@@ -26,7 +26,7 @@ class Options(Struct, frozen=True, kw_only=True):
     images: Literal["store", "off"] = "store"
     trusted_proxies: Networks = Networks((), setting="trusted_proxies")
     client_certificates: bool = False
-    """Whether only connections with a client certificate may push."""
+    """Only connections with a client certificate may push."""
     policy: Policy = Policy()
     amounts: Amounts = Amounts()
 

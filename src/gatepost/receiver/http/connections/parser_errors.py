@@ -24,7 +24,7 @@ _NO_HTTP = {
     "Invalid header value char": "a header has a control character in its value",
     "Invalid method encountered": "it does not begin with a method such as POST",
 }
-"""What the parser says, and what to do about it."""
+"""Messages of the parser, each with what to do about it."""
 
 _TLS_RECORD = b"\x16\x03"
 """The first bytes of a TLS handshake (RFC 8446, section 5.1)."""

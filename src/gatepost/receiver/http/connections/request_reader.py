@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
+from abc import ABC, abstractmethod
 from collections import deque
 from enum import Enum
 from math import inf
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["BODY", "HEAD", "IDLE", "REFUSED", "RequestReader", "RequestRefused", "State", "WholeRequest"]
 
 REQUEST_BYTES = 4096
-"""What a request that waits is counted with, besides its head and its body."""
+"""Bytes that a waiting request is counted with in addition to its head and its body."""
 
 
 class State(Enum):
@@ -66,7 +67,7 @@ class WholeRequest(RequestResponseCycle):
         return {"type": "http.disconnect"}
 
 
-class RequestReader(HttpToolsProtocol):
+class RequestReader(HttpToolsProtocol, ABC):
     """The parser's side of a connection: what it read, and how much."""
 
     def __init__(
@@ -86,7 +87,7 @@ class RequestReader(HttpToolsProtocol):
         self.state = IDLE
         self.deadline = inf
         self.busy = False
-        """Whether a request of this connection is being worked on."""
+        """True while a request of this connection is being worked on."""
         self.arriving_bytes = 0
         self._message_bytes = 0
         self._chunks: list[bytes] = []
@@ -99,17 +100,17 @@ class RequestReader(HttpToolsProtocol):
 
     # The application's side, see GuardedProtocol.
 
+    @abstractmethod
     def _begin(self, request: Request | WholeRequest, keep_alive: bool, size: int) -> None:
         """Work on a request; ``size``: bytes of its body."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _answer(self, status: int, body: bytes) -> None:
         """Send the reply to a :class:`~gatepost.receiver.http.connections.limits.Request`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _whole_answered(self) -> None:
         """Note that a :class:`WholeRequest` has its response."""
-        raise NotImplementedError
 
     # The parser's side.
 
